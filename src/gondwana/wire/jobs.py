@@ -1,0 +1,75 @@
+"""What a tenant asks for: the job file after parsing, with its files already uploaded and named by hash."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+JOB_VERSION: Final = 1
+NODES_MAX: Final = 64  # a larger gang belongs to the auction (docs/adr)
+ISLANDS_MAX: Final = 256
+TEXT_BYTES_MAX: Final = 256 * 1024  # setup, run and one environment value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerators:
+    """One acceptable kind of accelerator and how many of it a node needs."""
+
+    name: str  # canonical, e.g. "H100"; "" accepts any
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one node must have; alternatives are tried in price order."""
+
+    accelerators: tuple[Accelerators, ...] = ()  # any of these; empty: a machine without accelerators will do
+    cpus_min: float = 0.0
+    memory_bytes_min: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """How suspicious the coordinator is of delivered deltas (architecture, section 10)."""
+
+    norm_min: float = 0.2  # of the reference norm
+    norm_max: float = 3.0
+    cosine_min: float = 0.0  # with the coordinate median
+    evaluate_per_round: int = 1  # deltas drawn at random for the held-out check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Island training: one model, many machines, rounds of inner steps."""
+
+    recipe: str  # path inside the job's folder
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
+    shards: tuple[str, ...] = ()  # blobs: the training data
+    heldout: tuple[str, ...] = ()  # blobs: never trained on
+    rounds: int = 10
+    warm_rounds: int = 1  # of these, the first run on the strongest island alone
+    inner_steps: int = 50  # the most inner steps between two outer steps
+    window_seconds: float = 60.0  # how long a round's training takes; faster islands do more steps in it
+    islands_min: int = 1
+    islands_max: int = 8
+    codec: str = "int4"
+    gates: Gates = field(default_factory=Gates)
+    seed: int = 0
+    sample_chars: int = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A job as the control plane takes it: either `run` (batch) or `train` is given."""
+
+    version: int = JOB_VERSION
+    name: str
+    num_nodes: int = 1
+    resources: Resources = field(default_factory=Resources)
+    envs: dict[str, str] = field(default_factory=dict[str, str])
+    setup: str = ""
+    run: str = ""
+    workdir: str | None = None  # blob: tar of the job's folder
+    file_mounts: dict[str, str] = field(default_factory=dict[str, str])  # path in the sandbox -> blob: tar
+    budget_micro_usd: int | None = None
+    price_cap_micro_usd_per_device_hour: int | None = None
+    seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node
+    train: Train | None = None

@@ -1,0 +1,241 @@
+"""What the API answers with; the CLI's `--json` prints these as they are."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gondwana.wire.machines import MachineInventory, MachineSpeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Where a list goes on: pass `cursor` again; None at its end."""
+
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRegistration:
+    """What an agent sends to join; `signature` is over `name|public_key` by the machine's own key."""
+
+    name: str
+    region: str
+    public_key: str  # hexadecimal Ed25519
+    signature: str
+    price_micro_usd_per_device_hour: int
+    devices: int
+    cpus_max: float | None = None  # the owner's terms
+    memory_bytes_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """One machine as its owner sees it."""
+
+    id: str
+    name: str
+    owner: str
+    region: str
+    state: str
+    reason: str = ""
+    devices: int
+    devices_free: int
+    price_micro_usd_per_device_hour: int
+    inventory: MachineInventory | None = None
+    speed: MachineSpeed | None = None
+    proven_at: float | None = None
+    seconds_proven: int = 0
+    units_accepted: int = 0
+    units_rejected: int = 0
+    earned_micro_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferView:
+    """What one machine sells now."""
+
+    id: str
+    machine: str
+    region: str
+    accelerator: str  # "CPU" for a machine without one
+    devices: int
+    devices_free: int
+    cpus: float
+    memory_bytes: int
+    steps_per_second: float  # measured: reference training steps
+    price_micro_usd_per_device_hour: int
+    price_micro_usd_per_million_steps: int | None = None
+    isolation: str = "sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMachine:
+    """One machine of a plan."""
+
+    name: str
+    region: str
+    accelerator: str
+    devices: int
+    price_micro_usd_per_device_hour: int
+    steps_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """What launching would do: machines, price, time."""
+
+    fits: bool
+    machines: tuple[PlanMachine, ...] = ()
+    price_micro_usd_per_hour: int = 0
+    seconds_estimated: float | None = None
+    cost_micro_usd_estimated: int | None = None
+    hold_micro_usd: int = 0  # what is set aside at launch; the rest comes back
+    why_not: str = ""  # the constraint that left nothing
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseView:
+    """One machine's part in a job."""
+
+    id: str
+    machine: str
+    rank: int
+    state: str
+    reason: str = ""
+    price_micro_usd_per_device_hour: int
+    seconds_proven: int = 0
+    run_state: str = ""
+    exit_code: int | None = None
+    units_accepted: int = 0
+    units_rejected: int = 0
+    units_expired: int = 0
+    earned_micro_usd: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundView:
+    """One round of island training."""
+
+    round: int
+    heldout_loss: float | None
+    islands: int
+    accepted: int
+    rejected: int
+    expired: int
+    tokens: int
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    bytes_data_parallel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingView:
+    """How island training stands."""
+
+    phase: str
+    round: int
+    rounds: int
+    parameters: int
+    tokens: int
+    bytes_up: int
+    bytes_down: int
+    bytes_data_parallel: int
+    history: tuple[RoundView, ...] = ()
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One job as its tenant sees it."""
+
+    id: str
+    name: str
+    kind: str  # "batch" | "train"
+    state: str
+    reason: str = ""
+    detail: str = ""
+    created_at: float
+    ended_at: float | None = None
+    exit_code: int | None = None
+    held_micro_usd: int = 0
+    paid_micro_usd: int = 0
+    leases: tuple[LeaseView, ...] = ()
+    training: TrainingView | None = None
+    outputs: dict[str, str] = field(default_factory=dict[str, str])  # file name -> blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView:
+    """One thing that happened."""
+
+    seq: int
+    at: float
+    kind: str
+    subject: str
+    job_id: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """A principal's money."""
+
+    principal: str
+    available_micro_usd: int
+    escrow_micro_usd: int
+    holdback_micro_usd: int
+    payable_micro_usd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementLine:
+    """One transfer, in words."""
+
+    at: float
+    account: str
+    amount_micro_usd: int  # signed: what it did to the account's balance
+    balance_micro_usd: int
+    words: str
+    transfer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditView:
+    """The books, recomputed from every transfer."""
+
+    ok: bool
+    accounts: int
+    transfers: int
+    total_micro_usd: int
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A new token for a new or an existing principal."""
+
+    name: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenView:
+    """A token; `token` itself is shown once, when it is made."""
+
+    id: str
+    name: str
+    principal: str
+    scopes: tuple[str, ...]
+    created_at: float
+    revoked_at: float | None = None
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositRequest:
+    """Money that came in by a rail."""
+
+    principal: str  # name; "" is the caller
+    amount_micro_usd: int
+    reference: str = ""
