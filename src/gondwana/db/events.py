@@ -1,0 +1,63 @@
+"""The log of what happened, in commit order."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.events import Event
+from gondwana.db.queries import load_queries
+
+if TYPE_CHECKING:
+    from gondwana.db.transaction import Reader, Row
+
+EVENTS_READ_MAX: Final = 1_000  # one page of the log
+SQL: Final = load_queries("gondwana.db")
+INSERT_EVENT: Final = SQL.insert_event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event and its number: a reader that saw `seq` asks for what came after it."""
+
+    seq: int
+    event: Event
+
+
+def events_after(
+    reader: "Reader", after: int, *, limit: int = EVENTS_READ_MAX, job_id: str | None = None
+) -> list[StoredEvent]:
+    """The events numbered above `after`, oldest first, at most `limit`; those of one job when it is given."""
+    limit = min(limit, EVENTS_READ_MAX)
+    if job_id is None:
+        rows = reader.all(SQL.events_after, {"after": after, "limit": limit})
+    else:
+        rows = reader.all(
+            SQL.events_of_job_after, {"after": after, "limit": limit, "job_id": job_id}
+        )
+    return [_stored(row) for row in rows]
+
+
+def events_of_subject(
+    reader: "Reader", subject: str, *, after: int = 0, limit: int = EVENTS_READ_MAX
+) -> list[StoredEvent]:
+    """The events of one subject numbered above `after`, oldest first, at most `limit`."""
+    params = {"subject": subject, "after": after, "limit": min(limit, EVENTS_READ_MAX)}
+    return [_stored(row) for row in reader.all(SQL.events_of_subject_after, params)]
+
+
+def last_seq(reader: "Reader") -> int:
+    """The number of the newest event; 0 when nothing ever happened."""
+    row = reader.one(SQL.last_event_seq)
+    return int(row["seq"] or 0) if row else 0
+
+
+def _stored(row: "Row") -> StoredEvent:
+    event = Event(
+        at=Instant(row["at"]),
+        kind=row["kind"],
+        subject=row["subject"],
+        job_id=row["job_id"],
+        data=json.loads(row["data"]),
+    )
+    return StoredEvent(seq=row["seq"], event=event)

@@ -1,0 +1,46 @@
+-- name: insert_event
+INSERT INTO event (at, kind, subject, job_id, data) VALUES (?, ?, ?, ?, ?);
+
+-- name: events_after
+-- Events numbered above :after, oldest first, at most :limit.
+SELECT seq, at, kind, subject, job_id, data FROM event WHERE seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: events_of_job_after
+-- Events of :job_id numbered above :after, oldest first, at most :limit.
+SELECT seq, at, kind, subject, job_id, data FROM event
+WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: events_of_subject_after
+-- Events of :subject numbered above :after, oldest first, at most :limit.
+SELECT seq, at, kind, subject, job_id, data FROM event
+WHERE subject = :subject AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: last_event_seq
+SELECT max(seq) AS seq FROM event;
+
+-- name: idempotent_response
+-- What the write call of :principal under :key answered.
+SELECT body_hash, response FROM idempotency WHERE principal = :principal AND key = :key;
+
+-- name: insert_idempotent_response
+INSERT INTO idempotency (principal, key, body_hash, response, at)
+VALUES (:principal, :key, :body_hash, :response, :at);
+
+-- name: setting
+SELECT value FROM setting WHERE key = :key;
+
+-- name: write_setting
+INSERT INTO setting (key, value, at) VALUES (:key, :value, :at)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, at = excluded.at;
+
+-- name: hold_blob
+INSERT INTO blob_reference (name, holder, at) VALUES (:name, :holder, :at) ON CONFLICT (name, holder) DO NOTHING;
+
+-- name: release_blobs
+DELETE FROM blob_reference WHERE holder = :holder;
+
+-- name: held_blobs
+SELECT DISTINCT name FROM blob_reference;
+
+-- name: is_blob_held
+SELECT 1 FROM blob_reference WHERE name = :name LIMIT 1;
