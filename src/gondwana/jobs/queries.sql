@@ -1,0 +1,181 @@
+-- name: save_job
+-- Write the whole row, new or changed.
+INSERT INTO job (
+    id, tenant_id, name, state, spec, order_id, created_at, ended_at, reason, detail, exit_code
+) VALUES (
+    :id, :tenant_id, :name, :state, :spec, :order_id, :created_at, :ended_at, :reason, :detail,
+    :exit_code
+) ON CONFLICT (id) DO UPDATE SET
+    tenant_id = excluded.tenant_id, name = excluded.name, state = excluded.state,
+    spec = excluded.spec, order_id = excluded.order_id, created_at = excluded.created_at,
+    ended_at = excluded.ended_at, reason = excluded.reason, detail = excluded.detail,
+    exit_code = excluded.exit_code;
+
+-- name: save_run
+-- Write the whole row, new or changed.
+INSERT INTO run (
+    id, job_id, lease_id, rank, state, exit_code, reason, output, created_at, started_at,
+    ended_at
+) VALUES (
+    :id, :job_id, :lease_id, :rank, :state, :exit_code, :reason, :output, :created_at,
+    :started_at, :ended_at
+) ON CONFLICT (id) DO UPDATE SET
+    job_id = excluded.job_id, lease_id = excluded.lease_id, rank = excluded.rank,
+    state = excluded.state, exit_code = excluded.exit_code, reason = excluded.reason,
+    output = excluded.output, created_at = excluded.created_at,
+    started_at = excluded.started_at, ended_at = excluded.ended_at;
+
+-- name: save_training
+-- Write the whole row, new or changed.
+INSERT INTO training (
+    job_id, phase, round, parameters, layout, outer, params, state, started_at, deadline,
+    heldout_loss, tokens, bytes_up, bytes_down, bytes_data_parallel, failures_in_row, sample,
+    artifact
+) VALUES (
+    :job_id, :phase, :round, :parameters, :layout, :outer, :params, :state, :started_at,
+    :deadline, :heldout_loss, :tokens, :bytes_up, :bytes_down, :bytes_data_parallel,
+    :failures_in_row, :sample, :artifact
+) ON CONFLICT (job_id) DO UPDATE SET
+    phase = excluded.phase, round = excluded.round, parameters = excluded.parameters,
+    layout = excluded.layout, outer = excluded.outer, params = excluded.params,
+    state = excluded.state, started_at = excluded.started_at, deadline = excluded.deadline,
+    heldout_loss = excluded.heldout_loss, tokens = excluded.tokens,
+    bytes_up = excluded.bytes_up, bytes_down = excluded.bytes_down,
+    bytes_data_parallel = excluded.bytes_data_parallel,
+    failures_in_row = excluded.failures_in_row, sample = excluded.sample,
+    artifact = excluded.artifact;
+
+-- name: save_round
+-- Write the whole row, new or changed.
+INSERT INTO training_round (
+    job_id, round, heldout_loss, islands, accepted, rejected, expired, tokens, seconds,
+    bytes_up, bytes_down, bytes_data_parallel
+) VALUES (
+    :job_id, :round, :heldout_loss, :islands, :accepted, :rejected, :expired, :tokens,
+    :seconds, :bytes_up, :bytes_down, :bytes_data_parallel
+) ON CONFLICT (job_id, round) DO UPDATE SET
+    heldout_loss = excluded.heldout_loss, islands = excluded.islands,
+    accepted = excluded.accepted, rejected = excluded.rejected, expired = excluded.expired,
+    tokens = excluded.tokens, seconds = excluded.seconds, bytes_up = excluded.bytes_up,
+    bytes_down = excluded.bytes_down, bytes_data_parallel = excluded.bytes_data_parallel;
+
+-- name: save_island
+-- Write the whole row, new or changed.
+INSERT INTO island (
+    lease_id, job_id, machine_id, epoch, price_micro_usd_per_hour, reference_steps_per_second,
+    steps_per_second, priced_steps_per_second
+) VALUES (
+    :lease_id, :job_id, :machine_id, :epoch, :price_micro_usd_per_hour,
+    :reference_steps_per_second, :steps_per_second, :priced_steps_per_second
+) ON CONFLICT (lease_id) DO UPDATE SET
+    job_id = excluded.job_id, machine_id = excluded.machine_id, epoch = excluded.epoch,
+    price_micro_usd_per_hour = excluded.price_micro_usd_per_hour,
+    reference_steps_per_second = excluded.reference_steps_per_second,
+    steps_per_second = excluded.steps_per_second,
+    priced_steps_per_second = excluded.priced_steps_per_second;
+
+-- name: save_unit
+-- Write the whole row, new or changed.
+INSERT INTO unit (
+    id, job_id, kind, round, state, lease_id, machine_id, spec, price_micro_usd, assigned_at,
+    expires_at, delivered_at, output, output_bytes, result, verdict, norm, cosine, doubted_by
+) VALUES (
+    :id, :job_id, :kind, :round, :state, :lease_id, :machine_id, :spec, :price_micro_usd,
+    :assigned_at, :expires_at, :delivered_at, :output, :output_bytes, :result, :verdict, :norm,
+    :cosine, :doubted_by
+) ON CONFLICT (id) DO UPDATE SET
+    job_id = excluded.job_id, kind = excluded.kind, round = excluded.round,
+    state = excluded.state, lease_id = excluded.lease_id, machine_id = excluded.machine_id,
+    spec = excluded.spec, price_micro_usd = excluded.price_micro_usd,
+    assigned_at = excluded.assigned_at, expires_at = excluded.expires_at,
+    delivered_at = excluded.delivered_at, output = excluded.output,
+    output_bytes = excluded.output_bytes, result = excluded.result, verdict = excluded.verdict,
+    norm = excluded.norm, cosine = excluded.cosine, doubted_by = excluded.doubted_by;
+
+-- name: job_by_id
+-- One job.
+SELECT * FROM job WHERE id = :id;
+
+-- name: job_by_name
+-- A tenant's newest job of this name.
+SELECT * FROM job WHERE tenant_id = :tenant_id AND name = :name ORDER BY created_at DESC LIMIT 1;
+
+-- name: jobs
+-- Jobs of one tenant, or of all when :tenant_id is null; newest first.
+SELECT * FROM job WHERE (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:before IS NULL OR id < :before)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: live_jobs
+-- Jobs that have not ended, oldest first.
+SELECT * FROM job WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY created_at, id LIMIT :limit;
+
+-- name: run_by_id
+-- One run.
+SELECT * FROM run WHERE id = :id;
+
+-- name: runs_of_job
+-- All attempts of all nodes.
+SELECT * FROM run WHERE job_id = :job_id ORDER BY created_at, id;
+
+-- name: runs_of_lease
+-- What a lease ran.
+SELECT * FROM run WHERE lease_id = :lease_id ORDER BY created_at, id;
+
+-- name: log_end
+-- How many bytes of log a run has.
+SELECT coalesce(max(start + length(data)), 0) AS bytes FROM log_chunk WHERE run_id = :run_id;
+
+-- name: add_log
+-- One more piece.
+INSERT INTO log_chunk (run_id, start, data) VALUES (:run_id, :start, :data) ON CONFLICT (run_id, start) DO NOTHING;
+
+-- name: read_log
+-- The pieces from byte :offset on.
+SELECT start, data FROM log_chunk WHERE run_id = :run_id AND start + length(data) > :offset
+ORDER BY start LIMIT :limit;
+
+-- name: training_of_job
+-- How far a job's training has come.
+SELECT * FROM training WHERE job_id = :job_id;
+
+-- name: rounds_of_job
+-- What became of each round.
+SELECT * FROM training_round WHERE job_id = :job_id ORDER BY round;
+
+-- name: islands_of_job
+-- A job's islands whose leases are live.
+SELECT island.* FROM island JOIN lease ON lease.id = island.lease_id
+WHERE island.job_id = :job_id AND lease.state IN ('active', 'reclaiming') ORDER BY island.lease_id;
+
+-- name: island_of_lease
+-- One island.
+SELECT * FROM island WHERE lease_id = :lease_id;
+
+-- name: unit_by_id
+-- One unit.
+SELECT * FROM unit WHERE id = :id;
+
+-- name: units_of_round
+-- All units of one round.
+SELECT * FROM unit WHERE job_id = :job_id AND round = :round ORDER BY id;
+
+-- name: units_of_job
+-- All units of a job.
+SELECT * FROM unit WHERE job_id = :job_id ORDER BY id;
+
+-- name: units_assigned_to_lease
+-- What a lease's machine should be working on.
+SELECT * FROM unit WHERE lease_id = :lease_id AND state = 'assigned' ORDER BY assigned_at, id;
+
+-- name: unit_counts_of_job
+-- How many units of each lease came to which end.
+SELECT lease_id, machine_id, kind, state, count(*) AS units, sum(price_micro_usd) AS price_micro_usd FROM unit
+WHERE job_id = :job_id GROUP BY lease_id, machine_id, kind, state;
+
+-- name: unit_counts_of_machine
+-- How many units of a machine came to which end.
+SELECT state, count(*) AS units FROM unit WHERE machine_id = :machine_id GROUP BY state;
+
+-- name: count_bytes_down
+-- More bytes went to a training run's islands.
+UPDATE training SET bytes_down = bytes_down + :bytes WHERE job_id = :job_id;

@@ -1,0 +1,1 @@
+"""Decisions about jobs, by noun: `batch` (runs), `islands` (speed, price, who trains), `rounds` (units, phases)."""

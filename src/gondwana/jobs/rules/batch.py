@@ -1,0 +1,99 @@
+"""Decisions about jobs in general and about batch runs; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gondwana.core.errors import WrongState
+from gondwana.core.money import due_micro_usd
+from gondwana.jobs.model import JOB_TRANSITIONS, RUN_TRANSITIONS, Job, JobReason, JobState, Run, RunState
+from gondwana.market.model import Lease
+from gondwana.market.rules import RUNWAY_SECONDS
+from gondwana.supply.model import Supply
+from gondwana.wire.jobs import JobSpec
+
+ATTEMPTS_MAX: Final = 3  # of one rank that its machines could not run; a third failure is hardly the machine's
+LIMIT_REASONS: Final = frozenset({"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"})
+OUTPUT_FOLDER: Final = "/work/output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a job ends."""
+
+    state: JobState
+    reason: JobReason
+    detail: str = ""
+    exit_code: int | None = None
+
+
+def move(job: Job, to: JobState) -> JobState:
+    """`to`, if the job may go there; raises WrongState otherwise."""
+    if to not in JOB_TRANSITIONS[job.state]:
+        raise WrongState(
+            f"job '{job.name}' is {job.state}, it cannot become {to}", hint=f"gondwana jobs show {job.id}"
+        )
+    return to
+
+
+def may_move_run(run: Run, to: RunState) -> bool:
+    """Whether a report of `to` is news; a repeated or late report is not."""
+    return to in RUN_TRANSITIONS[run.state]
+
+
+def latest_runs(runs: Sequence[Run]) -> dict[int, Run]:
+    """The last attempt of each rank."""
+    return {run.rank: run for run in sorted(runs, key=lambda run: (run.created_at, run.id))}
+
+
+def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
+    """How a batch job ends by what its runs came to, or None while it goes on."""
+    latest = latest_runs(runs)
+    for rank, run in sorted(latest.items()):
+        if run.state is not RunState.EXITED:
+            continue
+        if run.reason in LIMIT_REASONS:
+            detail = f"node {rank}: {run.reason.replace('_', ' ')}"
+            return End(
+                state=JobState.FAILED, reason=JobReason.LIMIT_BROKEN, detail=detail, exit_code=run.exit_code or 1
+            )
+        if run.exit_code != 0:
+            detail = f"node {rank} ended with code {run.exit_code}"
+            return End(state=JobState.FAILED, reason=JobReason.EXIT_CODE, detail=detail, exit_code=run.exit_code)
+    if len(latest) == spec.num_nodes and all(run.state is RunState.EXITED for run in latest.values()):
+        return End(state=JobState.SUCCEEDED, reason=JobReason.DONE, exit_code=0)
+    for rank in latest:
+        lost = [run for run in runs if run.rank == rank and run.state is RunState.LOST]
+        if len(lost) >= ATTEMPTS_MAX:
+            detail = f"node {rank} was lost {len(lost)} times; last: {lost[-1].reason or 'machine lost'}"
+            return End(state=JobState.FAILED, reason=JobReason.MACHINES_LOST, detail=detail, exit_code=1)
+    return None
+
+
+def free_rank(spec: JobSpec, leases: Sequence[Lease]) -> int:
+    """The lowest node number that no live lease has."""
+    taken = {lease.rank for lease in leases}
+    return next(rank for rank in range(max(spec.num_nodes, len(taken) + 1)) if rank not in taken)
+
+
+def environment(job: Job, run: Run, addresses: Mapping[int, str], devices: int) -> dict[str, str]:
+    """What a node's command sees: the job's own variables, and SkyPilot's rank and address variables."""
+    listed = "\n".join(addresses[rank] for rank in sorted(addresses))
+    return {
+        **job.spec.envs,
+        "SKYPILOT_NODE_RANK": str(run.rank),
+        "SKYPILOT_NODE_IPS": listed,
+        "SKYPILOT_NUM_NODES": str(job.spec.num_nodes),
+        "SKYPILOT_NUM_GPUS_PER_NODE": str(devices if job.spec.resources.accelerators else 0),
+        "SKYPILOT_TASK_ID": job.id,
+        "GONDWANA_JOB_ID": job.id,
+        "GONDWANA_RUN_ID": run.id,
+        "GONDWANA_OUTPUT": OUTPUT_FOLDER,
+    }
+
+
+def batch_hold_micro_usd(spec: JobSpec, machines: Sequence[Supply], devices: int) -> int:
+    """What launching a batch job sets aside: an hour of its machines, or its budget or duration if that is less."""
+    rate = sum(supply.offer.price_micro_usd_per_device_hour * devices for supply in machines)
+    runway = due_micro_usd(rate, int(min(RUNWAY_SECONDS, spec.seconds_max)))
+    return runway if spec.budget_micro_usd is None else min(runway, spec.budget_micro_usd)

@@ -1,0 +1,152 @@
+"""Orders, leases, plans."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
+from gondwana.supply.model import Supply
+from gondwana.wire.jobs import Resources
+
+
+class OrderState(StrEnum):
+    """Where an order stands."""
+
+    OPEN = "open"  # wants machines
+    MATCHED = "matched"  # has all it wants
+    CLOSED = "closed"  # its job needs no more
+    EXPIRED = "expired"  # nothing fitted in time
+
+
+ORDER_TRANSITIONS: Final = {
+    OrderState.OPEN: {OrderState.MATCHED, OrderState.CLOSED, OrderState.EXPIRED},
+    OrderState.MATCHED: {OrderState.OPEN, OrderState.CLOSED},  # open again when a lease was lost
+    OrderState.CLOSED: set[OrderState](),
+    OrderState.EXPIRED: set[OrderState](),
+}
+
+
+class LeaseState(StrEnum):
+    """Where a lease stands."""
+
+    RESERVED = "reserved"  # capacity held for an order; lapses after RESERVATION_SECONDS_MAX
+    ACTIVE = "active"  # the tenant pays, the machine serves
+    RECLAIMING = "reclaiming"  # the provider gave notice
+    CLOSED = "closed"  # over, with a reason
+
+
+LEASE_TRANSITIONS: Final = {
+    LeaseState.RESERVED: {LeaseState.ACTIVE, LeaseState.CLOSED},
+    LeaseState.ACTIVE: {LeaseState.RECLAIMING, LeaseState.CLOSED},
+    LeaseState.RECLAIMING: {LeaseState.CLOSED},
+    LeaseState.CLOSED: set[LeaseState](),
+}
+
+
+class CloseReason(StrEnum):
+    """Why a lease ended; numbered tenant 1xxx, provider 2xxx, network 3xxx in `CLOSE_CODES`."""
+
+    JOB_DONE = "job_done"  # the job ended
+    JOB_CANCELLED = "job_cancelled"  # the tenant cancelled it
+    OWNER_LEFT = "owner_left"  # the provider took the machine back
+    MACHINE_LOST = "machine_lost"  # no proof of life in time
+    WORK_REJECTED = "work_rejected"  # the machine delivered rejected work again and again
+    RUN_FAILED = "run_failed"  # the agent could not run it
+    RESERVATION_LAPSED = "reservation_lapsed"  # nobody confirmed it in time
+    FUNDS_GONE = "funds_gone"  # the escrow was used up
+
+
+CLOSE_CODES: Final = {
+    CloseReason.JOB_DONE: 1001,
+    CloseReason.JOB_CANCELLED: 1002,
+    CloseReason.OWNER_LEFT: 2001,
+    CloseReason.MACHINE_LOST: 2002,
+    CloseReason.WORK_REJECTED: 2003,
+    CloseReason.RUN_FAILED: 2004,
+    CloseReason.RESERVATION_LAPSED: 3001,
+    CloseReason.FUNDS_GONE: 3002,
+}
+
+
+class Charge(StrEnum):
+    """What a lease is paid by."""
+
+    SECOND = "second"  # each proven second (batch)
+    UNIT = "unit"  # each accepted unit (training)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a job wants of the market."""
+
+    id: OrderId
+    job_id: JobId
+    tenant_id: PrincipalId
+    state: OrderState
+    count_min: int  # fewer than this are not leased at all (a gang)
+    count_max: int
+    devices: int  # per machine
+    resources: Resources
+    price_cap_micro_usd_per_device_hour: int | None
+    charge: Charge
+    created_at: Instant
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One tenant's right to one machine's devices, from reservation to close."""
+
+    id: LeaseId
+    order_id: OrderId
+    job_id: JobId
+    tenant_id: PrincipalId
+    machine_id: MachineId
+    offer_id: OfferId
+    state: LeaseState
+    devices: int
+    price_micro_usd_per_device_hour: int
+    charge: Charge
+    epoch: int  # grows each time the machine is leased; a worker with an older one is refused
+    rank: int  # the node's number in the job
+    reserved_at: Instant
+    active_at: Instant | None = None
+    closed_at: Instant | None = None
+    reason: CloseReason | None = None
+    proven_ms: int = 0  # time that the machine proved to serve this lease
+    proven_at: Instant | None = None  # last such proof
+
+    @property
+    def price_micro_usd_per_hour(self) -> int:
+        """What an hour of the whole lease costs."""
+        return self.price_micro_usd_per_device_hour * self.devices
+
+    @property
+    def seconds_proven(self) -> int:
+        """Whole proven seconds; only these are charged."""
+        return self.proven_ms // 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screening:
+    """What fits an order, cheapest per measured speed first; or which constraint left nothing."""
+
+    fits: tuple[Supply, ...]
+    why_not: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Which machines an order would get now, for how much, for how long."""
+
+    machines: tuple[Supply, ...]
+    devices: int
+    price_micro_usd_per_hour: int
+    seconds_estimated: float | None
+    cost_micro_usd_estimated: int | None
+    hold_micro_usd: int
+    why_not: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = field(default=())

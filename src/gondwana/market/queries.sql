@@ -1,0 +1,82 @@
+-- name: save_order
+-- Write the whole row, new or changed.
+INSERT INTO market_order (
+    id, job_id, tenant_id, state, count_min, count_max, devices, resources,
+    price_cap_micro_usd_per_device_hour, charge, created_at, expires_at
+) VALUES (
+    :id, :job_id, :tenant_id, :state, :count_min, :count_max, :devices, :resources,
+    :price_cap_micro_usd_per_device_hour, :charge, :created_at, :expires_at
+) ON CONFLICT (id) DO UPDATE SET
+    job_id = excluded.job_id, tenant_id = excluded.tenant_id, state = excluded.state,
+    count_min = excluded.count_min, count_max = excluded.count_max, devices = excluded.devices,
+    resources = excluded.resources,
+    price_cap_micro_usd_per_device_hour = excluded.price_cap_micro_usd_per_device_hour,
+    charge = excluded.charge, created_at = excluded.created_at, expires_at = excluded.expires_at;
+
+-- name: save_lease
+-- Write the whole row, new or changed.
+INSERT INTO lease (
+    id, order_id, job_id, tenant_id, machine_id, offer_id, state, devices,
+    price_micro_usd_per_device_hour, charge, epoch, rank, reserved_at, active_at, closed_at,
+    reason, proven_ms, proven_at
+) VALUES (
+    :id, :order_id, :job_id, :tenant_id, :machine_id, :offer_id, :state, :devices,
+    :price_micro_usd_per_device_hour, :charge, :epoch, :rank, :reserved_at, :active_at,
+    :closed_at, :reason, :proven_ms, :proven_at
+) ON CONFLICT (id) DO UPDATE SET
+    order_id = excluded.order_id, job_id = excluded.job_id, tenant_id = excluded.tenant_id,
+    machine_id = excluded.machine_id, offer_id = excluded.offer_id, state = excluded.state,
+    devices = excluded.devices,
+    price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour,
+    charge = excluded.charge, epoch = excluded.epoch, rank = excluded.rank,
+    reserved_at = excluded.reserved_at, active_at = excluded.active_at,
+    closed_at = excluded.closed_at, reason = excluded.reason, proven_ms = excluded.proven_ms,
+    proven_at = excluded.proven_at;
+
+-- name: order_by_id
+-- One order.
+SELECT * FROM market_order WHERE id = :id;
+
+-- name: open_orders
+-- Orders that want machines, oldest first.
+SELECT * FROM market_order WHERE state = 'open' ORDER BY created_at, id LIMIT :limit;
+
+-- name: lease_by_id
+-- One lease.
+SELECT * FROM lease WHERE id = :id;
+
+-- name: leases_of_job
+-- All leases of a job, oldest first.
+SELECT * FROM lease WHERE job_id = :job_id ORDER BY reserved_at, id;
+
+-- name: live_leases_of_job
+-- Leases of a job that are not closed.
+SELECT * FROM lease WHERE job_id = :job_id AND state <> 'closed' ORDER BY rank, id;
+
+-- name: live_leases_of_machine
+-- Leases that a machine serves.
+SELECT * FROM lease WHERE machine_id = :machine_id AND state <> 'closed' ORDER BY id;
+
+-- name: reserved_before
+-- Reservations made at or before :instant, oldest first.
+SELECT * FROM lease WHERE state = 'reserved' AND reserved_at <= :instant ORDER BY reserved_at LIMIT :limit;
+
+-- name: reserved
+-- Reservations that wait to be confirmed.
+SELECT * FROM lease WHERE state = 'reserved' ORDER BY reserved_at, id LIMIT :limit;
+
+-- name: metered
+-- Live leases that are paid by the second.
+SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second' ORDER BY id LIMIT :limit;
+
+-- name: prove_lease
+-- Proven time of a lease after a heartbeat.
+UPDATE lease SET proven_ms = :proven_ms, proven_at = :proven_at WHERE id = :id AND state <> 'closed';
+
+-- name: seconds_proven_of_machine
+-- Whole seconds that a machine proved over all its leases.
+SELECT coalesce(sum(proven_ms / 1000), 0) AS seconds FROM lease WHERE machine_id = :machine_id;
+
+-- name: grow_epoch
+-- The machine's epoch after one more lease.
+UPDATE machine SET epoch = :epoch WHERE id = :id AND epoch < :epoch;

@@ -1,0 +1,154 @@
+"""Orders and leases, loaded and saved; every change of state writes its event."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import NoSuchThing, WrongState
+from gondwana.core.events import Event
+from gondwana.core.ids import JobId, LeaseId, new_id
+from gondwana.core.random import Random
+from gondwana.db.queries import load_queries
+from gondwana.db.rows import from_row, to_row
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.market.model import LEASE_TRANSITIONS, ORDER_TRANSITIONS, CloseReason, Lease, LeaseState, Order, OrderState
+from gondwana.supply.model import Supply
+
+SQL: Final = load_queries("gondwana.market")
+ROWS_MAX: Final = 10_000  # orders or leases looked at in one pass
+
+
+def order(reader: Reader, id: str) -> Order:
+    """One order; raises NoSuchThing."""
+    row = reader.one(SQL.order_by_id, {"id": id})
+    if row is None:
+        raise NoSuchThing(order=id)
+    return from_row(Order, row)
+
+
+def open_orders(reader: Reader) -> list[Order]:
+    """Orders that want machines, oldest first."""
+    return [from_row(Order, row) for row in reader.all(SQL.open_orders, {"limit": ROWS_MAX})]
+
+
+def place_order(tx: Transaction, new: Order) -> None:
+    """Store a new order."""
+    tx.execute(SQL.save_order, to_row(new))
+    tx.emit(Event(at=new.created_at, kind="order.opened", subject=new.id, job_id=new.job_id))
+
+
+def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> Order:
+    """The order in its new state; staying is no change."""
+    if target.state is to:
+        return target
+    if to not in ORDER_TRANSITIONS[target.state]:
+        raise WrongState(f"the order is {target.state}, it cannot become {to}")
+    moved = replace(target, state=to)
+    tx.execute(SQL.save_order, to_row(moved))
+    tx.emit(Event(at=now, kind=f"order.{to}", subject=target.id, job_id=target.job_id))
+    return moved
+
+
+def reserve(tx: Transaction, random: Random, now: Instant, target: Order, chosen: Supply, rank: int) -> Lease:
+    """Hold a machine's devices for an order; its epoch grows, so older workers on it are refused.
+
+    The caller has just seen, in this transaction, that the devices are free.
+    """
+    epoch = chosen.machine.epoch + 1
+    lease = Lease(
+        id=LeaseId(new_id("lea", now, random)),
+        order_id=target.id,
+        job_id=target.job_id,
+        tenant_id=target.tenant_id,
+        machine_id=chosen.machine.id,
+        offer_id=chosen.offer.id,
+        state=LeaseState.RESERVED,
+        devices=target.devices,
+        price_micro_usd_per_device_hour=chosen.offer.price_micro_usd_per_device_hour,
+        charge=target.charge,
+        epoch=epoch,
+        rank=rank,
+        reserved_at=now,
+    )
+    tx.execute(SQL.save_lease, to_row(lease))
+    tx.execute(SQL.grow_epoch, {"id": chosen.machine.id, "epoch": epoch})
+    emit_lease(tx, now, lease, "lease.reserved", {"machine": chosen.machine.name})
+    return lease
+
+
+def activate(tx: Transaction, now: Instant, lease: Lease) -> Lease:
+    """The lease, serving from now on."""
+    active = replace(_move(lease, LeaseState.ACTIVE), active_at=now, proven_at=now)
+    tx.execute(SQL.save_lease, to_row(active))
+    emit_lease(tx, now, active, "lease.active", {"price_micro_usd_per_hour": active.price_micro_usd_per_hour})
+    return active
+
+
+def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> Lease:
+    """The lease, over; a closed one stays as it is."""
+    if lease.state is LeaseState.CLOSED:
+        return lease
+    closed = replace(_move(lease, LeaseState.CLOSED), closed_at=now, reason=reason)
+    tx.execute(SQL.save_lease, to_row(closed))
+    emit_lease(tx, now, closed, "lease.closed", {"reason": reason, "seconds_proven": closed.seconds_proven})
+    return closed
+
+
+def prove(tx: Transaction, lease: Lease, proven_ms: int, now: Instant) -> None:
+    """What a lease has proven by now."""
+    tx.execute(SQL.prove_lease, {"id": lease.id, "proven_ms": proven_ms, "proven_at": now})
+
+
+def lease(reader: Reader, id: str) -> Lease:
+    """One lease; raises NoSuchThing."""
+    row = reader.one(SQL.lease_by_id, {"id": id})
+    if row is None:
+        raise NoSuchThing(lease=id)
+    return from_row(Lease, row)
+
+
+def leases_of_job(reader: Reader, job_id: JobId, *, live: bool = False) -> list[Lease]:
+    """A job's leases; with `live` only those that are not closed."""
+    query = SQL.live_leases_of_job if live else SQL.leases_of_job
+    return [from_row(Lease, row) for row in reader.all(query, {"job_id": job_id})]
+
+
+def live_leases_of_machine(reader: Reader, machine_id: str) -> list[Lease]:
+    """What a machine serves."""
+    return [from_row(Lease, row) for row in reader.all(SQL.live_leases_of_machine, {"machine_id": machine_id})]
+
+
+def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
+    """Reservations that nobody confirmed yet; with `before`, those made until then."""
+    if before is None:
+        return [from_row(Lease, row) for row in reader.all(SQL.reserved, {"limit": ROWS_MAX})]
+    return [from_row(Lease, row) for row in reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX})]
+
+
+def metered(reader: Reader) -> list[Lease]:
+    """Live leases that are paid by the second."""
+    return [from_row(Lease, row) for row in reader.all(SQL.metered, {"limit": ROWS_MAX})]
+
+
+def seconds_proven(reader: Reader, machine_id: str) -> int:
+    """Whole seconds that a machine proved over all its leases."""
+    row = reader.one(SQL.seconds_proven_of_machine, {"machine_id": machine_id})
+    return int(row["seconds"]) if row else 0
+
+
+def held_by(leases: Sequence[Lease], order_id: str) -> int:
+    """How many of these live leases serve the order."""
+    return sum(lease.order_id == order_id and lease.state is not LeaseState.CLOSED for lease in leases)
+
+
+def emit_lease(tx: Transaction, now: Instant, subject: Lease, kind: str, data: dict[str, Any]) -> None:
+    """An event about a lease; it names the machine, whose agent is then told what it should do."""
+    names = {"machine_id": subject.machine_id}
+    tx.emit(Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data={**names, **data}))
+
+
+def _move(lease: Lease, to: LeaseState) -> Lease:
+    if to not in LEASE_TRANSITIONS[lease.state]:
+        raise WrongState(f"the lease is {lease.state}, it cannot become {to}")
+    return replace(lease, state=to)

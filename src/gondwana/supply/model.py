@@ -1,0 +1,101 @@
+"""Machines and offers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.wire.machines import MachineInventory, MachineSpeed
+
+
+class MachineState(StrEnum):
+    """Where a machine stands."""
+
+    JOINING = "joining"  # registered; its agent has not connected yet
+    PROBING = "probing"  # connected; its speed is being measured
+    UP = "up"  # proves to be alive; may be leased
+    OWNER_BUSY = "owner_busy"  # its owner is back; leases are reclaimed
+    PAUSED = "paused"  # its owner sells nothing for now; running leases go on
+    DRAINING = "draining"  # finishes what it runs, takes nothing new, then leaves
+    LEFT = "left"  # gone for good
+    DOWN = "down"  # no proof of life in time
+    SUSPENDED = "suspended"  # failed a challenge or delivered rejected work; only an operator lets it back
+
+
+TRANSITIONS: Final = {
+    MachineState.JOINING: {MachineState.PROBING, MachineState.LEFT},
+    MachineState.PROBING: {MachineState.UP, MachineState.DOWN, MachineState.LEFT, MachineState.SUSPENDED},
+    MachineState.UP: {
+        MachineState.OWNER_BUSY,
+        MachineState.PAUSED,
+        MachineState.DRAINING,
+        MachineState.DOWN,
+        MachineState.SUSPENDED,
+        MachineState.LEFT,
+    },
+    MachineState.OWNER_BUSY: {MachineState.UP, MachineState.DOWN, MachineState.LEFT},
+    MachineState.PAUSED: {MachineState.UP, MachineState.DRAINING, MachineState.DOWN, MachineState.LEFT},
+    MachineState.DRAINING: {MachineState.LEFT, MachineState.DOWN},
+    MachineState.LEFT: set[MachineState](),
+    MachineState.DOWN: {MachineState.PROBING, MachineState.UP, MachineState.LEFT, MachineState.SUSPENDED},
+    MachineState.SUSPENDED: {MachineState.DOWN, MachineState.LEFT},
+}
+
+
+class OfferState(StrEnum):
+    """Whether a machine's offer stands."""
+
+    OPEN = "open"  # may be leased
+    PAUSED = "paused"  # stands again when the machine is back
+    WITHDRAWN = "withdrawn"  # gone for good
+
+
+OFFER_TRANSITIONS: Final = {
+    OfferState.OPEN: {OfferState.PAUSED, OfferState.WITHDRAWN},
+    OfferState.PAUSED: {OfferState.OPEN, OfferState.WITHDRAWN},
+    OfferState.WITHDRAWN: set[OfferState](),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine of one owner."""
+
+    id: MachineId
+    owner_id: PrincipalId
+    name: str  # unique per owner
+    region: str
+    public_key: str  # hexadecimal Ed25519
+    state: MachineState
+    reason: str = ""
+    devices: int
+    cpus_max: float | None = None  # the owner's terms; None: all of it
+    memory_bytes_max: int | None = None
+    inventory: MachineInventory | None = None
+    speed: MachineSpeed | None = None
+    isolation: str = ""
+    address: str = ""  # as the control plane saw it
+    epoch: int = 0  # grows with each lease; a worker with an older one is refused
+    joined_at: Instant
+    proven_at: Instant | None = None  # last proof of life
+    rejections_in_row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What one machine sells, and for how much."""
+
+    id: OfferId
+    machine_id: MachineId
+    state: OfferState
+    price_micro_usd_per_device_hour: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """An open offer with its machine and what of it is free: a row of the market."""
+
+    offer: Offer
+    machine: Machine
+    devices_free: int

@@ -1,0 +1,68 @@
+-- name: save_machine
+-- Write the whole row, new or changed.
+INSERT INTO machine (
+    id, owner_id, name, region, public_key, state, reason, devices, cpus_max, memory_bytes_max,
+    inventory, speed, isolation, address, epoch, joined_at, proven_at, rejections_in_row
+) VALUES (
+    :id, :owner_id, :name, :region, :public_key, :state, :reason, :devices, :cpus_max,
+    :memory_bytes_max, :inventory, :speed, :isolation, :address, :epoch, :joined_at,
+    :proven_at, :rejections_in_row
+) ON CONFLICT (id) DO UPDATE SET
+    owner_id = excluded.owner_id, name = excluded.name, region = excluded.region,
+    public_key = excluded.public_key, state = excluded.state, reason = excluded.reason,
+    devices = excluded.devices, cpus_max = excluded.cpus_max,
+    memory_bytes_max = excluded.memory_bytes_max, inventory = excluded.inventory,
+    speed = excluded.speed, isolation = excluded.isolation, address = excluded.address,
+    epoch = excluded.epoch, joined_at = excluded.joined_at, proven_at = excluded.proven_at,
+    rejections_in_row = excluded.rejections_in_row;
+
+-- name: save_offer
+-- Write the whole row, new or changed.
+INSERT INTO offer (
+    id, machine_id, state, price_micro_usd_per_device_hour
+) VALUES (
+    :id, :machine_id, :state, :price_micro_usd_per_device_hour
+) ON CONFLICT (id) DO UPDATE SET
+    machine_id = excluded.machine_id, state = excluded.state,
+    price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour;
+
+-- name: machine_by_id
+-- One machine.
+SELECT * FROM machine WHERE id = :id;
+
+-- name: machine_by_name
+-- An owner's machine by its name, unless it left.
+SELECT * FROM machine WHERE owner_id = :owner_id AND name = :name;
+
+-- name: machine_by_key
+-- The machine that holds this key.
+SELECT * FROM machine WHERE public_key = :public_key;
+
+-- name: machines
+-- Machines of one owner, or of all when :owner_id is null.
+SELECT * FROM machine WHERE (:owner_id IS NULL OR owner_id = :owner_id) AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: silent_since
+-- Serving machines whose last proof of life is before :instant.
+SELECT * FROM machine WHERE state IN ('up', 'paused', 'draining', 'owner_busy')
+    AND coalesce(proven_at, joined_at) < :instant ORDER BY id LIMIT :limit;
+
+-- name: draining
+-- Machines that leave once they serve nothing.
+SELECT * FROM machine WHERE state = 'draining' ORDER BY id LIMIT :limit;
+
+-- name: offer_of_machine
+-- What a machine sells.
+SELECT * FROM offer WHERE machine_id = :machine_id;
+
+-- name: supply
+-- Every offer that is not withdrawn, with how many devices live leases hold.
+SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
+    coalesce((SELECT sum(lease.devices) FROM lease
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+FROM machine JOIN offer ON offer.machine_id = machine.id
+WHERE offer.state <> 'withdrawn' ORDER BY machine.id LIMIT :limit;
+
+-- name: prove_life
+-- The machine is alive at :now.
+UPDATE machine SET proven_at = :now WHERE id = :id;

@@ -1,0 +1,82 @@
+"""Decisions about machines; pure."""
+
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import InvalidValue, WrongState
+from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
+
+HEARTBEAT_SECONDS: Final = 5.0
+DOWN_AFTER_SECONDS: Final = 15.0  # three heartbeats missed
+REJECTIONS_MAX: Final = 3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
+DEVICES_MAX: Final = 64
+PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR: Final = 1_000_000_000
+
+SERVING: Final = frozenset({MachineState.UP, MachineState.PAUSED, MachineState.DRAINING, MachineState.OWNER_BUSY})
+"""States in which a machine's running leases go on."""
+
+OWNER_VERBS: Final = {
+    "pause": MachineState.PAUSED,
+    "resume": MachineState.UP,
+    "drain": MachineState.DRAINING,
+    "leave": MachineState.LEFT,
+}
+
+
+def check_terms(price_micro_usd_per_device_hour: int, devices: int) -> None:
+    """Raise InvalidValue for a price or a count of devices that cannot be sold."""
+    if not 0 <= price_micro_usd_per_device_hour <= PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR:
+        raise InvalidValue(
+            field="price", value=price_micro_usd_per_device_hour / 1e6, hint="dollars an hour, from 0 to 1000"
+        )
+    if not 1 <= devices <= DEVICES_MAX:
+        raise InvalidValue(field="devices", value=devices, hint=f"from 1 to {DEVICES_MAX}")
+
+
+def move(machine: Machine, to: MachineState) -> MachineState:
+    """`to`, if the machine may go there; raises WrongState otherwise."""
+    if to not in TRANSITIONS[machine.state]:
+        raise WrongState(
+            f"machine '{machine.name}' is {machine.state}, it cannot become {to}",
+            hint=f"gondwana provider show {machine.name}",
+        )
+    return to
+
+
+def owner_verb(machine: Machine, verb: str, *, leased: bool) -> MachineState:
+    """Where `pause`, `resume`, `drain` or `leave` takes the machine; raises WrongState or InvalidValue."""
+    if verb not in OWNER_VERBS:
+        raise InvalidValue(field="verb", value=verb, hint=f"one of {', '.join(OWNER_VERBS)}")
+    if verb == "leave" and leased:
+        raise WrongState(
+            f"machine '{machine.name}' still serves a lease",
+            hint=f"gondwana provider drain {machine.name} finishes it first",
+        )
+    if verb == "resume" and machine.state is not MachineState.PAUSED:
+        raise WrongState(f"machine '{machine.name}' is {machine.state}, not paused")
+    return move(machine, OWNER_VERBS[verb])
+
+
+def state_on_facts(machine: Machine) -> MachineState:
+    """The state after an agent has connected and told what it measured."""
+    if machine.state in {MachineState.JOINING, MachineState.PROBING, MachineState.DOWN}:
+        return MachineState.UP
+    return machine.state
+
+
+def offer_state(machine_state: MachineState) -> OfferState:
+    """What becomes of a machine's offer in this state of the machine."""
+    if machine_state is MachineState.UP:
+        return OfferState.OPEN
+    return OfferState.WITHDRAWN if machine_state is MachineState.LEFT else OfferState.PAUSED
+
+
+def is_silent(machine: Machine, now: Instant, down_after_seconds: float = DOWN_AFTER_SECONDS) -> bool:
+    """Whether the machine has gone without a proof of life for too long."""
+    serving = machine.state in SERVING
+    return serving and now - (machine.proven_at or machine.joined_at) > down_after_seconds
+
+
+def after_verdict(machine: Machine, *, accepted: bool) -> int:
+    """Rejections in a row after one more verdict; at REJECTIONS_MAX the machine is suspended."""
+    return 0 if accepted else machine.rejections_in_row + 1

@@ -1,0 +1,138 @@
+"""Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import NoSuchThing, WrongState
+from gondwana.core.events import Event
+from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.db.queries import load_queries
+from gondwana.db.rows import from_row, to_row
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.supply import rules
+from gondwana.supply.model import Machine, MachineState, Offer, Supply
+
+SQL: Final = load_queries("gondwana.supply")
+ROWS_MAX: Final = 10_000  # machines looked at in one pass; the columnar index of a later form has no such limit
+
+
+def machine(reader: Reader, id: str) -> Machine:
+    """One machine; raises NoSuchThing."""
+    row = reader.one(SQL.machine_by_id, {"id": id})
+    if row is None:
+        raise NoSuchThing(machine=id, hint="gondwana provider list")
+    return from_row(Machine, row)
+
+
+def machine_of(reader: Reader, owner_id: PrincipalId, name_or_id: str) -> Machine:
+    """An owner's machine by name or id; raises NoSuchThing."""
+    row = reader.one(SQL.machine_by_name, {"owner_id": owner_id, "name": name_or_id})
+    found = from_row(Machine, row) if row else machine(reader, name_or_id)
+    if found.owner_id != owner_id:
+        raise NoSuchThing(machine=name_or_id, hint="gondwana provider list")
+    return found
+
+
+def machines(reader: Reader, owner_id: PrincipalId | None, *, after: str = "", limit: int = ROWS_MAX) -> list[Machine]:
+    """Machines of one owner, or of all."""
+    rows = reader.all(SQL.machines, {"owner_id": owner_id, "after": after, "limit": limit})
+    return [from_row(Machine, row) for row in rows]
+
+
+def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machine:
+    """Store a joining machine and its offer; the same key joining again is the same machine with new terms.
+
+    Raises WrongState when the name is taken by another key, or the machine left for good.
+    """
+    row = tx.one(SQL.machine_by_key, {"public_key": new.public_key})
+    if row is None:
+        if tx.one(SQL.machine_by_name, {"owner_id": new.owner_id, "name": new.name}) is not None:
+            raise WrongState(f"you have another machine named '{new.name}'", hint="choose one with --name")
+        tx.execute(SQL.save_machine, to_row(new))
+        tx.execute(SQL.save_offer, to_row(offer))
+        _emit(tx, new, now, "machine.joined", {"region": new.region})
+        return new
+    known = from_row(Machine, row)
+    if known.owner_id != new.owner_id or known.name != new.name:
+        raise WrongState(
+            f"this machine's key joined before as '{known.name}'", hint=f"use --name {known.name}, or another --state"
+        )
+    if known.state is MachineState.LEFT:
+        raise WrongState(f"machine '{known.name}' left for good", hint="join with another --state folder and --name")
+    current = replace(known, devices=new.devices, cpus_max=new.cpus_max, memory_bytes_max=new.memory_bytes_max,
+                      region=new.region)  # fmt: skip
+    tx.execute(SQL.save_machine, to_row(current))
+    old = offer_of(tx, known.id)
+    price = offer.price_micro_usd_per_device_hour
+    tx.execute(SQL.save_offer, to_row(replace(old, price_micro_usd_per_device_hour=price)))
+    return current
+
+
+def offer_of(reader: Reader, machine_id: MachineId) -> Offer:
+    """What a machine sells."""
+    row = reader.one(SQL.offer_of_machine, {"machine_id": machine_id})
+    assert row is not None, "a machine and its offer are stored together"
+    return from_row(Offer, row)
+
+
+def set_price(tx: Transaction, now: Instant, target: Machine, price_micro_usd_per_device_hour: int) -> None:
+    """Sell at this price from the next lease on."""
+    offer = offer_of(tx, target.id)
+    tx.execute(
+        SQL.save_offer, to_row(replace(offer, price_micro_usd_per_device_hour=price_micro_usd_per_device_hour))
+    )
+    _emit(tx, target, now, "offer.priced", {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour})
+
+
+def move(tx: Transaction, now: Instant, target: Machine, to: MachineState, reason: str = "") -> Machine:
+    """The machine in its new state, its offer beside it; raises WrongState where the table has no such arrow."""
+    if target.state is to:
+        return target
+    moved = replace(target, state=rules.move(target, to), reason=reason)
+    tx.execute(SQL.save_machine, to_row(moved))
+    offer = offer_of(tx, target.id)
+    tx.execute(SQL.save_offer, to_row(replace(offer, state=rules.offer_state(to))))
+    _emit(tx, moved, now, f"machine.{to}", {"reason": reason} if reason else {})
+    return moved
+
+
+def save(tx: Transaction, changed: Machine) -> Machine:
+    """Store facts about a machine that are no change of state."""
+    tx.execute(SQL.save_machine, to_row(changed))
+    return changed
+
+
+def prove_life(tx: Transaction, machine_id: str, now: Instant) -> None:
+    """The machine is alive."""
+    tx.execute(SQL.prove_life, {"id": machine_id, "now": now})
+
+
+def silent(reader: Reader, before: Instant) -> list[Machine]:
+    """Serving machines whose last proof of life is older than `before`."""
+    return [from_row(Machine, row) for row in reader.all(SQL.silent_since, {"instant": before, "limit": ROWS_MAX})]
+
+
+def draining(reader: Reader) -> list[Machine]:
+    """Machines that leave once they serve nothing."""
+    return [from_row(Machine, row) for row in reader.all(SQL.draining, {"limit": ROWS_MAX})]
+
+
+def supply(reader: Reader) -> list[Supply]:
+    """Every standing offer with its machine and its free devices."""
+    found: list[Supply] = []
+    for row in reader.all(SQL.supply, {"limit": ROWS_MAX}):
+        each = from_row(Machine, row)
+        offer = Offer(
+            id=OfferId(row["offer_id"]),
+            machine_id=each.id,
+            state=row["offer_state"],
+            price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
+        )
+        found.append(Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"]))
+    return found
+
+
+def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:
+    names = {"machine": target.name, "machine_id": target.id}
+    tx.emit(Event(at=now, kind=kind, subject=target.id, data={**names, **data}))

@@ -1,0 +1,38 @@
+"""What a machine has, and what was measured of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """One accelerator, as its driver names it."""
+
+    name: str  # canonical, e.g. "RTX4090" (core.devices)
+    vendor: str  # "nvidia" | "amd" | "apple"
+    memory_bytes: int
+    uuid: str = ""
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineInventory:
+    """What a machine has, before its owner's terms."""
+
+    cpu_model: str
+    cpu_count: int
+    memory_bytes: int  # the smaller of the machine's and its cgroup's
+    disk_free_bytes: int
+    os: str
+    architecture: str
+    python: str
+    accelerators: tuple[Accelerator, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpeed:
+    """What was measured under the owner's terms; None where it could not be."""
+
+    matmul_gflops: float | None = None
+    memory_bytes_per_second: float | None = None
+    steps_per_second: float | None = None  # of the reference training step
+    torch: str | None = None  # version, None where PyTorch is missing
