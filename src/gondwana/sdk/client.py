@@ -1,0 +1,62 @@
+"""The client: one attribute per noun of the API."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gondwana.core.random import Random
+from gondwana.sdk.account import Account, Ledger
+from gondwana.sdk.blobs import Blobs
+from gondwana.sdk.config import load_settings
+from gondwana.sdk.jobs import Jobs, Plans
+from gondwana.sdk.machines import Machines, Offers
+from gondwana.sdk.tokens import Tokens
+from gondwana.sdk.transport import RETRIES_MAX, Transport
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom the token stands for."""
+
+    principal: str
+    name: str
+    scopes: tuple[str, ...]
+
+
+class Client:
+    """A control plane as seen with one token; may be shared between threads.
+
+    Without arguments: the address and token of GONDWANA_URL, GONDWANA_TOKEN, or the saved login.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        random: Random | None = None,
+        wait: Callable[[float], Any] | None = None,
+        retries_max: int = RETRIES_MAX,
+    ) -> None:
+        settings = load_settings(url=url, token=token)
+        self.url = settings.url
+        transport = Transport(
+            settings.url, settings.token, random=random, wait=wait, retries_max=retries_max
+        )
+        self._transport = transport
+        self.jobs = Jobs(transport)
+        self.plans = Plans(transport)
+        self.offers = Offers(transport)
+        self.machines = Machines(transport)
+        self.account = Account(transport)
+        self.ledger = Ledger(transport)
+        self.tokens = Tokens(transport)
+        self.blobs = Blobs(transport)
+
+    def me(self) -> Me:
+        """Whom the token stands for, and what it may do; raises MissingToken or InvalidToken."""
+        return self._transport.get("/v1/me").decode(Me)
+
+    def healthy(self) -> bool:
+        """True when the control plane is up; raises ServerUnreachable when nothing answers."""
+        return self._transport.get("/healthz").status == 200

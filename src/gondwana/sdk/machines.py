@@ -1,0 +1,81 @@
+"""Supply: what machines sell, and the caller's own machines."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gondwana.sdk.pages import every, segment
+from gondwana.sdk.transport import Transport
+from gondwana.wire.views import MachineRegistration, MachineView, OfferView
+
+
+class Earnings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller's machines have earned."""
+
+    machines: tuple[MachineView, ...]
+    holdback_micro_usd: int  # earned, still held back against disputes
+    payable_micro_usd: int
+
+
+class Offers:
+    """What the market sells now."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> Iterator[OfferView]:
+        """Every open offer."""
+        return every(self._transport, "/v1/offers", OfferView)
+
+
+class Machines:
+    """The caller's machines; `machine` is an id or a name."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(self, registration: MachineRegistration) -> MachineView:
+        """The machine that joined, or the same one when its key is known already."""
+        return self._transport.write("POST", "/v1/machines", registration).decode(MachineView)
+
+    def get(self, machine: str) -> MachineView:
+        """One machine as it stands."""
+        return self._transport.get(f"/v1/machines/{segment(machine)}").decode(MachineView)
+
+    def list(self, *, everyone: bool = False) -> Iterator[MachineView]:
+        """The caller's machines; with `everyone` all of them (operator)."""
+        return every(self._transport, "/v1/machines", MachineView, all=1 if everyone else None)
+
+    def pause(self, machine: str) -> MachineView:
+        """Sell nothing new from now on; what runs goes on."""
+        return self._act(machine, "pause")
+
+    def resume(self, machine: str) -> MachineView:
+        """Sell again."""
+        return self._act(machine, "resume")
+
+    def drain(self, machine: str) -> MachineView:
+        """Finish what runs, take nothing new, then leave."""
+        return self._act(machine, "drain")
+
+    def leave(self, machine: str) -> MachineView:
+        """Leave now; jobs recover elsewhere."""
+        return self._act(machine, "leave")
+
+    def reinstate(self, machine: str) -> MachineView:
+        """Lift a suspension (operator)."""
+        return self._act(machine, "reinstate")
+
+    def set_price(self, machine: str, price_micro_usd_per_device_hour: int) -> MachineView:
+        """Ask this price of leases made from now on."""
+        change = {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour}
+        path = f"/v1/machines/{segment(machine)}"
+        return self._transport.write("PATCH", path, change).decode(MachineView)
+
+    def earnings(self) -> Earnings:
+        """What the caller's machines have earned, machine by machine."""
+        return self._transport.get("/v1/earnings").decode(Earnings)
+
+    def _act(self, machine: str, verb: str) -> MachineView:
+        path = f"/v1/machines/{segment(machine)}/{verb}"
+        return self._transport.write("POST", path).decode(MachineView)
