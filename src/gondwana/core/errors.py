@@ -7,7 +7,7 @@
     ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch
     ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · TooLarge (413)
     ├── Unavailable    503 / exit 7    ServerUnreachable · SandboxUnavailable · StorageFull (507) · ShuttingDown
-    └── JobFailed      (no status) / exit 1, or the job's own code
+    └── JobFailed      (no status) / exit 1, or the job's own code    RecipeError · TrainingDiverged
 
 The docstring of a class is its message when none is given; `code` is stable and documented in
 docs/reference/errors.md; `hint` is the next thing to type.
@@ -209,6 +209,18 @@ class JobFailed(GondwanaError):
     """The job did not succeed."""
 
     code, status, exit_code = "job_failed", 500, 1
+
+
+class RecipeError(JobFailed):
+    """The recipe failed."""
+
+    code = "recipe_error"
+
+
+class TrainingDiverged(JobFailed):
+    """The loss is no longer finite."""
+
+    code = "training_diverged"
 
 
 def all_errors(base: type[GondwanaError] = GondwanaError) -> list[type[GondwanaError]]:

@@ -35,6 +35,9 @@ class Candidate:
     unit_id: str
     delta: str  # blob
     shards: tuple[str, ...]  # blobs: data that was assigned to this delta
+    seed: int = (
+        0  # of the unit that made it: with all its shards, in order, the batches it trained on
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
