@@ -8,7 +8,7 @@ itself and nothing else; the event of a change is in the same transaction as the
     writer.Writer             submit(run, *args, **kwargs) -> Future; call(...) -> result; listen(listener); close()
                               (BatchingWriter: a thread, group commit. InlineWriter: the caller's thread)
     transaction.Reader        one(sql, params) -> Row | None; all(sql, params) -> list[Row]; snapshot()
-    transaction.Transaction   a Reader that also has execute(sql, params) -> rows changed, insert, emit(Event) -> seq
+    transaction.Transaction   a Reader that also has execute(sql, params) -> rows changed, insert, emit, savepoint
     queries.load_queries      SQL = load_queries(__package__); tx.all(SQL.reserved_before, {"instant": now})
     rows                      to_row(value) -> dict; from_row(Type, row) -> value
     events                    StoredEvent(seq, event); events_after(reader, after, limit=, job_id=); last_seq(reader)

@@ -108,6 +108,21 @@ class Transaction(Reader):
         """A transaction already sees one state."""
         yield
 
+    @contextlib.contextmanager
+    def savepoint(self) -> Generator[None]:
+        """What is written in this block, events too, is undone when the block raises; the transaction goes on."""
+        events_before = len(self._events)
+        self._connection.execute("SAVEPOINT inner_call")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk may already have undone everything
+                self._connection.execute("ROLLBACK TO inner_call")
+                self._connection.execute("RELEASE inner_call")
+            del self._events[events_before:]
+            raise
+        self._connection.execute("RELEASE inner_call")
+
     def finish(self) -> list[StoredEvent]:
         """The events written; nothing may use this transaction afterwards."""
         self._open = False

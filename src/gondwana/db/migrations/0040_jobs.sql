@@ -6,6 +6,7 @@ CREATE TABLE job (
     name TEXT NOT NULL,
     state TEXT NOT NULL,
     spec TEXT NOT NULL, -- JSON
+    shares TEXT NOT NULL, -- JSON
     order_id TEXT,
     created_at REAL NOT NULL,
     ended_at REAL,

@@ -1,0 +1,188 @@
+"""The values of the books; all amounts are whole micro-USD."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import InvalidValue
+from gondwana.core.money import MICRO_USD_MAX
+from gondwana.ledger.accounts import AccountName, kind_of
+
+BASIS_POINTS: Final = 10_000
+EVENT_ID_CHARS_MAX: Final = 200
+LEGS_MAX: Final = 64  # of one entry; enough for a gang's shares
+
+
+class TransferKind(StrEnum):
+    """What one transfer does to the counters of its two accounts."""
+
+    POST = "post"  # moves the amount
+    PENDING = "pending"  # holds the amount
+    POST_PENDING = (
+        "post_pending"  # moves a held amount, or less of it; the rest of the hold is released
+    )
+    VOID_PENDING = "void_pending"  # releases a held amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One transfer to make: debit one account, credit another, by a positive amount."""
+
+    debit: AccountName
+    credit: AccountName
+    amount_micro_usd: int
+    kind: TransferKind = TransferKind.POST
+    pending_id: str | None = None  # the hold that is paid or released: `leg_id` of its entry
+
+    def __post_init__(self) -> None:
+        kind_of(self.debit)
+        kind_of(self.credit)
+        amount = self.amount_micro_usd
+        if type(amount) is not int or not 0 < amount <= MICRO_USD_MAX:
+            raise InvalidValue(field="amount", value=amount, hint="whole micro-USD above zero")
+        if self.debit == self.credit:
+            raise InvalidValue(field="account", value=self.debit, hint="debit and credit differ")
+        resolves = self.kind in (TransferKind.POST_PENDING, TransferKind.VOID_PENDING)
+        if resolves != (self.pending_id is not None):
+            raise InvalidValue(field="pending_id", value=self.pending_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one event posts: all legs or none. An entry without legs posts nothing."""
+
+    event_id: str  # of what happened; the same event posts once, however often it is tried
+    kind: str  # "lease.meter"
+    reason: str  # in plain words, for statements
+    legs: tuple[Leg, ...]
+    job_id: str | None = None
+    lease_id: str | None = None
+    unit_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.event_id) <= EVENT_ID_CHARS_MAX:
+            raise InvalidValue(field="event_id", value=self.event_id)
+        if len(self.legs) > LEGS_MAX:
+            raise InvalidValue(field="legs", value=len(self.legs))
+
+    def total_micro_usd(self) -> int:
+        """The sum of all legs' amounts."""
+        return sum(leg.amount_micro_usd for leg in self.legs)
+
+
+def leg_id(event_id: str, number: int) -> str:
+    """The id of a leg, derived, so that no retry can post it twice."""
+    return f"{event_id}#{number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """The four counters of an account."""
+
+    debits_posted: int = 0
+    credits_posted: int = 0
+    debits_pending: int = 0
+    credits_pending: int = 0
+
+    @property
+    def posted_micro_usd(self) -> int:
+        """Credits less debits, holds left aside: what the account's owner has."""
+        return self.credits_posted - self.debits_posted
+
+    @property
+    def held_micro_usd(self) -> int:
+        """What is held for payments out of the account."""
+        return self.debits_pending
+
+    @property
+    def available_micro_usd(self) -> int:
+        """What the account's owner has and nothing holds."""
+        return self.credits_posted - self.debits_posted - self.debits_pending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What goes where out of each payment, in basis points; the owner of the machine gets the rest."""
+
+    fee_bps: int = 200
+    insurance_bps: int = 0
+    verification_bps: int = 100
+    tax_bps: int = 0
+
+    def __post_init__(self) -> None:
+        parts = (self.fee_bps, self.insurance_bps, self.verification_bps, self.tax_bps)
+        if any(type(part) is not int or part < 0 for part in parts) or sum(parts) > BASIS_POINTS:
+            raise InvalidValue(field="shares", value=parts, hint="0 to 10000 basis points in all")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTerms:
+    """What metering a lease needs to know; fixed when the lease is opened."""
+
+    lease_id: str
+    tenant_id: str
+    provider_id: str
+    price_micro_usd_per_hour: int  # for all devices of the lease together
+    shares: Shares
+    jurisdiction: str = "none"  # who the tax is owed to
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTerms:
+    """What paying a job's units needs to know; fixed when the job is funded."""
+
+    job_id: str
+    tenant_id: str
+    shares: Shares
+    jurisdiction: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One unit given to one provider at a fixed price."""
+
+    unit_id: str
+    provider_id: str
+    price_micro_usd: int
+    attempt: int = 1  # grows each time the unit is given out again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One finished evaluation to pay for."""
+
+    unit_id: str
+    verifier_id: str
+    price_micro_usd: int
+    from_fund: bool = False  # paid by fund:verification, where what it judged was rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What became of an entry."""
+
+    event_id: str
+    transfer_ids: tuple[str, ...]  # one per leg
+    repeated: bool = False  # it was posted before; nothing changed now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementLine:
+    """One transfer as the owner of one of its accounts sees it."""
+
+    seq: int  # the cursor: ask for what is before it
+    at: Instant
+    transfer_id: str
+    event_id: str
+    entry_kind: str
+    transfer_kind: TransferKind
+    other_account: AccountName
+    amount_micro_usd: int  # of the transfer
+    change_micro_usd: int  # of what is available: negative when it went out or was held
+    available_micro_usd: int  # after it
+    text: str
+    job_id: str | None
+    lease_id: str | None
+    unit_id: str | None
