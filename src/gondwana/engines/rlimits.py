@@ -1,0 +1,26 @@
+"""Limits that a process takes on itself before it becomes the task: `prlimit`, from util-linux."""
+
+from typing import Final
+
+from gondwana.core.units import MIB
+from gondwana.engines.base import Limits
+
+PRLIMIT: Final = "/usr/bin/prlimit"
+DATA_SHARE: Final = 1.5  # without a memory group, a backstop above what watching stops
+
+
+def limits_argv(limits: Limits, *, memory_held: bool, pids: bool) -> tuple[str, ...]:
+    """The words before a command that give it these limits; `pids` where its user is nobody else's."""
+    arguments = [
+        PRLIMIT,
+        "--core=0",
+        f"--fsize={limits.work_bytes_max + MIB}",
+        f"--nofile={limits.open_files_max}",
+        "--memlock=65536",
+        "--msgqueue=0",
+    ]
+    if pids:
+        arguments.append(f"--nproc={limits.pids_max}")
+    if not memory_held:
+        arguments.append(f"--data={int(limits.memory_bytes_max * DATA_SHARE)}")
+    return (*arguments, "--")
