@@ -36,6 +36,7 @@ from gondwana.ledger.model import (
 )
 
 RUNWAY_SECONDS_MIN: Final = 3_600  # an escrow that lasts less drains before anybody can react
+RUNWAY_SECONDS_MAX: Final = 100 * 365 * 86_400  # "for ever" as a number
 
 
 class _Move(NamedTuple):
@@ -108,10 +109,10 @@ def escrow_to_open(price_micro_usd_per_hour: int, seconds: int, *, budget_micro_
     return min(budget_micro_usd, price)
 
 
-def runway_seconds(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> int | None:
-    """For how many more seconds the escrow pays; None for ever, when the lease costs nothing."""
+def runway_seconds(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> int:
+    """For how many more seconds the escrow pays; RUNWAY_SECONDS_MAX when the lease costs nothing."""
     if terms.price_micro_usd_per_hour == 0:
-        return None
+        return RUNWAY_SECONDS_MAX
     paid_for = escrow.credits_posted * 3_600 // terms.price_micro_usd_per_hour
     return max(0, paid_for - proven_seconds)
 
