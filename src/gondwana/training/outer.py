@@ -54,8 +54,8 @@ class OuterSettings:
         return self.learning_rate, self.momentum
 
     def is_cold(self, round_number: int) -> bool:
-        """Whether units of this round start without optimiser state."""
-        return round_number == 0 or 0 <= round_number - self.warm_rounds < self.cold_rounds
+        """Whether this round takes gentle steps and its units start without optimiser state."""
+        return 0 <= round_number - self.warm_rounds < self.cold_rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
