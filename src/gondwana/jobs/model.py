@@ -6,6 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OrderId, PrincipalId, RunId, UnitId
+from gondwana.ledger.model import Shares
 from gondwana.wire.jobs import JobSpec
 from gondwana.wire.units import ParamsRef, UnitKind, UnitResult, UnitSpec
 
@@ -28,7 +29,12 @@ _ENDS: Final = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 JOB_TRANSITIONS: Final = {
     JobState.SUBMITTED: {JobState.ADMITTED, JobState.FAILED, JobState.CANCELLED},
     JobState.ADMITTED: {JobState.PROVISIONING, JobState.FAILED, JobState.CANCELLED},
-    JobState.PROVISIONING: {JobState.RUNNING, JobState.RECOVERING, JobState.FAILED, JobState.CANCELLED},
+    JobState.PROVISIONING: {
+        JobState.RUNNING,
+        JobState.RECOVERING,
+        JobState.FAILED,
+        JobState.CANCELLED,
+    },
     JobState.RUNNING: {JobState.RECOVERING, *_ENDS},
     JobState.RECOVERING: {JobState.RUNNING, *_ENDS},
     JobState.SUCCEEDED: set[JobState](),
@@ -74,7 +80,13 @@ class RunState(StrEnum):
 
 
 RUN_TRANSITIONS: Final = {
-    RunState.ASSIGNED: {RunState.PREPARING, RunState.RUNNING, RunState.EXITED, RunState.STOPPED, RunState.LOST},
+    RunState.ASSIGNED: {
+        RunState.PREPARING,
+        RunState.RUNNING,
+        RunState.EXITED,
+        RunState.STOPPED,
+        RunState.LOST,
+    },
     RunState.PREPARING: {RunState.RUNNING, RunState.EXITED, RunState.STOPPED, RunState.LOST},
     RunState.RUNNING: {RunState.EXITED, RunState.STOPPED, RunState.LOST},
     RunState.EXITED: set[RunState](),
@@ -132,6 +144,7 @@ class Job:
     name: str
     state: JobState
     spec: JobSpec
+    shares: Shares  # the network's parts of each payment when it was launched
     order_id: OrderId | None = None
     created_at: Instant
     ended_at: Instant | None = None
@@ -196,7 +209,9 @@ class Training:
     round: int = 0
     parameters: int = 0
     layout: str = ""  # blob: names and shapes
-    outer: str | None = None  # blob: the coordinator's state (parameters, momentum, what it remembers of deltas)
+    outer: str | None = (
+        None  # blob: the coordinator's state (parameters, momentum, what it remembers of deltas)
+    )
     params: ParamsRef | None = None  # as published
     state: str | None = None  # blob: published optimiser state
     started_at: Instant  # of this phase
@@ -240,4 +255,6 @@ class Island:
     price_micro_usd_per_hour: int
     reference_steps_per_second: float  # measured when the machine joined
     steps_per_second: float | None = None  # measured with this recipe; None before its first unit
-    priced_steps_per_second: float | None = None  # the first such measure: what its units are priced by
+    priced_steps_per_second: float | None = (
+        None  # the first such measure: what its units are priced by
+    )

@@ -1,13 +1,13 @@
 -- name: save_job
 -- Write the whole row, new or changed.
 INSERT INTO job (
-    id, tenant_id, name, state, spec, order_id, created_at, ended_at, reason, detail, exit_code
+    id, tenant_id, name, state, spec, shares, order_id, created_at, ended_at, reason, detail, exit_code
 ) VALUES (
-    :id, :tenant_id, :name, :state, :spec, :order_id, :created_at, :ended_at, :reason, :detail,
+    :id, :tenant_id, :name, :state, :spec, :shares, :order_id, :created_at, :ended_at, :reason, :detail,
     :exit_code
 ) ON CONFLICT (id) DO UPDATE SET
     tenant_id = excluded.tenant_id, name = excluded.name, state = excluded.state,
-    spec = excluded.spec, order_id = excluded.order_id, created_at = excluded.created_at,
+    spec = excluded.spec, shares = excluded.shares, order_id = excluded.order_id, created_at = excluded.created_at,
     ended_at = excluded.ended_at, reason = excluded.reason, detail = excluded.detail,
     exit_code = excluded.exit_code;
 
@@ -174,8 +174,12 @@ WHERE job_id = :job_id GROUP BY lease_id, machine_id, kind, state;
 
 -- name: unit_counts_of_machine
 -- How many units of a machine came to which end.
-SELECT state, count(*) AS units FROM unit WHERE machine_id = :machine_id GROUP BY state;
+SELECT state, count(*) AS units, sum(price_micro_usd) AS price_micro_usd FROM unit WHERE machine_id = :machine_id GROUP BY state;
 
 -- name: count_bytes_down
 -- More bytes went to a training run's islands.
 UPDATE training SET bytes_down = bytes_down + :bytes WHERE job_id = :job_id;
+
+-- name: overdue_units
+-- Units that should have been delivered by :now.
+SELECT * FROM unit WHERE state = 'assigned' AND expires_at <= :now ORDER BY expires_at LIMIT :limit;

@@ -50,7 +50,9 @@ def job_of(reader: Reader, tenant_id: PrincipalId, name_or_id: str) -> Job:
     return from_row(Job, row)
 
 
-def jobs(reader: Reader, tenant_id: PrincipalId | None, *, before: str | None = None, limit: int) -> list[Job]:
+def jobs(
+    reader: Reader, tenant_id: PrincipalId | None, *, before: str | None = None, limit: int
+) -> list[Job]:
     """Jobs of one tenant or of all, newest first."""
     rows = reader.all(SQL.jobs, {"tenant_id": tenant_id, "before": before, "limit": limit})
     return [from_row(Job, row) for row in rows]
@@ -64,7 +66,15 @@ def live_jobs(reader: Reader) -> list[Job]:
 def add_job(tx: Transaction, new: Job) -> None:
     """Store a submitted job."""
     tx.execute(SQL.save_job, to_row(new))
-    tx.emit(Event(at=new.created_at, kind="job.submitted", subject=new.id, job_id=new.id, data={"name": new.name}))
+    tx.emit(
+        Event(
+            at=new.created_at,
+            kind="job.submitted",
+            subject=new.id,
+            job_id=new.id,
+            data={"name": new.name},
+        )
+    )
 
 
 def move_job(tx: Transaction, now: Instant, target: Job, to: JobState) -> Job:
@@ -120,26 +130,48 @@ def runs_of_lease(reader: Reader, lease_id: str) -> list[Run]:
 def save_run(tx: Transaction, now: Instant, changed: Run, *, machine_id: str) -> Run:
     """Store a run in its new state, with its event."""
     tx.execute(SQL.save_run, to_row(changed))
-    data = {"rank": changed.rank, "machine_id": machine_id, "exit_code": changed.exit_code, "reason": changed.reason}
-    tx.emit(Event(at=now, kind=f"run.{changed.state}", subject=changed.id, job_id=changed.job_id, data=data))
+    data = {
+        "rank": changed.rank,
+        "machine_id": machine_id,
+        "exit_code": changed.exit_code,
+        "reason": changed.reason,
+    }
+    tx.emit(
+        Event(
+            at=now,
+            kind=f"run.{changed.state}",
+            subject=changed.id,
+            job_id=changed.job_id,
+            data=data,
+        )
+    )
     return changed
 
 
-def end_run(tx: Transaction, now: Instant, target: Run, to: RunState, *, machine_id: str, reason: str = "") -> None:
+def end_run(
+    tx: Transaction, now: Instant, target: Run, to: RunState, *, machine_id: str, reason: str = ""
+) -> None:
     """End a run that its machine no longer serves; one that ended already stays as it is."""
     if batch.may_move_run(target, to):
-        save_run(tx, now, replace(target, state=to, ended_at=now, reason=reason), machine_id=machine_id)
+        save_run(
+            tx, now, replace(target, state=to, ended_at=now, reason=reason), machine_id=machine_id
+        )
 
 
 def add_log(tx: Transaction, run_id: str, offset: int, data: bytes) -> int:
     """Append what is new of a piece of log; returns the bytes stored by now. A gap waits for its repeat."""
-    row = tx.one(SQL.log_end, {"run_id": run_id})
-    end = int(row["bytes"]) if row else 0
+    end = log_bytes(tx, run_id)
     fresh = data[max(0, end - offset) :] if offset <= end else b""
     fresh = fresh[: max(0, LOG_BYTES_MAX - end)]
     if fresh:
         tx.execute(SQL.add_log, {"run_id": run_id, "start": end, "data": fresh})
     return end + len(fresh)
+
+
+def log_bytes(reader: Reader, run_id: str) -> int:
+    """How long a run's output is."""
+    row = reader.one(SQL.log_end, {"run_id": run_id})
+    return int(row["bytes"]) if row else 0
 
 
 def read_log(reader: Reader, run_id: str, offset: int) -> bytes:
@@ -169,7 +201,9 @@ def move_training(tx: Transaction, now: Instant, before: Training, after: Traini
         raise WrongState(f"training cannot go from {before.phase} to {after.phase}")
     saved = save_training(tx, replace(after, bytes_down=current.bytes_down))
     data = {"phase": after.phase, "round": after.round, "heldout_loss": after.heldout_loss}
-    tx.emit(Event(at=now, kind="training.phase", subject=after.job_id, job_id=after.job_id, data=data))
+    tx.emit(
+        Event(at=now, kind="training.phase", subject=after.job_id, job_id=after.job_id, data=data)
+    )
     return saved
 
 
@@ -182,7 +216,9 @@ def save_round(tx: Transaction, now: Instant, done: Round) -> None:
     """Store what became of a round."""
     tx.execute(SQL.save_round, to_row(done))
     data = {key: value for key, value in to_row(done).items() if key != "job_id"}
-    tx.emit(Event(at=now, kind="training.round", subject=done.job_id, job_id=done.job_id, data=data))
+    tx.emit(
+        Event(at=now, kind="training.round", subject=done.job_id, job_id=done.job_id, data=data)
+    )
 
 
 def islands(reader: Reader, job_id: JobId) -> list[Island]:
@@ -222,6 +258,11 @@ def units_assigned_to(reader: Reader, lease_id: str) -> list[Unit]:
     return _units(reader.all(SQL.units_assigned_to_lease, {"lease_id": lease_id}))
 
 
+def overdue_units(reader: Reader, now: Instant) -> list[Unit]:
+    """Units that should have been delivered by now."""
+    return _units(reader.all(SQL.overdue_units, {"now": now, "limit": JOBS_MAX}))
+
+
 def add_unit(tx: Transaction, now: Instant, new: Unit) -> Unit:
     """Store a new unit with its event."""
     tx.execute(SQL.save_unit, to_row(new))
@@ -245,7 +286,9 @@ def save_unit(tx: Transaction, changed: Unit) -> Unit:
     return changed
 
 
-def unit_counts(reader: Reader, *, job_id: JobId | None = None, machine_id: str | None = None) -> list[Row]:
+def unit_counts(
+    reader: Reader, *, job_id: JobId | None = None, machine_id: str | None = None
+) -> list[Row]:
     """How many units came to which end, of a job (by lease and kind) or of a machine."""
     if job_id is not None:
         return reader.all(SQL.unit_counts_of_job, {"job_id": job_id})
@@ -275,4 +318,12 @@ def _emit_unit(tx: Transaction, now: Instant, subject: Unit) -> None:
     }
     if subject.verdict:
         data["verdict"] = subject.verdict
-    tx.emit(Event(at=now, kind=f"unit.{subject.state}", subject=subject.id, job_id=subject.job_id, data=data))
+    tx.emit(
+        Event(
+            at=now,
+            kind=f"unit.{subject.state}",
+            subject=subject.id,
+            job_id=subject.job_id,
+            data=data,
+        )
+    )

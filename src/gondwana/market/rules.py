@@ -10,9 +10,13 @@ from gondwana.market.model import Charge, Lease, LeaseState, Order, OrderState, 
 from gondwana.supply.model import MachineState, OfferState, Supply
 from gondwana.wire.jobs import Resources
 
-RESERVATION_SECONDS_MAX: Final = 300  # reservations hold real capacity, so they may not linger (Akash lost inventory)
+RESERVATION_SECONDS_MAX: Final = (
+    300  # reservations hold real capacity, so they may not linger (Akash lost inventory)
+)
 ORDER_SECONDS_MAX: Final = 24 * 3600  # an order that nothing fits for a day has expired
-PROOF_GAP_SECONDS_MAX: Final = 12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
+PROOF_GAP_SECONDS_MAX: Final = (
+    12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
+)
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller
 OWNER_ACCELERATOR_NONE: Final = "CPU"
 
@@ -20,7 +24,11 @@ OWNER_ACCELERATOR_NONE: Final = "CPU"
 def accelerator(supply: Supply) -> str:
     """The name of what the machine sells: its accelerator, or `CPU`."""
     inventory = supply.machine.inventory
-    return inventory.accelerators[0].name if inventory and inventory.accelerators else OWNER_ACCELERATOR_NONE
+    return (
+        inventory.accelerators[0].name
+        if inventory and inventory.accelerators
+        else OWNER_ACCELERATOR_NONE
+    )
 
 
 def cpus_offered(supply: Supply) -> float:
@@ -53,11 +61,17 @@ def screen(order: Order, supplies: Iterable[Supply]) -> Screening:
     """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out."""
     left = list(supplies)
     if not left:
-        return Screening(fits=(), why_not="no machine has joined", hint="gondwana provider join URL --token TOKEN")
+        return Screening(
+            fits=(),
+            why_not="no machine has joined",
+            hint="gondwana provider join URL --token TOKEN",
+        )
     for name, passes, hint in _constraints(order):
         kept = [supply for supply in left if passes(supply)]
         if not kept:
-            return Screening(fits=(), why_not=f"{name}: none of {len(left)} machines", hint=hint(left))
+            return Screening(
+                fits=(), why_not=f"{name}: none of {len(left)} machines", hint=hint(left)
+            )
         left = kept
     return Screening(fits=tuple(sorted(left, key=price_per_work)))
 
@@ -69,10 +83,17 @@ def _constraints(order: Order) -> list[_Constraint]:
     want, cap = order.resources, order.price_cap_micro_usd_per_device_hour
     names = " or ".join(wanted.name or "any" for wanted in want.accelerators)
     return [
-        ("up and open for work", _is_open, lambda left: "gondwana offers shows which machines are up"),
+        (
+            "up and open for work",
+            _is_open,
+            lambda left: "gondwana offers shows which machines are up",
+        ),
         (
             "a sandbox for other people's work",
-            lambda s: s.machine.isolation == "sandbox" or s.machine.owner_id == order.tenant_id,
+            lambda s: (
+                s.machine.isolation == "sandbox"
+                or (s.machine.isolation == "plain" and s.machine.owner_id == order.tenant_id)
+            ),
             lambda left: "their owners must install bubblewrap: gondwana doctor",
         ),
         (
@@ -88,20 +109,26 @@ def _constraints(order: Order) -> list[_Constraint]:
         (
             f"at least {format_bytes(want.memory_bytes_min)} of memory",
             lambda s: memory_offered_bytes(s) >= want.memory_bytes_min,
-            lambda left: f"the largest has {format_bytes(max(map(memory_offered_bytes, left)))}: "
-            "lower resources.memory",
+            lambda left: (
+                f"the largest has {format_bytes(max(map(memory_offered_bytes, left)))}: "
+                "lower resources.memory"
+            ),
         ),
         (
             f"price at most {format_usd(cap or 0)} per device-hour",
             lambda s: cap is None or s.offer.price_micro_usd_per_device_hour <= cap,
-            lambda left: "the cheapest that fits otherwise asks "
-            f"{format_usd(min(s.offer.price_micro_usd_per_device_hour for s in left))}: "
-            "raise gondwana.price_cap_usd_per_gpu_hour",
+            lambda left: (
+                "the cheapest that fits otherwise asks "
+                f"{format_usd(min(s.offer.price_micro_usd_per_device_hour for s in left))}: "
+                "raise gondwana.price_cap_usd_per_gpu_hour"
+            ),
         ),
         (
             f"{order.devices} free device(s)",
             lambda s: s.devices_free >= order.devices,
-            lambda left: f"{len(left)} would fit but are taken: wait, or allow dearer or smaller machines",
+            lambda left: (
+                f"{len(left)} would fit but are taken: wait, or allow dearer or smaller machines"
+            ),
         ),
     ]
 
@@ -116,7 +143,10 @@ def _has_accelerator(supply: Supply, want: Resources) -> bool:
     have = accelerator(supply)
     if have == OWNER_ACCELERATOR_NONE:
         return False
-    return any(wanted.name in ("", have) and wanted.count <= supply.machine.devices for wanted in want.accelerators)
+    return any(
+        wanted.name in ("", have) and wanted.count <= supply.machine.devices
+        for wanted in want.accelerators
+    )
 
 
 def match(order: Order, held: int, screening: Screening) -> tuple[Supply, ...]:
@@ -148,10 +178,16 @@ def prove(lease: Lease, now: Instant, *, alive: bool, billable: bool = True) -> 
 
     The control plane's clock alone counts, so a wrong clock on the machine changes nothing.
     """
-    if not alive or lease.state not in (LeaseState.ACTIVE, LeaseState.RECLAIMING) or lease.proven_at is None:
+    if (
+        not alive
+        or lease.state not in (LeaseState.ACTIVE, LeaseState.RECLAIMING)
+        or lease.proven_at is None
+    ):
         return lease.proven_ms
     gap = now - lease.proven_at
-    return lease.proven_ms + (int(gap * 1000) if billable and 0 <= gap <= PROOF_GAP_SECONDS_MAX else 0)
+    return lease.proven_ms + (
+        int(gap * 1000) if billable and 0 <= gap <= PROOF_GAP_SECONDS_MAX else 0
+    )
 
 
 def escrow_micro_usd(lease: Lease, budget_left_micro_usd: int | None) -> int:

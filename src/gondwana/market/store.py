@@ -12,7 +12,15 @@ from gondwana.core.random import Random
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.market.model import LEASE_TRANSITIONS, ORDER_TRANSITIONS, CloseReason, Lease, LeaseState, Order, OrderState
+from gondwana.market.model import (
+    LEASE_TRANSITIONS,
+    ORDER_TRANSITIONS,
+    CloseReason,
+    Lease,
+    LeaseState,
+    Order,
+    OrderState,
+)
 from gondwana.supply.model import Supply
 
 SQL: Final = load_queries("gondwana.market")
@@ -50,7 +58,9 @@ def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> 
     return moved
 
 
-def reserve(tx: Transaction, random: Random, now: Instant, target: Order, chosen: Supply, rank: int) -> Lease:
+def reserve(
+    tx: Transaction, random: Random, now: Instant, target: Order, chosen: Supply, rank: int
+) -> Lease:
     """Hold a machine's devices for an order; its epoch grows, so older workers on it are refused.
 
     The caller has just seen, in this transaction, that the devices are free.
@@ -81,7 +91,13 @@ def activate(tx: Transaction, now: Instant, lease: Lease) -> Lease:
     """The lease, serving from now on."""
     active = replace(_move(lease, LeaseState.ACTIVE), active_at=now, proven_at=now)
     tx.execute(SQL.save_lease, to_row(active))
-    emit_lease(tx, now, active, "lease.active", {"price_micro_usd_per_hour": active.price_micro_usd_per_hour})
+    emit_lease(
+        tx,
+        now,
+        active,
+        "lease.active",
+        {"price_micro_usd_per_hour": active.price_micro_usd_per_hour},
+    )
     return active
 
 
@@ -91,7 +107,9 @@ def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> L
         return lease
     closed = replace(_move(lease, LeaseState.CLOSED), closed_at=now, reason=reason)
     tx.execute(SQL.save_lease, to_row(closed))
-    emit_lease(tx, now, closed, "lease.closed", {"reason": reason, "seconds_proven": closed.seconds_proven})
+    emit_lease(
+        tx, now, closed, "lease.closed", {"reason": reason, "seconds_proven": closed.seconds_proven}
+    )
     return closed
 
 
@@ -116,14 +134,20 @@ def leases_of_job(reader: Reader, job_id: JobId, *, live: bool = False) -> list[
 
 def live_leases_of_machine(reader: Reader, machine_id: str) -> list[Lease]:
     """What a machine serves."""
-    return [from_row(Lease, row) for row in reader.all(SQL.live_leases_of_machine, {"machine_id": machine_id})]
+    return [
+        from_row(Lease, row)
+        for row in reader.all(SQL.live_leases_of_machine, {"machine_id": machine_id})
+    ]
 
 
 def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
     """Reservations that nobody confirmed yet; with `before`, those made until then."""
     if before is None:
         return [from_row(Lease, row) for row in reader.all(SQL.reserved, {"limit": ROWS_MAX})]
-    return [from_row(Lease, row) for row in reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX})]
+    return [
+        from_row(Lease, row)
+        for row in reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX})
+    ]
 
 
 def metered(reader: Reader) -> list[Lease]:
@@ -137,15 +161,27 @@ def seconds_proven(reader: Reader, machine_id: str) -> int:
     return int(row["seconds"]) if row else 0
 
 
+def metered_of_machine(reader: Reader, machine_id: str) -> int:
+    """What a machine's leases by the second came to, in micro-USD."""
+    row = reader.one(SQL.metered_of_machine, {"machine_id": machine_id})
+    return int(row["micro_usd"]) if row else 0
+
+
 def held_by(leases: Sequence[Lease], order_id: str) -> int:
     """How many of these live leases serve the order."""
-    return sum(lease.order_id == order_id and lease.state is not LeaseState.CLOSED for lease in leases)
+    return sum(
+        lease.order_id == order_id and lease.state is not LeaseState.CLOSED for lease in leases
+    )
 
 
-def emit_lease(tx: Transaction, now: Instant, subject: Lease, kind: str, data: dict[str, Any]) -> None:
+def emit_lease(
+    tx: Transaction, now: Instant, subject: Lease, kind: str, data: dict[str, Any]
+) -> None:
     """An event about a lease; it names the machine, whose agent is then told what it should do."""
     names = {"machine_id": subject.machine_id}
-    tx.emit(Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data={**names, **data}))
+    tx.emit(
+        Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data={**names, **data})
+    )
 
 
 def _move(lease: Lease, to: LeaseState) -> Lease:

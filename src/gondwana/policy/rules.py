@@ -10,7 +10,7 @@ from gondwana.core.random import Random
 from gondwana.policy.model import Caller, Scope
 from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, JobSpec
 
-TOKEN_PREFIX: Final = "gwt_"  # so that secret scanners can find a leaked one  # noqa: S105
+TOKEN_PREFIX: Final = "gwt_"  # so that secret scanners can find a leaked one
 NAME_PATTERN: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 ROUNDS_MAX: Final = 100_000
 SHARDS_MAX: Final = 8192
@@ -38,7 +38,9 @@ def require(caller: Caller, scope: Scope) -> None:
 def check_name(name: str, *, field: str) -> str:
     """The name, if it is one: lower-case letters, digits, dots, dashes, underscores; at most 63."""
     if not NAME_PATTERN.fullmatch(name):
-        raise InvalidValue(field=field, value=name, hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters")
+        raise InvalidValue(
+            field=field, value=name, hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters"
+        )
     return name
 
 
@@ -46,17 +48,24 @@ def check_spec(spec: JobSpec) -> None:
     """Raise InvalidValue for a job that no machine could run as written; clients are not trusted to have checked."""
     check_name(spec.name, field="name")
     _limit("num_nodes", spec.num_nodes, 1, NODES_MAX)
-    for field, text in (("setup", spec.setup), ("run", spec.run), *((f"envs.{k}", v) for k, v in spec.envs.items())):
+    for field, text in (
+        ("setup", spec.setup),
+        ("run", spec.run),
+        *((f"envs.{k}", v) for k, v in spec.envs.items()),
+    ):
         _limit(f"{field} (bytes)", len(text.encode()), 0, TEXT_BYTES_MAX)
     _limit("max_duration", spec.seconds_max, 1, 30 * 86_400)
     if (spec.train is None) == (not spec.run.strip()):
         raise InvalidValue(
-            "a job has either `run` or `gondwana: train:`", hint="add a `run:` command, or remove one of the two"
+            "a job has either `run` or `gondwana: train:`",
+            hint="add a `run:` command, or remove one of the two",
         )
     if spec.train is None:
         return
     if spec.workdir is None:
-        raise InvalidValue("training needs the recipe's folder", hint="add `workdir: .` to the job file")
+        raise InvalidValue(
+            "training needs the recipe's folder", hint="add `workdir: .` to the job file"
+        )
     train = spec.train
     _limit("train.rounds", train.rounds, 1, ROUNDS_MAX)
     _limit("train.warm_rounds", train.warm_rounds, 0, train.rounds)

@@ -57,7 +57,14 @@ def create_token(
         created_at=now,
     )
     tx.execute(SQL.save_token, to_row(token))
-    tx.emit(Event(at=now, kind="token.created", subject=token.id, data={"name": name, "scopes": list(scopes)}))
+    tx.emit(
+        Event(
+            at=now,
+            kind="token.created",
+            subject=token.id,
+            data={"name": name, "scopes": list(scopes)},
+        )
+    )
     return token, secret
 
 

@@ -20,12 +20,19 @@ class MachineState(StrEnum):
     DRAINING = "draining"  # finishes what it runs, takes nothing new, then leaves
     LEFT = "left"  # gone for good
     DOWN = "down"  # no proof of life in time
-    SUSPENDED = "suspended"  # failed a challenge or delivered rejected work; only an operator lets it back
+    SUSPENDED = (
+        "suspended"  # failed a challenge or delivered rejected work; only an operator lets it back
+    )
 
 
 TRANSITIONS: Final = {
     MachineState.JOINING: {MachineState.PROBING, MachineState.LEFT},
-    MachineState.PROBING: {MachineState.UP, MachineState.DOWN, MachineState.LEFT, MachineState.SUSPENDED},
+    MachineState.PROBING: {
+        MachineState.UP,
+        MachineState.DOWN,
+        MachineState.LEFT,
+        MachineState.SUSPENDED,
+    },
     MachineState.UP: {
         MachineState.OWNER_BUSY,
         MachineState.PAUSED,
@@ -35,10 +42,20 @@ TRANSITIONS: Final = {
         MachineState.LEFT,
     },
     MachineState.OWNER_BUSY: {MachineState.UP, MachineState.DOWN, MachineState.LEFT},
-    MachineState.PAUSED: {MachineState.UP, MachineState.DRAINING, MachineState.DOWN, MachineState.LEFT},
+    MachineState.PAUSED: {
+        MachineState.UP,
+        MachineState.DRAINING,
+        MachineState.DOWN,
+        MachineState.LEFT,
+    },
     MachineState.DRAINING: {MachineState.LEFT, MachineState.DOWN},
     MachineState.LEFT: set[MachineState](),
-    MachineState.DOWN: {MachineState.PROBING, MachineState.UP, MachineState.LEFT, MachineState.SUSPENDED},
+    MachineState.DOWN: {
+        MachineState.PROBING,
+        MachineState.UP,
+        MachineState.LEFT,
+        MachineState.SUSPENDED,
+    },
     MachineState.SUSPENDED: {MachineState.DOWN, MachineState.LEFT},
 }
 

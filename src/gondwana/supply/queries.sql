@@ -47,6 +47,10 @@ SELECT * FROM machine WHERE (:owner_id IS NULL OR owner_id = :owner_id) AND id >
 SELECT * FROM machine WHERE state IN ('up', 'paused', 'draining', 'owner_busy')
     AND coalesce(proven_at, joined_at) < :instant ORDER BY id LIMIT :limit;
 
+-- name: alive_again
+-- Machines that are down but proved to be alive after :instant.
+SELECT * FROM machine WHERE state = 'down' AND proven_at > :instant AND reason <> :stopped ORDER BY id LIMIT :limit;
+
 -- name: draining
 -- Machines that leave once they serve nothing.
 SELECT * FROM machine WHERE state = 'draining' ORDER BY id LIMIT :limit;

@@ -8,12 +8,19 @@ from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
 
 HEARTBEAT_SECONDS: Final = 5.0
 DOWN_AFTER_SECONDS: Final = 15.0  # three heartbeats missed
-REJECTIONS_MAX: Final = 3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
+REJECTIONS_MAX: Final = (
+    3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
+)
 DEVICES_MAX: Final = 64
 PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR: Final = 1_000_000_000
 
-SERVING: Final = frozenset({MachineState.UP, MachineState.PAUSED, MachineState.DRAINING, MachineState.OWNER_BUSY})
+SERVING: Final = frozenset(
+    {MachineState.UP, MachineState.PAUSED, MachineState.DRAINING, MachineState.OWNER_BUSY}
+)
 """States in which a machine's running leases go on."""
+
+STOPPED: Final = "stopped by its owner"
+"""The reason of a machine whose agent was stopped: it comes back when it is started again."""
 
 OWNER_VERBS: Final = {
     "pause": MachineState.PAUSED,
@@ -27,7 +34,9 @@ def check_terms(price_micro_usd_per_device_hour: int, devices: int) -> None:
     """Raise InvalidValue for a price or a count of devices that cannot be sold."""
     if not 0 <= price_micro_usd_per_device_hour <= PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR:
         raise InvalidValue(
-            field="price", value=price_micro_usd_per_device_hour / 1e6, hint="dollars an hour, from 0 to 1000"
+            field="price",
+            value=price_micro_usd_per_device_hour / 1e6,
+            hint="dollars an hour, from 0 to 1000",
         )
     if not 1 <= devices <= DEVICES_MAX:
         raise InvalidValue(field="devices", value=devices, hint=f"from 1 to {DEVICES_MAX}")
@@ -71,7 +80,9 @@ def offer_state(machine_state: MachineState) -> OfferState:
     return OfferState.WITHDRAWN if machine_state is MachineState.LEFT else OfferState.PAUSED
 
 
-def is_silent(machine: Machine, now: Instant, down_after_seconds: float = DOWN_AFTER_SECONDS) -> bool:
+def is_silent(
+    machine: Machine, now: Instant, down_after_seconds: float = DOWN_AFTER_SECONDS
+) -> bool:
     """Whether the machine has gone without a proof of life for too long."""
     serving = machine.state in SERVING
     return serving and now - (machine.proven_at or machine.joined_at) > down_after_seconds

@@ -14,7 +14,9 @@ from gondwana.supply import rules
 from gondwana.supply.model import Machine, MachineState, Offer, Supply
 
 SQL: Final = load_queries("gondwana.supply")
-ROWS_MAX: Final = 10_000  # machines looked at in one pass; the columnar index of a later form has no such limit
+ROWS_MAX: Final = (
+    10_000  # machines looked at in one pass; the columnar index of a later form has no such limit
+)
 
 
 def machine(reader: Reader, id: str) -> Machine:
@@ -34,7 +36,9 @@ def machine_of(reader: Reader, owner_id: PrincipalId, name_or_id: str) -> Machin
     return found
 
 
-def machines(reader: Reader, owner_id: PrincipalId | None, *, after: str = "", limit: int = ROWS_MAX) -> list[Machine]:
+def machines(
+    reader: Reader, owner_id: PrincipalId | None, *, after: str = "", limit: int = ROWS_MAX
+) -> list[Machine]:
     """Machines of one owner, or of all."""
     rows = reader.all(SQL.machines, {"owner_id": owner_id, "after": after, "limit": limit})
     return [from_row(Machine, row) for row in rows]
@@ -48,7 +52,9 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
     row = tx.one(SQL.machine_by_key, {"public_key": new.public_key})
     if row is None:
         if tx.one(SQL.machine_by_name, {"owner_id": new.owner_id, "name": new.name}) is not None:
-            raise WrongState(f"you have another machine named '{new.name}'", hint="choose one with --name")
+            raise WrongState(
+                f"you have another machine named '{new.name}'", hint="choose one with --name"
+            )
         tx.execute(SQL.save_machine, to_row(new))
         tx.execute(SQL.save_offer, to_row(offer))
         _emit(tx, new, now, "machine.joined", {"region": new.region})
@@ -56,10 +62,14 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
     known = from_row(Machine, row)
     if known.owner_id != new.owner_id or known.name != new.name:
         raise WrongState(
-            f"this machine's key joined before as '{known.name}'", hint=f"use --name {known.name}, or another --state"
+            f"this machine's key joined before as '{known.name}'",
+            hint=f"use --name {known.name}, or another --state",
         )
     if known.state is MachineState.LEFT:
-        raise WrongState(f"machine '{known.name}' left for good", hint="join with another --state folder and --name")
+        raise WrongState(
+            f"machine '{known.name}' left for good",
+            hint="join with another --state folder and --name",
+        )
     current = replace(known, devices=new.devices, cpus_max=new.cpus_max, memory_bytes_max=new.memory_bytes_max,
                       region=new.region)  # fmt: skip
     tx.execute(SQL.save_machine, to_row(current))
@@ -76,16 +86,27 @@ def offer_of(reader: Reader, machine_id: MachineId) -> Offer:
     return from_row(Offer, row)
 
 
-def set_price(tx: Transaction, now: Instant, target: Machine, price_micro_usd_per_device_hour: int) -> None:
+def set_price(
+    tx: Transaction, now: Instant, target: Machine, price_micro_usd_per_device_hour: int
+) -> None:
     """Sell at this price from the next lease on."""
     offer = offer_of(tx, target.id)
     tx.execute(
-        SQL.save_offer, to_row(replace(offer, price_micro_usd_per_device_hour=price_micro_usd_per_device_hour))
+        SQL.save_offer,
+        to_row(replace(offer, price_micro_usd_per_device_hour=price_micro_usd_per_device_hour)),
     )
-    _emit(tx, target, now, "offer.priced", {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour})
+    _emit(
+        tx,
+        target,
+        now,
+        "offer.priced",
+        {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour},
+    )
 
 
-def move(tx: Transaction, now: Instant, target: Machine, to: MachineState, reason: str = "") -> Machine:
+def move(
+    tx: Transaction, now: Instant, target: Machine, to: MachineState, reason: str = ""
+) -> Machine:
     """The machine in its new state, its offer beside it; raises WrongState where the table has no such arrow."""
     if target.state is to:
         return target
@@ -110,7 +131,16 @@ def prove_life(tx: Transaction, machine_id: str, now: Instant) -> None:
 
 def silent(reader: Reader, before: Instant) -> list[Machine]:
     """Serving machines whose last proof of life is older than `before`."""
-    return [from_row(Machine, row) for row in reader.all(SQL.silent_since, {"instant": before, "limit": ROWS_MAX})]
+    return [
+        from_row(Machine, row)
+        for row in reader.all(SQL.silent_since, {"instant": before, "limit": ROWS_MAX})
+    ]
+
+
+def alive_again(reader: Reader, after: Instant) -> list[Machine]:
+    """Machines that are down but proved to be alive after `after`."""
+    params = {"instant": after, "stopped": rules.STOPPED, "limit": ROWS_MAX}
+    return [from_row(Machine, row) for row in reader.all(SQL.alive_again, params)]
 
 
 def draining(reader: Reader) -> list[Machine]:
@@ -129,7 +159,9 @@ def supply(reader: Reader) -> list[Supply]:
             state=row["offer_state"],
             price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
         )
-        found.append(Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"]))
+        found.append(
+            Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"])
+        )
     return found
 
 

@@ -45,7 +45,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
 
     inventory: MachineInventory
     speed: MachineSpeed
-    isolation: str  # "sandbox" | "plain" (its owner's own jobs only)
+    isolation: str  # "sandbox" | "plain" (its owner's own jobs only) | "none"
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):

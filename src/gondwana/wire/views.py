@@ -137,6 +137,7 @@ class TrainingView:
     round: int
     rounds: int
     parameters: int
+    heldout_loss: float | None = None  # last measured
     tokens: int
     bytes_up: int
     bytes_down: int

@@ -6,15 +6,26 @@ from typing import Final
 
 from gondwana.core.errors import WrongState
 from gondwana.core.money import due_micro_usd
-from gondwana.jobs.model import JOB_TRANSITIONS, RUN_TRANSITIONS, Job, JobReason, JobState, Run, RunState
+from gondwana.jobs.model import (
+    JOB_TRANSITIONS,
+    RUN_TRANSITIONS,
+    Job,
+    JobReason,
+    JobState,
+    Run,
+    RunState,
+)
 from gondwana.market.model import Lease
 from gondwana.market.rules import RUNWAY_SECONDS
 from gondwana.supply.model import Supply
 from gondwana.wire.jobs import JobSpec
 
-ATTEMPTS_MAX: Final = 3  # of one rank that its machines could not run; a third failure is hardly the machine's
-LIMIT_REASONS: Final = frozenset({"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"})
-OUTPUT_FOLDER: Final = "/work/output"
+ATTEMPTS_MAX: Final = (
+    3  # of one rank that its machines could not run; a third failure is hardly the machine's
+)
+LIMIT_REASONS: Final = frozenset(
+    {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +42,8 @@ def move(job: Job, to: JobState) -> JobState:
     """`to`, if the job may go there; raises WrongState otherwise."""
     if to not in JOB_TRANSITIONS[job.state]:
         raise WrongState(
-            f"job '{job.name}' is {job.state}, it cannot become {to}", hint=f"gondwana jobs show {job.id}"
+            f"job '{job.name}' is {job.state}, it cannot become {to}",
+            hint=f"gondwana jobs show {job.id}",
         )
     return to
 
@@ -55,18 +67,32 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
         if run.reason in LIMIT_REASONS:
             detail = f"node {rank}: {run.reason.replace('_', ' ')}"
             return End(
-                state=JobState.FAILED, reason=JobReason.LIMIT_BROKEN, detail=detail, exit_code=run.exit_code or 1
+                state=JobState.FAILED,
+                reason=JobReason.LIMIT_BROKEN,
+                detail=detail,
+                exit_code=run.exit_code or 1,
             )
         if run.exit_code != 0:
             detail = f"node {rank} ended with code {run.exit_code}"
-            return End(state=JobState.FAILED, reason=JobReason.EXIT_CODE, detail=detail, exit_code=run.exit_code)
-    if len(latest) == spec.num_nodes and all(run.state is RunState.EXITED for run in latest.values()):
+            return End(
+                state=JobState.FAILED,
+                reason=JobReason.EXIT_CODE,
+                detail=detail,
+                exit_code=run.exit_code,
+            )
+    if len(latest) == spec.num_nodes and all(
+        run.state is RunState.EXITED for run in latest.values()
+    ):
         return End(state=JobState.SUCCEEDED, reason=JobReason.DONE, exit_code=0)
     for rank in latest:
         lost = [run for run in runs if run.rank == rank and run.state is RunState.LOST]
         if len(lost) >= ATTEMPTS_MAX:
-            detail = f"node {rank} was lost {len(lost)} times; last: {lost[-1].reason or 'machine lost'}"
-            return End(state=JobState.FAILED, reason=JobReason.MACHINES_LOST, detail=detail, exit_code=1)
+            detail = (
+                f"node {rank} was lost {len(lost)} times; last: {lost[-1].reason or 'machine lost'}"
+            )
+            return End(
+                state=JobState.FAILED, reason=JobReason.MACHINES_LOST, detail=detail, exit_code=1
+            )
     return None
 
 
@@ -88,7 +114,6 @@ def environment(job: Job, run: Run, addresses: Mapping[int, str], devices: int) 
         "SKYPILOT_TASK_ID": job.id,
         "GONDWANA_JOB_ID": job.id,
         "GONDWANA_RUN_ID": run.id,
-        "GONDWANA_OUTPUT": OUTPUT_FOLDER,
     }
 
 

@@ -12,7 +12,9 @@ from gondwana.wire.units import UnitKind
 INIT_STEPS: Final = 10  # what making the first parameters is paid like
 EVALUATE_STEPS: Final = 5  # what one held-out pass is paid like
 PASSES_PER_CANDIDATE: Final = 3  # held-out, assigned, unassigned
-START_SECONDS_MAX: Final = 90.0  # a cold worker: fetch the recipe, import PyTorch, on a slow and busy machine
+START_SECONDS_MAX: Final = (
+    90.0  # a cold worker: fetch the recipe, import PyTorch, on a slow and busy machine
+)
 WINDOWS_MAX: Final = 2.0  # a unit may take this many windows before it expires
 EVALUATE_SECONDS_MAX: Final = 120.0
 HOLD_MARGIN: Final = 1.25  # what is set aside at launch, over the estimate; the rest comes back
@@ -47,14 +49,18 @@ def inner_steps(train: Train, island: Island, islands: Sequence[Island], *, warm
     return max(1, in_window if warm else min(in_window, train.inner_steps))
 
 
-def unit_price_micro_usd(train: Train, island: Island, islands: Sequence[Island], kind: UnitKind, steps: int) -> int:
+def unit_price_micro_usd(
+    train: Train, island: Island, islands: Sequence[Island], kind: UnitKind, steps: int
+) -> int:
     """The price fixed when a unit is assigned: the lease's hourly price × H ÷ its measured steps per hour.
 
     The speed is the first one measured, so getting slower is not paid for; and no unit costs more than the window
     it was given, so understating one's speed gains nothing.
     """
     rate = island.priced_steps_per_second or speed(island, islands)
-    seconds = min(steps / rate, train.window_seconds * WINDOWS_MAX) if rate > 0 else train.window_seconds
+    seconds = (
+        min(steps / rate, train.window_seconds * WINDOWS_MAX) if rate > 0 else train.window_seconds
+    )
     if kind is not UnitKind.TRAIN:
         seconds = min(seconds, train.window_seconds)
     return int(island.price_micro_usd_per_hour * seconds / 3600)
@@ -83,7 +89,9 @@ def estimate_micro_usd(train: Train, machines: Sequence[Supply], devices: int) -
     if not prices:
         return 0
     hours = train.window_seconds * 1.1 / 3600
-    return int(hours * (train.warm_rounds * max(prices) + (train.rounds - train.warm_rounds) * sum(prices)))
+    return int(
+        hours * (train.warm_rounds * max(prices) + (train.rounds - train.warm_rounds) * sum(prices))
+    )
 
 
 def hold_micro_usd(budget_micro_usd: int | None, estimate: int) -> int:

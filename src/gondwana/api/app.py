@@ -1,0 +1,46 @@
+"""The ASGI application of the control plane."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+
+from gondwana import __version__
+from gondwana.api import problems, socket
+from gondwana.api.plane import Plane
+from gondwana.api.routes import accounts, blobs, jobs, machines
+
+
+def make_app(plane: Plane) -> FastAPI:
+    """The API over a plane; OpenAPI at /openapi.json, a page of it at /docs."""
+    app = FastAPI(
+        title="Gondwana", version=__version__, description="One cloud out of many owners' machines."
+    )
+    app.state.plane = plane
+    problems.install(app)
+    app.middleware("http")(_name_request)
+    for module in (jobs, machines, accounts, blobs, socket):
+        app.include_router(module.router)
+
+    @app.get("/healthz", tags=["health"])
+    def health() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]  # FastAPI holds it
+        """Whether the process answers."""
+        return {"ok": True}
+
+    @app.get("/readyz", tags=["health"])
+    def ready() -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]  # FastAPI holds it
+        """Whether it can read its database; how many machines are linked."""
+        plane.context.database.reader().one("SELECT 1")
+        return {"ok": True, "machines_linked": plane.connected(), "version": __version__}
+
+    return app
+
+
+async def _name_request(
+    request: Request, call: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Give each request an id that its answer and its errors carry."""
+    request.state.request_id = secrets.token_hex(8)
+    response = await call(request)
+    response.headers["x-request-id"] = request.state.request_id
+    return response

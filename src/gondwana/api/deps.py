@@ -1,0 +1,112 @@
+"""What routes ask for: the plane, the caller, a checked idempotency key."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import Depends, Request, Response
+
+from gondwana.api.plane import Plane
+from gondwana.core.clock import Instant
+from gondwana.core.errors import MissingToken
+from gondwana.db.idempotency import IdempotencyKey, idempotent
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.policy import rules as policy_rules
+from gondwana.policy import store as policy
+from gondwana.policy.model import Caller, Scope
+
+T = TypeVar("T")
+LIMIT_MAX = 200  # rows of one page
+
+
+def plane_of(request: Request) -> Plane:
+    """The running control plane."""
+    return request.app.state.plane
+
+
+def reader_of(plane: Annotated[Plane, Depends(plane_of)]) -> Reader:
+    """This thread's reader."""
+    return plane.context.database.reader()
+
+
+def bearer(request: Request) -> str:
+    """The request's token; raises MissingToken."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise MissingToken(hint="gondwana login URL --token TOKEN, or set GONDWANA_TOKEN")
+    return token.strip()
+
+
+def caller_of(request: Request, reader: Annotated[Reader, Depends(reader_of)]) -> Caller:
+    """Who calls; raises MissingToken or InvalidToken."""
+    return policy.caller_of(reader, bearer(request))
+
+
+def _scoped(scope: Scope) -> Callable[..., Caller]:
+    def check(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+        policy_rules.require(caller, scope)
+        return caller
+
+    return check
+
+
+class Write:
+    """A write call: `run` happens once per idempotency key, and a repeat gets the first answer."""
+
+    def __init__(self, plane: Plane, caller: Caller, key: str | None, body_hash: str) -> None:
+        self._plane = plane
+        self._caller = caller
+        self._key = key
+        self._body_hash = body_hash
+
+    def __call__(self, run: Callable[[Transaction, Instant], Any]) -> Response:
+        """Run in one transaction and answer with its value as JSON."""
+        now = self._plane.clock.now()
+        writer = self._plane.context.database.writer
+
+        def encoded(tx: Transaction) -> bytes:
+            return msgspec.json.encode(run(tx, now))
+
+        if self._key is None:
+            content = writer.call(encoded)
+        else:
+            key = IdempotencyKey(
+                principal=self._caller.principal.id, key=self._key, body_hash=self._body_hash
+            )
+            content = writer.call(idempotent, key, encoded, at=now)
+        return Response(content, media_type="application/json")
+
+
+async def write_of(
+    request: Request,
+    plane: Annotated[Plane, Depends(plane_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+) -> Write:
+    """The write call that this request is."""
+    body = await request.body()
+    told = f"{request.method} {request.url.path}\n".encode() + body
+    return Write(
+        plane, caller, request.headers.get("idempotency-key"), hashlib.sha256(told).hexdigest()
+    )
+
+
+def page(items: list[T], cursor: str | None = None) -> Response:
+    """A page of a list as JSON."""
+    return Response(
+        msgspec.json.encode({"items": items, "cursor": cursor}), media_type="application/json"
+    )
+
+
+def answer(value: Any) -> Response:
+    """A value as JSON."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+PlaneDep = Annotated[Plane, Depends(plane_of)]
+ReaderDep = Annotated[Reader, Depends(reader_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+TenantDep = Annotated[Caller, Depends(_scoped(Scope.TENANT))]
+ProviderDep = Annotated[Caller, Depends(_scoped(Scope.PROVIDER))]
+OperatorDep = Annotated[Caller, Depends(_scoped(Scope.OPERATOR))]
+WriteDep = Annotated[Write, Depends(write_of)]

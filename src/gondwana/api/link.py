@@ -1,0 +1,199 @@
+"""The control plane's end of an agent's link, without I/O: messages in, messages out (wire/agent.py).
+
+A machine is known by its key alone: it signs a nonce to connect, and each heartbeat signs the nonce that came with
+the one before, so a recorded heartbeat proves nothing a second time.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gondwana.api.plane import Plane
+from gondwana.core.errors import (
+    BadSignature,
+    GondwanaError,
+    Invalid,
+    NotFound,
+    StaleEpoch,
+    WrongState,
+)
+from gondwana.core.events import Event
+from gondwana.db.transaction import Transaction
+from gondwana.jobs import report
+from gondwana.jobs.duty import duty
+from gondwana.jobs.proofs import Proof
+from gondwana.supply import rules as supply_rules
+from gondwana.supply import store as supply
+from gondwana.supply.model import Machine, MachineState
+from gondwana.wire import agent as wire
+
+NONCE_BYTES: Final = 16
+DROPPED: Final = (StaleEpoch, NotFound, Invalid, WrongState)
+"""Refusals after which sending the report again is of no use, so it is acknowledged."""
+
+
+class Session:
+    """One connection of one agent. `handle` may write; `heartbeat` never does, so it may run on an event loop."""
+
+    def __init__(self, plane: Plane, address: str) -> None:
+        self._plane = plane
+        self._address = address
+        self._nonce = plane.context.random.token(NONCE_BYTES)
+        self._desired_number = 0
+        self._last_duty: tuple[wire.LeaseDuty, ...] | None = None
+        self._key: Ed25519PublicKey | None = None
+        self._claimed = ""
+        self.machine_id: str | None = None  # set once the machine has shown that it holds its key
+
+    def hello(self, message: wire.FromAgent) -> list[wire.FromPlane]:
+        """Answer the first word of an agent with a challenge; raises GondwanaError for what cannot be served."""
+        if not isinstance(message, wire.Hello):
+            raise Invalid("a link begins with hello")
+        if message.protocol != wire.PROTOCOL:
+            raise Invalid(
+                f"the agent speaks protocol {message.protocol}, this control plane {wire.PROTOCOL}",
+                hint="pip install --upgrade gondwana",
+            )
+        machine = supply.machine(self._plane.context.database.reader(), message.machine_id)
+        if machine.state is MachineState.LEFT:
+            raise WrongState(
+                f"machine '{machine.name}' left for good",
+                hint="join again with another --state folder",
+            )
+        self._claimed = machine.id
+        self._key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(machine.public_key))
+        return [wire.Challenge(nonce=self._nonce)]
+
+    def answer(self, message: wire.FromAgent) -> list[wire.FromPlane]:
+        """Welcome a machine that has signed the challenge; raises BadSignature."""
+        if not isinstance(message, wire.ChallengeAnswer):
+            raise Invalid("the challenge must be answered first")
+        self._verify(message.signature, wire.challenge_claim(self._claimed, self._nonce))
+        self.machine_id = self._claimed
+        self._nonce = self._plane.context.random.token(NONCE_BYTES)
+        writer = self._plane.context.database.writer
+        writer.call(_connected, self._plane.clock.now(), self.machine_id, self._address)
+        return [
+            wire.Welcome(
+                blob_token=self._plane.issue_blob_token(self.machine_id),
+                heartbeat_seconds=self._plane.context.heartbeat_seconds,
+                nonce=self._nonce,
+            )
+        ]
+
+    def heartbeat(self, message: wire.Heartbeat) -> wire.Beat:
+        """Count a heartbeat that signs the last nonce, and give the next one; raises BadSignature."""
+        machine_id = self._known()
+        self._verify(
+            message.signature, wire.heartbeat_claim(machine_id, self._nonce, message.leases)
+        )
+        self._nonce = self._plane.context.random.token(NONCE_BYTES)
+        self._plane.proofs.add(
+            Proof(machine_id=machine_id, at=self._plane.clock.now(), leases=message.leases)
+        )
+        return wire.Beat(nonce=self._nonce)
+
+    def handle(self, message: wire.FromAgent) -> list[wire.FromPlane]:
+        """Store what the agent tells; the answers to send."""
+        machine_id, now = self._known(), self._plane.clock.now()
+        writer, blobs = self._plane.context.database.writer, self._plane.context.blobs
+        match message:
+            case wire.Heartbeat():
+                return [self.heartbeat(message)]
+            case wire.Facts():
+                writer.call(_facts, now, machine_id, message)
+                return []
+            case wire.Draining():
+                writer.call(_drain, now, machine_id)
+                return []
+            case wire.RunReport():
+                return self._acknowledge(
+                    message.number, lambda tx: report.run_report(tx, now, machine_id, message)
+                )
+            case wire.LogChunk():
+                return self._acknowledge(
+                    message.number, lambda tx: report.log_chunk(tx, machine_id, message)
+                )
+            case wire.UnitReport():
+                claim = wire.unit_claim(
+                    message.unit_id, message.lease_id, message.epoch, message.output
+                )
+                self._verify(message.signature, claim)
+                return self._acknowledge(
+                    message.number,
+                    lambda tx: report.unit_report(tx, blobs, now, machine_id, message),
+                )
+            case wire.Hello() | wire.ChallengeAnswer():
+                raise Invalid("the link has begun already")
+
+    def desired(self) -> list[wire.FromPlane]:
+        """What the machine should do, if that is news to it."""
+        now_due = duty(self._plane.context.database.reader(), self._known())
+        if now_due == self._last_duty:
+            return []
+        self._last_duty = now_due
+        self._desired_number += 1
+        return [wire.Desired(number=self._desired_number, leases=now_due)]
+
+    def _acknowledge(self, number: int, run: Callable[[Transaction], None]) -> list[wire.FromPlane]:
+        with suppress(*DROPPED):  # late, repeated or foreign: nothing is stored, and it need not come again
+            self._plane.context.database.writer.call(run)
+        return [wire.Ack(number=number)]
+
+    def _known(self) -> str:
+        if self.machine_id is None:
+            raise BadSignature("the machine has not shown its key yet")
+        return self.machine_id
+
+    def _verify(self, signature: bytes, claim: bytes) -> None:
+        assert self._key is not None, "hello comes first"
+        try:
+            self._key.verify(signature, claim)
+        except InvalidSignature:
+            raise BadSignature() from None
+
+
+def refusal(error: GondwanaError) -> wire.Refused:
+    """What an agent is told before its link is closed."""
+    final = not isinstance(error, BadSignature) and error.status < 500
+    return wire.Refused(
+        code=error.code, detail=f"{error.message} {error.hint or ''}".strip(), final=final
+    )
+
+
+def _connected(tx: Transaction, now: float, machine_id: str, address: str) -> None:
+    machine = supply.machine(tx, machine_id)
+    machine = supply.save(tx, replace(machine, address=address))
+    instant = supply.Instant(now)
+    if machine.state in (MachineState.JOINING, MachineState.DOWN):
+        supply.move(tx, instant, machine, MachineState.PROBING)
+    names = {"machine": machine.name, "machine_id": machine.id}
+    tx.emit(Event(at=instant, kind="machine.connected", subject=machine.id, data=names))
+
+
+def _facts(tx: Transaction, now: float, machine_id: str, facts: wire.Facts) -> None:
+    instant = supply.Instant(now)
+    machine = supply.machine(tx, machine_id)
+    machine = supply.save(
+        tx,
+        replace(
+            machine,
+            inventory=facts.inventory,
+            speed=facts.speed,
+            isolation=facts.isolation,
+            proven_at=instant,
+        ),
+    )
+    supply.move(tx, instant, machine, supply_rules.state_on_facts(machine))
+
+
+def _drain(tx: Transaction, now: float, machine_id: str) -> None:
+    machine: Machine = supply.machine(tx, machine_id)
+    if MachineState.DRAINING in supply_rules.TRANSITIONS[machine.state]:
+        supply.move(
+            tx, supply.Instant(now), machine, MachineState.DRAINING, reason=supply_rules.STOPPED
+        )

@@ -1,0 +1,180 @@
+"""Machines, what they sell, what they earn."""
+
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from fastapi import APIRouter, Body, Query, Response
+
+from gondwana.api import views
+from gondwana.api.deps import (
+    LIMIT_MAX,
+    CallerDep,
+    OperatorDep,
+    PlaneDep,
+    ProviderDep,
+    ReaderDep,
+    WriteDep,
+    answer,
+    page,
+)
+from gondwana.core.clock import Instant
+from gondwana.core.errors import BadSignature, InvalidValue
+from gondwana.core.ids import MachineId, OfferId, new_id
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.jobs import end
+from gondwana.market import rules as market_rules
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason
+from gondwana.policy import rules as policy_rules
+from gondwana.policy.model import Caller, Scope
+from gondwana.supply import rules, store
+from gondwana.supply.model import Machine, MachineState, Offer, OfferState
+from gondwana.wire.views import MachineRegistration, MachineView, OfferView
+
+router = APIRouter(prefix="/v1", tags=["machines"])
+
+
+@router.post("/machines", response_model=MachineView)
+def register(
+    told: MachineRegistration, caller: ProviderDep, plane: PlaneDep, write: WriteDep
+) -> Response:
+    """Join a machine under its owner's terms; the same key joins again with new ones."""
+    rules.check_terms(told.price_micro_usd_per_device_hour, told.devices)
+    policy_rules.check_name(told.name, field="name")
+    policy_rules.check_name(told.region, field="region")
+    _check_key(told)
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        random = plane.context.random
+        machine = Machine(
+            id=MachineId(new_id("mac", now, random)),
+            owner_id=caller.principal.id,
+            name=told.name,
+            region=told.region,
+            public_key=told.public_key,
+            state=MachineState.JOINING,
+            devices=told.devices,
+            cpus_max=told.cpus_max,
+            memory_bytes_max=told.memory_bytes_max,
+            joined_at=now,
+        )
+        offer = Offer(
+            id=OfferId(new_id("off", now, random)),
+            machine_id=machine.id,
+            state=OfferState.PAUSED,
+            price_micro_usd_per_device_hour=told.price_micro_usd_per_device_hour,
+        )
+        return views.machine_view(tx, store.register(tx, machine, offer, now))
+
+    return write(run)
+
+
+@router.get("/machines")
+def list_machines(
+    caller: ProviderDep, reader: ReaderDep, all: bool = False, cursor: str = "",
+    limit: int = Query(LIMIT_MAX, ge=1, le=LIMIT_MAX),
+) -> Response:  # fmt: skip
+    """The caller's machines; with `all`, an operator sees everybody's."""
+    if all:
+        policy_rules.require(caller, Scope.OPERATOR)
+    found = store.machines(reader, None if all else caller.principal.id, after=cursor, limit=limit)
+    items = [views.machine_view(reader, machine) for machine in found]
+    return page(items, found[-1].id if len(found) == limit else None)
+
+
+@router.get("/machines/{name}", response_model=MachineView)
+def show(name: str, caller: ProviderDep, reader: ReaderDep) -> Response:
+    """One machine, by name or id."""
+    return answer(views.machine_view(reader, _machine(reader, caller, name)))
+
+
+@router.patch("/machines/{name}", response_model=MachineView)
+def set_price(
+    name: str,
+    caller: ProviderDep,
+    write: WriteDep,
+    price_micro_usd_per_device_hour: int = Body(embed=True),
+) -> Response:
+    """Ask another price, from the next lease on."""
+    rules.check_terms(price_micro_usd_per_device_hour, 1)
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        machine = _machine(tx, caller, name)
+        store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
+        return views.machine_view(tx, machine)
+
+    return write(run)
+
+
+@router.post("/machines/{name}/reinstate", response_model=MachineView)
+def reinstate(name: str, caller: OperatorDep, write: WriteDep) -> Response:
+    """Let a suspended machine back; it comes up with its next heartbeat."""
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        machine = store.machine(tx, name)
+        if machine.state is not MachineState.SUSPENDED:
+            raise InvalidValue(
+                field="machine", value=machine.state, hint="only a suspended machine is reinstated"
+            )
+        moved = store.move(tx, now, machine, MachineState.DOWN, reason="reinstated")
+        return views.machine_view(tx, store.save(tx, store.replace(moved, rejections_in_row=0)))
+
+    return write(run)
+
+
+@router.post("/machines/{name}/{verb}", response_model=MachineView)
+def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Response:
+    """pause, resume, drain or leave."""
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        machine = _machine(tx, caller, name)
+        leased = bool(market.live_leases_of_machine(tx, machine.id))
+        to = rules.owner_verb(machine, verb, leased=leased)
+        if to is MachineState.LEFT:
+            return views.machine_view(
+                tx, end.lose_machine(tx, now, machine, to, CloseReason.OWNER_LEFT)
+            )
+        return views.machine_view(tx, store.move(tx, now, machine, to))
+
+    return write(run)
+
+
+@router.get("/earnings")
+def earnings(caller: ProviderDep, reader: ReaderDep) -> Response:
+    """What the caller's machines earned, and where that money is."""
+    account = views.account_view(reader, caller.principal)
+    machines = [
+        views.machine_view(reader, machine)
+        for machine in store.machines(reader, caller.principal.id)
+    ]
+    return answer(
+        {
+            "machines": machines,
+            "holdback_micro_usd": account.holdback_micro_usd,
+            "payable_micro_usd": account.payable_micro_usd,
+        }
+    )
+
+
+@router.get("/offers", response_model=list[OfferView])
+def offers(caller: CallerDep, reader: ReaderDep) -> Response:
+    """What can be leased now, cheapest per measured speed first."""
+    standing = [each for each in store.supply(reader) if each.offer.state is OfferState.OPEN]
+    return page(
+        [views.offer_view(each) for each in sorted(standing, key=market_rules.price_per_work)]
+    )
+
+
+def _machine(reader: Reader, caller: Caller, name: str) -> Machine:
+    if Scope.OPERATOR in caller.scopes and name.startswith("mac_"):
+        return store.machine(reader, name)
+    return store.machine_of(reader, caller.principal.id, name)
+
+
+def _check_key(told: MachineRegistration) -> None:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(told.public_key))
+        key.verify(bytes.fromhex(told.signature), f"{told.name}|{told.public_key}".encode())
+    except (ValueError, InvalidSignature):
+        raise BadSignature("the registration is not signed by the machine's key") from None

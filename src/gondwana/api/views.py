@@ -1,0 +1,258 @@
+"""What is read becomes what is answered (wire/views.py)."""
+
+from collections import defaultdict
+
+from gondwana.core.money import due_micro_usd
+from gondwana.db.events import StoredEvent
+from gondwana.db.transaction import Reader, Row
+from gondwana.jobs import money, store
+from gondwana.jobs.model import Job, Training, UnitState
+from gondwana.jobs.rules import batch
+from gondwana.ledger.accounts import (
+    lease_escrow,
+    provider_holdback,
+    provider_payable,
+    tenant_available,
+    verifier_payable,
+)
+from gondwana.ledger.store import balance
+from gondwana.market import rules as market_rules
+from gondwana.market import store as market
+from gondwana.market.model import Charge, Lease, LeaseState, Plan
+from gondwana.policy import store as policy
+from gondwana.policy.model import Principal, Token
+from gondwana.supply import store as supply
+from gondwana.supply.model import Machine, Supply
+from gondwana.wire import views
+from gondwana.wire.units import UnitKind
+
+
+def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
+    """One machine as its owner sees it, with what it has earned."""
+    leases = market.live_leases_of_machine(reader, machine.id)
+    counts = {row["state"]: row for row in store.unit_counts(reader, machine_id=machine.id)}
+    return views.MachineView(
+        id=machine.id,
+        name=machine.name,
+        owner=policy.principal(reader, machine.owner_id).name,
+        region=machine.region,
+        state=machine.state,
+        reason=machine.reason,
+        devices=machine.devices,
+        devices_free=machine.devices - sum(lease.devices for lease in leases),
+        price_micro_usd_per_device_hour=supply.offer_of(
+            reader, machine.id
+        ).price_micro_usd_per_device_hour,
+        inventory=machine.inventory,
+        speed=machine.speed,
+        proven_at=machine.proven_at,
+        seconds_proven=market.seconds_proven(reader, machine.id),
+        units_accepted=_count(counts, UnitState.ACCEPTED),
+        units_rejected=_count(counts, UnitState.REJECTED),
+        earned_micro_usd=money.earned_micro_usd(reader, machine.id),
+    )
+
+
+def offer_view(each: Supply) -> views.OfferView:
+    """One offer as the market sees it."""
+    price, speed = each.offer.price_micro_usd_per_device_hour, market_rules.steps_per_second(each)
+    return views.OfferView(
+        id=each.offer.id,
+        machine=each.machine.name,
+        region=each.machine.region,
+        accelerator=market_rules.accelerator(each),
+        devices=each.machine.devices,
+        devices_free=each.devices_free,
+        cpus=market_rules.cpus_offered(each),
+        memory_bytes=market_rules.memory_offered_bytes(each),
+        steps_per_second=round(speed, 3),
+        price_micro_usd_per_device_hour=price,
+        price_micro_usd_per_million_steps=round(price / (3600 * speed) * 1e6) if speed else None,
+        isolation=each.machine.isolation,
+    )
+
+
+def plan_view(plan: Plan) -> views.PlanView:
+    """What launching would do."""
+    return views.PlanView(
+        fits=bool(plan.machines),
+        machines=tuple(
+            views.PlanMachine(
+                name=each.machine.name,
+                region=each.machine.region,
+                accelerator=market_rules.accelerator(each),
+                devices=plan.devices,
+                price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
+                steps_per_second=round(market_rules.steps_per_second(each), 3),
+            )
+            for each in plan.machines
+        ),
+        price_micro_usd_per_hour=plan.price_micro_usd_per_hour,
+        seconds_estimated=plan.seconds_estimated,
+        cost_micro_usd_estimated=plan.cost_micro_usd_estimated,
+        hold_micro_usd=plan.hold_micro_usd,
+        why_not=plan.why_not,
+        hint=plan.hint,
+    )
+
+
+def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
+    """One job as its tenant sees it; a list shows less than the whole."""
+    training = store.training(reader, job.id) if job.spec.train else None
+    return views.JobView(
+        id=job.id,
+        name=job.name,
+        kind="train" if job.spec.train else "batch",
+        state=job.state,
+        reason=job.reason or "",
+        detail=job.detail,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        exit_code=job.exit_code,
+        held_micro_usd=_held(reader, job),
+        paid_micro_usd=money.paid_micro_usd(reader, job),
+        leases=_lease_views(reader, job) if whole else (),
+        training=_training_view(reader, job, training) if training and whole else None,
+        outputs=_outputs(reader, job, training),
+    )
+
+
+def event_view(stored: StoredEvent) -> views.EventView:
+    """One thing that happened."""
+    event = stored.event
+    return views.EventView(
+        seq=stored.seq,
+        at=event.at,
+        kind=event.kind,
+        subject=event.subject,
+        job_id=event.job_id,
+        data=event.data,
+    )
+
+
+def token_view(reader: Reader, token: Token, secret: str | None = None) -> views.TokenView:
+    """One token; its secret only when it has just been made."""
+    owner = policy.principal(reader, token.principal_id)
+    return views.TokenView(
+        id=token.id,
+        name=owner.name,
+        principal=owner.id,
+        scopes=tuple(token.scopes),
+        created_at=token.created_at,
+        revoked_at=token.revoked_at,
+        token=secret,
+    )
+
+
+def account_view(reader: Reader, principal: Principal) -> views.AccountView:
+    """A principal's money, as buyer and as seller."""
+    escrow = sum(
+        _held(reader, job)
+        for job in store.jobs(reader, principal.id, limit=store.JOBS_MAX)
+        if not job.ended
+    )
+    verifier = balance(reader, verifier_payable(principal.id)).available_micro_usd
+    return views.AccountView(
+        principal=principal.name,
+        available_micro_usd=balance(reader, tenant_available(principal.id)).available_micro_usd,
+        escrow_micro_usd=escrow,
+        holdback_micro_usd=balance(reader, provider_holdback(principal.id)).available_micro_usd,
+        payable_micro_usd=balance(reader, provider_payable(principal.id)).available_micro_usd
+        + verifier,
+    )
+
+
+def _lease_views(reader: Reader, job: Job) -> tuple[views.LeaseView, ...]:
+    runs = {
+        run.lease_id: run for run in batch.latest_runs(store.runs_of_job(reader, job.id)).values()
+    }
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    earned: dict[str, int] = defaultdict(int)
+    for row in store.unit_counts(reader, job_id=job.id):
+        if row["kind"] == UnitKind.TRAIN:
+            counts[row["lease_id"]][row["state"]] += row["units"]
+        if row["state"] == UnitState.ACCEPTED:
+            earned[row["lease_id"]] += row["price_micro_usd"]
+    found: list[views.LeaseView] = []
+    for lease in market.leases_of_job(reader, job.id):
+        run, units = runs.get(lease.id), counts[lease.id]
+        found.append(
+            views.LeaseView(
+                id=lease.id,
+                machine=supply.machine(reader, lease.machine_id).name,
+                rank=lease.rank,
+                state=lease.state,
+                reason=lease.reason or "",
+                price_micro_usd_per_device_hour=lease.price_micro_usd_per_device_hour,
+                seconds_proven=lease.seconds_proven,
+                run_state=run.state if run else "",
+                exit_code=run.exit_code if run else None,
+                units_accepted=units[UnitState.ACCEPTED],
+                units_rejected=units[UnitState.REJECTED],
+                units_expired=units[UnitState.EXPIRED],
+                earned_micro_usd=_lease_cost(lease)
+                if lease.charge is Charge.SECOND
+                else earned[lease.id],
+            )
+        )
+    return tuple(found)
+
+
+def _lease_cost(lease: Lease) -> int:
+    return due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
+
+
+def _training_view(reader: Reader, job: Job, training: Training) -> views.TrainingView:
+    history = tuple(
+        views.RoundView(
+            round=done.round,
+            heldout_loss=done.heldout_loss,
+            islands=done.islands,
+            accepted=done.accepted,
+            rejected=done.rejected,
+            expired=done.expired,
+            tokens=done.tokens,
+            seconds=done.seconds,
+            bytes_up=done.bytes_up,
+            bytes_down=done.bytes_down,
+            bytes_data_parallel=done.bytes_data_parallel,
+        )
+        for done in store.rounds(reader, job.id)
+    )
+    assert job.spec.train is not None
+    return views.TrainingView(
+        phase=training.phase,
+        round=training.round,
+        rounds=job.spec.train.rounds,
+        parameters=training.parameters,
+        heldout_loss=training.heldout_loss,
+        tokens=training.tokens,
+        bytes_up=training.bytes_up,
+        bytes_down=training.bytes_down,
+        bytes_data_parallel=training.bytes_data_parallel,
+        history=history,
+        sample=training.sample,
+    )
+
+
+def _held(reader: Reader, job: Job) -> int:
+    if job.spec.train:
+        held = money.task_balance(reader, job)
+        return held.credits_posted - held.debits_posted
+    live = [
+        lease
+        for lease in market.leases_of_job(reader, job.id)
+        if lease.state is not LeaseState.CLOSED
+    ]
+    return sum(balance(reader, lease_escrow(lease.id)).available_micro_usd for lease in live)
+
+
+def _outputs(reader: Reader, job: Job, training: Training | None) -> dict[str, str]:
+    if training is not None:
+        return {"model.safetensors": training.artifact} if training.artifact else {}
+    latest = batch.latest_runs(store.runs_of_job(reader, job.id))
+    return {f"node-{rank}.tar": run.output for rank, run in latest.items() if run.output}
+
+
+def _count(counts: dict[str, Row], state: UnitState) -> int:
+    return int(counts[state]["units"]) if state in counts else 0

@@ -1,0 +1,132 @@
+"""How a job enters: its plan, its checks, its money, its order."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import NothingFits
+from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
+from gondwana.core.random import Random
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.jobs import money, store
+from gondwana.jobs.model import Job, JobReason, JobState
+from gondwana.jobs.rules import batch, islands
+from gondwana.market import rules as market_rules
+from gondwana.market import store as market
+from gondwana.market.model import Charge, Order, OrderState, Plan, Screening
+from gondwana.policy import rules as policy
+from gondwana.supply import store as supply
+from gondwana.supply.model import Supply
+from gondwana.wire.jobs import JobSpec
+
+ORDER_SECONDS_MAX: Final = market_rules.ORDER_SECONDS_MAX
+
+
+def order_for(
+    spec: JobSpec, tenant_id: PrincipalId, job_id: JobId, order_id: OrderId, now: Instant
+) -> Order:
+    """What a job wants of the market: a gang of nodes, or as many islands as there are between its bounds."""
+    train = spec.train
+    return Order(
+        id=order_id,
+        job_id=job_id,
+        tenant_id=tenant_id,
+        state=OrderState.OPEN,
+        count_min=train.islands_min if train else spec.num_nodes,
+        count_max=train.islands_max if train else spec.num_nodes,
+        devices=max((wanted.count for wanted in spec.resources.accelerators), default=1),
+        resources=spec.resources,
+        price_cap_micro_usd_per_device_hour=spec.price_cap_micro_usd_per_device_hour,
+        charge=Charge.UNIT if train else Charge.SECOND,
+        created_at=now,
+        expires_at=Instant(now + ORDER_SECONDS_MAX),
+    )
+
+
+def plan(reader: Reader, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
+    """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid."""
+    policy.check_spec(spec)
+    wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
+    return _plan(spec, wanted, market_rules.screen(wanted, supply.supply(reader)))
+
+
+def submit(
+    tx: Transaction, random: Random, now: Instant, tenant_id: PrincipalId, spec: JobSpec
+) -> Job:
+    """The job, stored and its order opened, its money set aside; it goes on from here by itself.
+
+    Raises InvalidValue for a job that is not valid, NothingFits where no machine could ever serve it as written,
+    BudgetTooSmall and FundsTooLow where the money does not reach. A job that only has to wait for machines that
+    are taken is accepted.
+    """
+    policy.check_spec(spec)
+    job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
+    wanted = order_for(spec, tenant_id, job_id, order_id, now)
+    planned = _plan(spec, wanted, market_rules.screen(wanted, _all_free(supply.supply(tx))))
+    if not planned.machines:
+        raise NothingFits(planned.why_not, hint=planned.hint)
+    policy.check_budget(
+        spec,
+        min(planned.hold_micro_usd, planned.cost_micro_usd_estimated or planned.hold_micro_usd),
+    )
+    job = Job(
+        id=job_id,
+        tenant_id=tenant_id,
+        name=spec.name,
+        state=JobState.SUBMITTED,
+        spec=spec,
+        shares=money.shares(tx),
+        order_id=order_id,
+        created_at=now,
+    )
+    store.add_job(tx, job)
+    money.hold_job(tx, now, job, planned.hold_micro_usd)
+    market.place_order(tx, wanted)
+    return store.move_job(tx, now, job, JobState.ADMITTED)
+
+
+def expire(tx: Transaction, now: Instant, job: Job) -> Job:
+    """End a job for which nothing fitted while its order stood."""
+    from gondwana.jobs.end import end_job
+
+    end = batch.End(
+        state=JobState.FAILED,
+        reason=JobReason.NOTHING_FITS,
+        detail="no machine fitted in time",
+        exit_code=1,
+    )
+    return end_job(tx, now, job, end)
+
+
+def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
+    chosen = screening.fits[: wanted.count_max]
+    if len(chosen) < wanted.count_min:
+        why = (
+            screening.why_not
+            or f"the job needs {wanted.count_min} machines at once, {len(chosen)} fit"
+        )
+        hint = (
+            screening.hint
+            or "ask for fewer (num_nodes, gondwana.train.islands.min), or wait for more to join"
+        )
+        return Plan(
+            machines=(), devices=wanted.devices, price_micro_usd_per_hour=0, seconds_estimated=None,
+            cost_micro_usd_estimated=None, hold_micro_usd=0, why_not=why, hint=hint,
+        )  # fmt: skip
+    price = sum(each.offer.price_micro_usd_per_device_hour * wanted.devices for each in chosen)
+    seconds = cost = None
+    if spec.train:
+        seconds = islands.estimate_seconds(spec.train)
+        cost = islands.estimate_micro_usd(spec.train, chosen, wanted.devices)
+        hold = islands.hold_micro_usd(spec.budget_micro_usd, cost)
+    else:
+        hold = batch.batch_hold_micro_usd(spec, chosen, wanted.devices)
+    return Plan(
+        machines=chosen, devices=wanted.devices, price_micro_usd_per_hour=price, seconds_estimated=seconds,
+        cost_micro_usd_estimated=cost, hold_micro_usd=hold,
+    )  # fmt: skip
+
+
+def _all_free(supplies: Sequence[Supply]) -> list[Supply]:
+    return [replace(each, devices_free=each.machine.devices) for each in supplies]

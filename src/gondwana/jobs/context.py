@@ -1,0 +1,19 @@
+"""What reconcilers and routes are given."""
+
+from dataclasses import dataclass
+
+from gondwana.blobs.base import BlobStore
+from gondwana.core.random import Random
+from gondwana.db.database import Database
+from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The database, the blobs, randomness, and the network's settings."""
+
+    database: Database
+    blobs: BlobStore
+    random: Random
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    down_after_seconds: float = DOWN_AFTER_SECONDS

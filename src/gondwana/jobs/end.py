@@ -1,0 +1,97 @@
+"""How things end: a lease, a machine's silence, a job. Each end settles its money and tells why."""
+
+from dataclasses import replace
+
+from gondwana.core.clock import Instant
+from gondwana.db.blob_references import release_blobs
+from gondwana.db.transaction import Transaction
+from gondwana.jobs import money, store
+from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
+from gondwana.jobs.rules import batch
+from gondwana.market import rules as market_rules
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason, Lease, OrderState
+from gondwana.supply import store as supply
+from gondwana.supply.model import Machine, MachineState
+
+PROVIDER_ENDS = frozenset(
+    {
+        CloseReason.MACHINE_LOST,
+        CloseReason.OWNER_LEFT,
+        CloseReason.RUN_FAILED,
+        CloseReason.WORK_REJECTED,
+    }
+)
+"""Ends after which the job goes on elsewhere."""
+
+
+def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> None:
+    """End a lease: what it was working on ends, its money is settled, its order opens again where the job goes on."""
+    lost = reason in PROVIDER_ENDS
+    for run in store.runs_of_lease(tx, lease.id):
+        to = RunState.LOST if lost else RunState.STOPPED
+        store.end_run(tx, now, run, to, machine_id=lease.machine_id, reason=reason)
+    for unit in store.units_assigned_to(tx, lease.id):
+        expire_unit(tx, now, unit, verdict=reason)
+    closed = market.close(tx, now, lease, reason)
+    money.close_lease(tx, now, closed)
+    if lost:
+        _recover(tx, now, closed)
+
+
+def expire_unit(tx: Transaction, now: Instant, unit: Unit, *, verdict: str) -> Unit:
+    """A unit that was not delivered in time: nobody is paid, its price is free again for the next."""
+    return _release(tx, now, replace(unit, verdict=verdict), UnitState.EXPIRED)
+
+
+def reject_unit(tx: Transaction, now: Instant, unit: Unit, *, verdict: str) -> Unit:
+    """A unit that was judged worthless: nobody is paid."""
+    return _release(tx, now, replace(unit, verdict=verdict), UnitState.REJECTED)
+
+
+def lose_machine(
+    tx: Transaction, now: Instant, machine: Machine, to: MachineState, why: CloseReason
+) -> Machine:
+    """Take a machine off the market in the state `to`, and end its leases."""
+    moved = supply.move(tx, now, machine, to, reason=why)
+    for lease in market.live_leases_of_machine(tx, machine.id):
+        close_lease(tx, now, lease, why)
+    return moved
+
+
+def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
+    """End a job: its leases close, what is left of its money goes back, its outputs stay."""
+    if job.ended:
+        return job
+    ended = store.end_job(tx, now, job, end)
+    reason = CloseReason.JOB_CANCELLED if end.state is JobState.CANCELLED else CloseReason.JOB_DONE
+    for lease in market.leases_of_job(tx, job.id, live=True):
+        close_lease(tx, now, lease, reason)
+    if job.order_id:
+        order = market.order(tx, job.order_id)
+        if order.state in (OrderState.OPEN, OrderState.MATCHED):
+            market.move_order(tx, now, order, OrderState.CLOSED)
+    for unit in store.units_of_job(tx, job.id):
+        if unit.state is UnitState.DELIVERED:
+            expire_unit(tx, now, unit, verdict="job_ended")
+    money.close_job(tx, now, job)
+    release_blobs(tx, holder=f"{job.id}/work")
+    return ended
+
+
+def _release(tx: Transaction, now: Instant, unit: Unit, to: UnitState) -> Unit:
+    money.release_unit(tx, now, unit, store.job(tx, unit.job_id), to=to)
+    return store.move_unit(tx, now, unit, to)
+
+
+def _recover(tx: Transaction, now: Instant, lease: Lease) -> None:
+    job = store.job(tx, lease.job_id)
+    if job.ended:
+        return
+    live = market.leases_of_job(tx, job.id, live=True)
+    order = market.order(tx, lease.order_id)
+    held = market.held_by(live, order.id)
+    market.move_order(tx, now, order, market_rules.order_state(order, held, now))
+    needs_all = job.spec.train is None
+    if job.state in (JobState.RUNNING, JobState.PROVISIONING) and (needs_all or not live):
+        store.move_job(tx, now, job, JobState.RECOVERING)

@@ -1,0 +1,128 @@
+"""What an agent reports, stored once: repeated, late and foreign reports change nothing."""
+
+from dataclasses import replace
+
+from gondwana.blobs.base import BlobStore
+from gondwana.core.clock import Instant
+from gondwana.core.errors import NoSuchThing, StaleEpoch
+from gondwana.db.blob_references import hold_blobs
+from gondwana.db.transaction import Transaction
+from gondwana.jobs import end, store
+from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
+from gondwana.market import rules as market_rules
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason, Lease, LeaseState
+from gondwana.supply import store as supply
+from gondwana.wire.agent import LeaseProof, LogChunk, RunReport, UnitReport
+from gondwana.wire.units import UnitKind
+
+AGENT_FAILURES = ("agent:", "sandbox_unavailable", "died")
+"""Beginnings of failures that are the machine's, not the job's: it is done again elsewhere."""
+
+
+def heartbeat(
+    tx: Transaction, now: Instant, machine_id: str, proofs: tuple[LeaseProof, ...]
+) -> None:
+    """The machine proved at `now` to be alive, and which leases it serves; only such time is ever paid."""
+    supply.prove_life(tx, machine_id, now)
+    proven = {proof.lease_id: proof for proof in proofs}
+    for lease in market.live_leases_of_machine(tx, machine_id) if proven else ():
+        proof = proven.get(lease.id)
+        if proof is not None and proof.epoch == lease.epoch:
+            market.prove(tx, lease, market_rules.prove(lease, now, alive=proof.alive), now)
+
+
+def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport) -> None:
+    """Move a run to the state its agent reports; raises StaleEpoch for a lease that is not this machine's any more."""
+    lease = live_lease(tx, machine_id, report.lease_id, report.epoch)
+    run = store.run(tx, report.run_id)
+    if run.lease_id != lease.id:
+        raise StaleEpoch(run=report.run_id)
+    if (
+        report.state == "exited"
+        and report.exit_code is None
+        and report.reason.startswith(AGENT_FAILURES)
+    ):
+        end.close_lease(tx, now, lease, CloseReason.RUN_FAILED)
+        return
+    if not store.batch.may_move_run(run, RunState(report.state)):
+        return
+    changed = replace(
+        run,
+        state=RunState(report.state),
+        exit_code=report.exit_code,
+        reason=report.reason,
+        output=report.output,
+        started_at=run.started_at or (now if report.state != "preparing" else None),
+        ended_at=now if report.state == "exited" else None,
+    )
+    if report.output:
+        hold_blobs(tx, [report.output], holder=run.job_id, at=now)
+    store.save_run(tx, now, changed, machine_id=machine_id)
+    _job_runs(tx, now, store.job(tx, run.job_id))
+
+
+def log_chunk(tx: Transaction, machine_id: str, chunk: LogChunk) -> None:
+    """Append a piece of a run's output."""
+    lease = market.lease(tx, chunk.lease_id)
+    if lease.machine_id != machine_id or store.run(tx, chunk.run_id).lease_id != lease.id:
+        raise StaleEpoch(run=chunk.run_id)
+    store.add_log(tx, chunk.run_id, chunk.offset, chunk.data)
+
+
+def unit_report(
+    tx: Transaction, blobs: BlobStore, now: Instant, machine_id: str, report: UnitReport
+) -> None:
+    """Store a unit's delivery or failure; a unit that is not assigned to this lease any more stays as it is."""
+    lease = live_lease(tx, machine_id, report.lease_id, report.epoch)
+    unit = store.unit(tx, report.unit_id)
+    if unit is None or unit.lease_id != lease.id or unit.state is not UnitState.ASSIGNED:
+        raise StaleEpoch(unit=report.unit_id)
+    _job_runs(tx, now, store.job(tx, unit.job_id))
+    if report.failure or report.result is None:
+        _unit_failed(tx, now, unit, report.failure or "agent: no result")
+        return
+    size = 0
+    if report.output is not None:
+        found = blobs.size(report.output)
+        if found is None:
+            raise NoSuchThing("the delivered blob was never uploaded", blob=report.output)
+        size = found
+        hold_blobs(tx, [report.output], holder=f"{unit.job_id}/work", at=now)
+    delivered = replace(
+        unit, delivered_at=now, output=report.output, output_bytes=size, result=report.result
+    )
+    store.move_unit(tx, now, delivered, UnitState.DELIVERED)
+    training = store.training(tx, unit.job_id)
+    if training is not None:
+        store.save_training(
+            tx, replace(training, bytes_up=training.bytes_up + size, failures_in_row=0)
+        )
+
+
+def live_lease(tx: Transaction, machine_id: str, lease_id: str, epoch: int) -> Lease:
+    """The lease, if this machine serves it under this epoch; raises StaleEpoch otherwise."""
+    try:
+        lease = market.lease(tx, lease_id)
+    except NoSuchThing:
+        raise StaleEpoch(lease=lease_id) from None
+    serves = lease.state in (LeaseState.ACTIVE, LeaseState.RECLAIMING)
+    if not serves or lease.machine_id != machine_id or lease.epoch != epoch:
+        raise StaleEpoch(lease=lease_id, epoch=epoch)
+    return lease
+
+
+def _unit_failed(tx: Transaction, now: Instant, unit: Unit, failure: str) -> None:
+    """A failure of the machine leaves the unit to others; one of the recipe counts against the recipe."""
+    if failure.startswith(AGENT_FAILURES):
+        end.expire_unit(tx, now, unit, verdict=failure[:500])
+        return
+    end.reject_unit(tx, now, unit, verdict=failure[:500])
+    training = store.training(tx, unit.job_id)
+    if training is not None and unit.kind is not UnitKind.EVALUATE:
+        store.save_training(tx, replace(training, failures_in_row=training.failures_in_row + 1))
+
+
+def _job_runs(tx: Transaction, now: Instant, job: Job) -> None:
+    if job.state in (JobState.PROVISIONING, JobState.RECOVERING):
+        store.move_job(tx, now, job, JobState.RUNNING)

@@ -1,0 +1,26 @@
+"""Units that were not delivered in time expire; their round gives the work to others."""
+
+from gondwana.core.clock import Instant
+from gondwana.db.transaction import Transaction
+from gondwana.jobs import end, store
+from gondwana.jobs.context import Context
+from gondwana.jobs.model import UnitState
+
+
+def expire_units(context: Context, now: Instant) -> int:
+    """Returns how many units expired."""
+    due = store.overdue_units(context.database.reader(), now)
+    for unit in due:
+        context.database.writer.call(_expire, now, unit.id)
+    return len(due)
+
+
+def _expire(tx: Transaction, now: Instant, unit_id: str) -> None:
+    unit = store.unit(tx, unit_id)
+    if (
+        unit is not None
+        and unit.state is UnitState.ASSIGNED
+        and unit.expires_at is not None
+        and now >= unit.expires_at
+    ):
+        end.expire_unit(tx, now, unit, verdict="too_late")

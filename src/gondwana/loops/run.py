@@ -1,0 +1,53 @@
+"""One pass of all reconcilers, each as often as it is worth."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import GondwanaError
+from gondwana.jobs.context import Context
+from gondwana.loops.advance_training import advance_training
+from gondwana.loops.collect_blobs import collect_blobs
+from gondwana.loops.expire_units import expire_units
+from gondwana.loops.finish_jobs import finish_jobs
+from gondwana.loops.lapse_reservations import lapse_reservations
+from gondwana.loops.match_orders import match_orders
+from gondwana.loops.meter_leases import meter_leases
+from gondwana.loops.watch_machines import watch_machines
+
+_log = logging.getLogger(__name__)
+
+EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
+    watch_machines: 1.0,
+    expire_units: 1.0,
+    lapse_reservations: 10.0,
+    finish_jobs: 0.0,
+    match_orders: 0.0,
+    advance_training: 0.0,
+    meter_leases: 10.0,
+    collect_blobs: 600.0,
+}
+"""How long a reconciler rests; 0: it runs in each pass."""
+
+
+class Reconcilers:
+    """All reconcilers; `run` does what is due and may be called as often as one likes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ran_at: dict[Callable[[Context, Instant], int], Instant] = {}
+
+    def run(self, now: Instant) -> None:
+        """One pass. What fails is logged and tried again in the next; the others go on."""
+        for reconcile, rest_seconds in EVERY_SECONDS.items():
+            last = self._ran_at.get(reconcile)
+            if last is not None and now - last < rest_seconds:
+                continue
+            self._ran_at[reconcile] = now
+            try:
+                reconcile(self._context, now)
+            except GondwanaError as error:
+                _log.warning("%s: %s", reconcile.__name__, error)
+            except Exception:  # one broken job must not stop the others' reconcilers
+                _log.exception("%s failed", reconcile.__name__)

@@ -1,0 +1,55 @@
+"""Machines without a proof of life go down, and what they ran goes on elsewhere; who is back comes up again."""
+
+from gondwana.core.clock import Instant
+from gondwana.db.transaction import Transaction
+from gondwana.jobs import end
+from gondwana.jobs.context import Context
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason
+from gondwana.supply import rules
+from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState
+
+
+def watch_machines(context: Context, now: Instant) -> int:
+    """Returns how many machines went down, left or came back."""
+    reader, writer = context.database.reader(), context.database.writer
+    silent = supply.silent(reader, Instant(now - context.down_after_seconds))
+    for machine in silent:
+        writer.call(_down, now, machine.id, context.down_after_seconds)
+    done = [
+        machine
+        for machine in supply.draining(reader)
+        if not market.live_leases_of_machine(reader, machine.id)
+    ]
+    for machine in done:
+        writer.call(_leave, now, machine.id)
+    back = supply.alive_again(reader, Instant(now - context.down_after_seconds))
+    for machine in back:
+        writer.call(_up, now, machine.id)
+    return len(silent) + len(done) + len(back)
+
+
+def _down(tx: Transaction, now: Instant, machine_id: str, down_after_seconds: float) -> None:
+    machine = supply.machine(tx, machine_id)
+    if rules.is_silent(machine, now, down_after_seconds):
+        end.lose_machine(tx, now, machine, MachineState.DOWN, CloseReason.MACHINE_LOST)
+
+
+def _leave(tx: Transaction, now: Instant, machine_id: str) -> None:
+    machine = supply.machine(tx, machine_id)
+    if machine.state is MachineState.DRAINING and not market.live_leases_of_machine(tx, machine_id):
+        stopped = machine.reason == rules.STOPPED
+        supply.move(
+            tx,
+            now,
+            machine,
+            MachineState.DOWN if stopped else MachineState.LEFT,
+            machine.reason or "drained",
+        )
+
+
+def _up(tx: Transaction, now: Instant, machine_id: str) -> None:
+    machine = supply.machine(tx, machine_id)
+    if machine.state is MachineState.DOWN and machine.inventory is not None:
+        supply.move(tx, now, machine, MachineState.UP)

@@ -1,0 +1,17 @@
+"""How a control plane is set up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Where it listens and keeps its data."""
+
+    host: str = "127.0.0.1"
+    port: int = 8470
+    data: Path = Path("gondwana-data")
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    down_after_seconds: float = DOWN_AFTER_SECONDS
