@@ -152,7 +152,9 @@ def _environment(task: Task, host: Host) -> list[str]:
 
 def _threads(cpus: float | None) -> dict[str, str]:
     """More threads than processors one may use only wait for one another."""
-    return {} if cpus is None else {"OMP_NUM_THREADS": str(max(1, round(cpus)))}
+    if cpus is None:
+        return {}
+    return dict.fromkeys(("OMP_NUM_THREADS", "GONDWANA_THREADS"), str(max(1, round(cpus))))
 
 
 def _private(task: Task) -> list[Mount]:
