@@ -150,7 +150,13 @@ def test_of_a_large_model_the_drawn_coordinates_decide():
 
 
 def evidence(**losses: float) -> CandidateLoss:
-    base = {"heldout": 1.98, "assigned": 1.90, "assigned_before": 2.0, "unassigned": 1.97, "unassigned_before": 2.0}  # fmt: skip
+    base = {
+        "heldout": 1.98,
+        "assigned": 1.90,
+        "assigned_before": 2.0,
+        "unassigned": 1.97,
+        "unassigned_before": 2.0,
+    }
     return CandidateLoss(unit_id="unit_1", **{**base, **losses})
 
 

@@ -135,7 +135,9 @@ def test_a_restart_between_any_two_rounds_changes_no_bit(layout, params, make_up
     settings = OuterSettings()
     straight, resumed = start(params), start(params)
     for number in range(4):
-        merged = merge([Delta(unit_id=f"{i}", upload=make_upload(10 * number + i), tokens=7) for i in range(3)])  # fmt: skip
+        merged = merge(
+            [Delta(unit_id=f"{i}", upload=make_upload(10 * number + i), tokens=7) for i in range(3)]
+        )
         resumed = decode_outer_state(encode_outer_state(resumed))
         first, second = step(straight, merged, layout, settings), step(resumed, merged, layout, settings)  # fmt: skip
         assert first.state.hash == second.state.hash

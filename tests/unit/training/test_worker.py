@@ -69,13 +69,24 @@ def test_a_run_of_two_rounds_learns_and_ends_with_an_evaluation(
             deltas.append(Delta(unit_id=f"unit_{slot}", upload=upload, tokens=reply.result.tokens))
         stepped = step(state, merge(deltas), layout, OuterSettings())
         state, published = stepped.state, worker.blob(stepped.published)
-        ref = ParamsRef(hash=state.hash, checkpoint=ref.checkpoint, changes=(*ref.changes, worker.blob(stepped.change)))  # fmt: skip
+        ref = ParamsRef(
+            hash=state.hash,
+            checkpoint=ref.checkpoint,
+            changes=(*ref.changes, worker.blob(stepped.change)),
+        )
     assert losses[-1] < losses[0] - 0.2
     candidates = tuple(
         Candidate(unit_id=f"unit_{slot}", delta=worker.blob((tmp_path / f"upload{slot}").read_bytes()),
                   shards=tuple(shards[2 * slot : 2 * slot + 2]), seed=slot) for slot in range(2)
     )  # fmt: skip
-    unit = unit_of(UnitKind.EVALUATE, params=ref, heldout=heldout, unassigned=(shards[7],), candidates=candidates, sample_chars=20)  # fmt: skip
+    unit = unit_of(
+        UnitKind.EVALUATE,
+        params=ref,
+        heldout=heldout,
+        unassigned=(shards[7],),
+        candidates=candidates,
+        sample_chars=20,
+    )
     result = worker.ask(unit, tmp_path / "none").result
     assert 2.0 < result.heldout_loss < losses[0] < 5.5
     assert [loss.unit_id for loss in result.candidates] == ["unit_0", "unit_1"]
@@ -104,12 +115,16 @@ def test_a_recipe_that_raises_is_named_with_its_line_and_the_worker_lives_on(
     worker = start_worker(recipe=RAISING)
     _, _, ref = first_params(worker, unit_of, tmp_path)
     shard = worker.blob(text[:5000])
-    unit = unit_of(UnitKind.TRAIN, params=ref, inner_steps=2, shards=(shard,), recipe="recipe.py", id="unit_2")  # fmt: skip
+    unit = unit_of(
+        UnitKind.TRAIN, params=ref, inner_steps=2, shards=(shard,), recipe="recipe.py", id="unit_2"
+    )
     reply = worker.ask(unit, tmp_path / "upload")
     assert reply.unit_id == "unit_2"
     assert reply.result is None
     assert reply.error == "RecipeError: recipe.py:5: KeyError: 'no such thing'"
-    again = worker.ask(unit_of(UnitKind.TRAIN, params=ref, inner_steps=2, shards=(shard,)), tmp_path / "upload")  # fmt: skip
+    again = worker.ask(
+        unit_of(UnitKind.TRAIN, params=ref, inner_steps=2, shards=(shard,)), tmp_path / "upload"
+    )
     assert again.error is None
 
 
@@ -118,7 +133,13 @@ def test_what_a_recipe_prints_reaches_the_log_and_never_the_replies(
 ):
     worker = start_worker(recipe=CHATTY)
     _, _, ref = first_params(worker, unit_of, tmp_path)
-    unit = unit_of(UnitKind.TRAIN, params=ref, inner_steps=2, shards=(worker.blob(text[:5000]),), recipe="recipe.py")  # fmt: skip
+    unit = unit_of(
+        UnitKind.TRAIN,
+        params=ref,
+        inner_steps=2,
+        shards=(worker.blob(text[:5000]),),
+        recipe="recipe.py",
+    )
     assert worker.ask(unit, tmp_path / "upload").unit_id == "unit_1"
     worker.process.stdin.close()
     assert worker.process.stdout.read() == b""
@@ -131,7 +152,13 @@ def test_a_loss_that_is_not_finite_ends_the_unit_with_a_typed_error(
 ):
     worker = start_worker(recipe=DIVERGING)
     _, _, ref = first_params(worker, unit_of, tmp_path)
-    unit = unit_of(UnitKind.TRAIN, params=ref, inner_steps=2, shards=(worker.blob(text[:5000]),), recipe="recipe.py")  # fmt: skip
+    unit = unit_of(
+        UnitKind.TRAIN,
+        params=ref,
+        inner_steps=2,
+        shards=(worker.blob(text[:5000]),),
+        recipe="recipe.py",
+    )
     assert worker.ask(unit, tmp_path / "upload").error == "TrainingDiverged: the loss became nan"
     assert not (tmp_path / "upload").exists()
 
@@ -181,7 +208,9 @@ def test_a_warm_worker_needs_no_checkpoint_and_starts_at_once(
     change, after = make_change(params, layout)
     ref = ParamsRef(hash=params_hash(after), checkpoint=ref.checkpoint, changes=(worker.blob(change),))  # fmt: skip
     started = time.monotonic()
-    reply = worker.ask(unit_of(UnitKind.TRAIN, params=ref, inner_steps=1, shards=(shard,)), tmp_path / "upload")  # fmt: skip
+    reply = worker.ask(
+        unit_of(UnitKind.TRAIN, params=ref, inner_steps=1, shards=(shard,)), tmp_path / "upload"
+    )
     assert reply.error is None
     assert time.monotonic() - started < 1.0  # measured: 15 ms with one step on an idle core
 
