@@ -68,7 +68,7 @@ def migrate(connection: sqlite3.Connection, migrations: list[Migration]) -> list
 
 
 def statements(sql: str) -> Iterator[str]:
-    """The single statements of a script, triggers in one piece; `executescript` would commit before it begins."""
+    """The statements of a script, each beginning on a new line; `executescript` would commit before it begins."""
     pending = ""
     for line in sql.splitlines(keepends=True):
         pending += line

@@ -18,7 +18,6 @@ nothing; the database refuses all this by itself, whatever the code says, and `a
                pay_evaluator(terms, evaluation)   close_task(terms, escrow)
     store      post(tx, entry, now) -> Posted      balance(reader, account) -> Balance
                statement(reader, account, before=, limit=) -> list[StatementLine], newest first
-               posted_micro_usd(reader, event_id) -> what one event moved, e.g. "task.close:<job>"
     audit      audit(reader) -> AuditReport(.ok .differences)
 
 In a transaction: `post(tx, meter(terms, proven_seconds, balance(tx, lease_escrow(terms.lease_id))), now)`.

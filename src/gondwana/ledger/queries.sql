@@ -21,11 +21,6 @@ INSERT INTO ledger_transfer (entry, leg, debit, credit, amount, kind, pending) V
 SELECT transfer.seq FROM ledger_transfer AS transfer JOIN ledger_entry AS entry ON entry.seq = transfer.entry
 WHERE entry.event_id = :event_id AND transfer.leg = :leg;
 
--- name: posted_by_event
-SELECT coalesce(sum(transfer.amount), 0) AS amount FROM ledger_transfer AS transfer
-JOIN ledger_entry AS entry ON entry.seq = transfer.entry
-WHERE entry.event_id = :event_id AND transfer.kind IN ('post', 'post_pending');
-
 -- name: transfers_of_account
 -- Transfers of :account numbered below :before, newest first, at most :limit, with the amount held where one is resolved.
 SELECT transfer.seq, entry.at, entry.event_id, transfer.leg, entry.kind AS entry_kind, transfer.kind,

@@ -79,12 +79,6 @@ def statement(
     return lines
 
 
-def posted_micro_usd(reader: Reader, event_id: str) -> int:
-    """What one event moved in all, holds left aside; 0 when it was not posted."""
-    row = reader.one(SQL.posted_by_event, {"event_id": event_id})
-    return int(row["amount"]) if row else 0
-
-
 def digest(entry: Entry) -> bytes:
     """16 bytes that tell whether two entries of the same event have the same content."""
     legs = [

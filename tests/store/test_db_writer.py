@@ -1,0 +1,370 @@
+"""Both writers keep the same promises; the batching one also under load, a full disk and at the end."""
+
+import sqlite3
+import threading
+from concurrent.futures import CancelledError, Future
+
+import pytest
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import ShuttingDown, StorageFull, Unavailable, WrongState
+from gondwana.core.events import Event
+from gondwana.db import writer as writers
+from gondwana.db.connect import file_uri, open_for_writing
+from gondwana.db.database import Database
+from gondwana.db.events import events_after
+from gondwana.db.settings import read_setting, write_setting
+from gondwana.db.writer import BatchingWriter
+
+NOW = Instant(1.0)
+
+
+@pytest.fixture(params=["file, batching", "file, inline", "memory, batching", "memory, inline"])
+def database(request, tmp_path):
+    inline = request.param.endswith("inline")
+    memory = request.param.startswith("memory")
+    opened = (
+        Database.in_memory(inline=inline)
+        if memory
+        else Database.open(tmp_path / "a.db", inline=inline)
+    )
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def file_database(tmp_path):
+    with Database.open(tmp_path / "a.db") as opened:
+        yield opened
+
+
+def happened(subject, job_id=None, **data):
+    return Event(at=NOW, kind="thing.changed", subject=subject, job_id=job_id, data=data)
+
+
+def write(tx, key, value):
+    write_setting(tx, key, value, at=NOW)
+    tx.emit(happened(key))
+    return value
+
+
+def read(database, key):
+    return read_setting(database.reader(), key, int, default=0)
+
+
+def subjects(database):
+    return [stored.event.subject for stored in events_after(database.reader(), 0)]
+
+
+class Hold:
+    """Keeps the writer's thread busy, so that what is submitted meanwhile becomes one batch."""
+
+    def __init__(self, writer):
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.future = writer.submit(self._wait)
+        assert self.started.wait(10)
+
+    def _wait(self, tx):
+        self.started.set()
+        assert self.go_on.wait(10)
+
+    def release(self):
+        self.go_on.set()
+        self.future.result(10)
+
+
+def test_a_call_returns_what_it_returned_and_is_visible_to_readers(database):
+    assert database.writer.call(write, "a", 7) == 7
+    assert read(database, "a") == 7
+
+
+def test_a_failing_call_undoes_itself_and_nothing_else(database):
+    def fails(tx):
+        write(tx, "b", 2)
+        raise WrongState("no")
+
+    first = database.writer.submit(write, "a", 1)
+    second = database.writer.submit(fails)
+    third = database.writer.submit(write, "c", 3)
+    assert (first.result(10), third.result(10)) == (1, 3)
+    with pytest.raises(WrongState):
+        second.result(10)
+    assert [read(database, key) for key in "abc"] == [1, 0, 3]
+    assert subjects(database) == ["a", "c"]
+
+
+def test_a_savepoint_undoes_its_part_and_the_call_goes_on(database):
+    def fails(tx):
+        with tx.savepoint():
+            write(tx, "b", 2)
+            raise WrongState("no")
+
+    def run(tx):
+        write(tx, "a", 1)
+        with pytest.raises(WrongState):
+            fails(tx)
+        write(tx, "c", 3)
+
+    heard = []
+    database.writer.listen(heard.extend)
+    database.writer.call(run)
+    assert subjects(database) == ["a", "c"]
+    database.writer.call(write, "d", 4)  # the listener has run before the next call does
+    assert [stored.event.subject for stored in heard][:2] == ["a", "c"]
+
+
+def test_a_statement_that_the_database_refuses_fails_its_call_alone(database):
+    def refused(tx):
+        tx.execute("INSERT INTO setting (key, value, at) VALUES ('a', NULL, 0)")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        database.writer.call(refused)
+    assert database.writer.call(write, "a", 1) == 1
+
+
+def test_events_are_numbered_in_commit_order_and_told_once_per_commit(database):
+    batches = []
+    database.writer.listen(lambda events: batches.append([stored.seq for stored in events]))
+    for number in range(5):
+        database.writer.call(write, f"k{number}", number)
+    database.writer.call(lambda tx: None)  # a commit without events tells nobody
+    assert [seq for batch in batches for seq in batch][:5] == [1, 2, 3, 4, 5]
+    assert subjects(database) == [f"k{number}" for number in range(5)]
+    assert all(batches)
+
+
+def test_a_transaction_sees_its_own_writes_and_is_useless_afterwards(database):
+    kept = []
+
+    def run(tx):
+        kept.append(tx)
+        write(tx, "a", 5)
+        return read_setting(tx, "a", int, default=0)
+
+    assert database.writer.call(run) == 5
+    with pytest.raises(AssertionError):
+        kept[0].execute("DELETE FROM setting")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["INSERT OR IGNORE INTO setting VALUES ('a', '1', 0)", "insert  or\nreplace into setting VALUES ('a', '1', 0)",
+     "REPLACE INTO setting VALUES ('a', '1', 0)", "UPDATE OR IGNORE setting SET key = 'a'"],
+)  # fmt: skip
+def test_conflict_clauses_that_override_triggers_are_refused(database, sql):
+    for method in ("execute", "one", "all", "insert"):
+        with pytest.raises(ValueError, match="ON CONFLICT"):
+            database.writer.call(lambda tx, method=method: getattr(tx, method)(sql))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE event SET at = 0", "DELETE FROM event", "DELETE FROM idempotency", "UPDATE idempotency SET at = 0",
+     "DELETE FROM protected", "UPDATE migration SET number = 9", "DROP TABLE setting", "CREATE TABLE x (a) STRICT",
+     "CREATE TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END", "ALTER TABLE setting RENAME TO other",
+     "ATTACH 'x' AS y", "PRAGMA writable_schema = 1", "PRAGMA foreign_keys = 0", "PRAGMA recursive_triggers = 0",
+     "CREATE TEMP TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END", "DROP TRIGGER ledger_entry_is_fixed"],
+)  # fmt: skip
+def test_history_and_schema_cannot_be_changed_through_the_writer(database, sql):
+    database.writer.call(write, "a", 1)
+    with pytest.raises(sqlite3.DatabaseError, match=r"not authorized|prohibited"):
+        database.writer.call(lambda tx: tx.execute(sql))
+    assert read(database, "a") == 1
+
+
+def test_a_reader_cannot_write(database):
+    with pytest.raises(sqlite3.OperationalError):
+        database.reader().all("DELETE FROM setting RETURNING key")
+
+
+def test_a_reader_in_a_snapshot_sees_one_state(file_database):
+    file_database.writer.call(write, "a", 1)
+    reader = file_database.reader()
+    with reader.snapshot():
+        assert read(file_database, "a") == 1
+        file_database.writer.call(write, "a", 2)
+        assert read(file_database, "a") == 1
+    assert read(file_database, "a") == 2
+
+
+def test_what_waits_shares_one_commit(file_database):
+    commits = []
+    file_database.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(file_database.writer)
+    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(100)]
+    hold.release()
+    assert [future.result(10) for future in futures] == list(range(100))
+    file_database.close()
+    assert sum(commits) == 100
+    assert len(commits) <= 3
+
+
+def test_a_batch_is_bounded(file_database, monkeypatch):
+    monkeypatch.setattr(writers, "BATCH_CALLS_MAX", 10)
+    commits = []
+    file_database.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(file_database.writer)
+    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(35)]
+    hold.release()
+    for future in futures:
+        future.result(10)
+    file_database.close()
+    assert max(commits) <= 10
+    assert sum(commits) == 35
+
+
+def test_a_batch_that_takes_long_is_committed_before_it_is_complete(file_database, monkeypatch):
+    monkeypatch.setattr(writers, "BATCH_SECONDS_MAX", 0.0)
+    commits = []
+    file_database.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(file_database.writer)
+    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(5)]
+    hold.release()
+    assert [future.result(10) for future in futures] == list(range(5))
+    file_database.close()
+    assert commits == [1] * 5
+
+
+def test_results_come_after_the_commit(file_database):
+    seen = []
+    done = threading.Event()
+
+    def look(future: Future):
+        other = sqlite3.connect(path)
+        seen.append(other.execute("SELECT value FROM setting WHERE key = 'a'").fetchone())
+        other.close()
+        done.set()
+
+    path = file_database.writer.call(lambda tx: tx.one("PRAGMA database_list")["file"])
+    file_database.writer.submit(write, "a", 1).add_done_callback(look)
+    assert done.wait(10)
+    assert seen == [("1",)]
+
+
+def test_too_many_waiting_calls_are_told_to_come_back(tmp_path):
+    connection = open_for_writing(file_uri(tmp_path / "a.db"))
+    writer = BatchingWriter(connection, queue_calls_max=3)
+    hold = Hold(writer)
+    waiting = [writer.submit(lambda tx: 1) for _ in range(3)]
+    with pytest.raises(Unavailable):
+        writer.submit(lambda tx: 1)
+    hold.release()
+    assert [future.result(10) for future in waiting] == [1, 1, 1]
+    writer.close()
+
+
+def test_closing_finishes_what_was_submitted_and_takes_nothing_more(file_database):
+    hold = Hold(file_database.writer)
+    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(20)]
+    closing = threading.Thread(target=file_database.writer.close)
+    closing.start()
+    hold.release()
+    closing.join(10)
+    assert [future.result(0) for future in futures] == list(range(20))
+    with pytest.raises(ShuttingDown):
+        file_database.writer.submit(write, "a", 1)
+    file_database.writer.close()  # again, harmlessly
+
+
+def test_a_call_that_was_cancelled_while_it_waited_does_not_run(file_database):
+    hold = Hold(file_database.writer)
+    cancelled, kept = (file_database.writer.submit(write, key, 1) for key in "ab")
+    assert cancelled.cancel()
+    hold.release()
+    assert kept.result(10) == 1
+    with pytest.raises(CancelledError):
+        cancelled.result(10)
+    assert subjects(file_database) == ["b"]
+
+
+def test_a_listener_that_fails_does_not_stop_the_writes(file_database):
+    def broken(events):
+        raise RuntimeError("broken")
+
+    heard = []
+    file_database.writer.listen(broken)
+    file_database.writer.listen(heard.extend)
+    file_database.writer.call(write, "a", 1)
+    assert file_database.writer.call(write, "b", 2) == 2
+    file_database.close()
+    assert len(heard) == 2
+
+
+def test_a_transaction_cannot_submit_another_to_its_own_writer():
+    with Database.in_memory() as database, pytest.raises(AssertionError):
+        database.writer.call(lambda tx: database.writer.call(write, "a", 1))
+
+
+def test_a_listener_may_write_again_through_the_inline_writer():
+    with Database.in_memory() as database:
+
+        def follow(events):
+            if events[0].event.subject == "a":
+                database.writer.call(write, "b", 2)
+
+        database.writer.listen(follow)
+        database.writer.call(write, "a", 1)
+        assert subjects(database) == ["a", "b"]
+
+
+def fill(tx, key, size):
+    tx.emit(happened(key, filling="x" * size))
+    return key
+
+
+def test_a_full_disk_undoes_the_whole_batch_and_writing_goes_on_when_there_is_room(tmp_path):
+    with Database.open(tmp_path / "a.db", bytes_max=1_000_000) as database:
+        database.writer.call(fill, "first", 100)
+        hold = Hold(database.writer)
+        futures = [database.writer.submit(fill, f"k{n}", 400_000) for n in range(4)]
+        hold.release()
+        for future in futures:
+            with pytest.raises(StorageFull):
+                future.result(10)
+        assert subjects(database) == ["first"]
+        assert database.writer.call(fill, "small", 100) == "small"
+        check = database.reader().one("PRAGMA integrity_check")
+        assert check is not None
+        assert check[0] == "ok"
+    with Database.open(tmp_path / "a.db", bytes_max=4_000_000) as database:
+        assert database.writer.call(fill, "large", 400_000) == "large"
+        assert subjects(database) == ["first", "small", "large"]
+
+
+def test_a_call_that_hides_a_full_disk_is_told_all_the_same(tmp_path):
+    def hides(tx):
+        try:
+            fill(tx, "k", 2_000_000)
+        except sqlite3.OperationalError:
+            return "all is well"
+
+    with Database.open(tmp_path / "a.db", bytes_max=1_000_000) as database:
+        with pytest.raises((StorageFull, Unavailable)):
+            database.writer.call(hides)
+        assert subjects(database) == []
+        assert database.writer.call(fill, "small", 10) == "small"
+
+
+def test_many_threads_write_and_nothing_is_lost(file_database):
+    def count_up(tx):
+        value = read_setting(tx, "n", int, default=0)
+        write_setting(tx, "n", value + 1, at=NOW)
+
+    threads = [
+        threading.Thread(target=lambda: [file_database.writer.call(count_up) for _ in range(50)])
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read(file_database, "n") == 400
+
+
+def test_each_thread_reads_through_a_connection_of_its_own(file_database):
+    readers = [file_database.reader()]
+    thread = threading.Thread(target=lambda: readers.append(file_database.reader()))
+    thread.start()
+    thread.join()
+    assert readers[0] is file_database.reader()
+    assert readers[0] is not readers[1]

@@ -1,0 +1,55 @@
+import sqlite3
+from importlib import resources
+
+import pytest
+
+from gondwana.db.queries import load_queries, parse_queries
+
+DOMAINS = ("db", "ledger")
+
+
+def test_a_query_is_the_text_below_its_name():
+    found = parse_queries(
+        "-- name: a\n-- What comes back.\nSELECT 1;\n\n-- name: b\nSELECT\n  2;\n", "x"
+    )
+    assert (found.a, found.b, found.names()) == ("SELECT 1", "SELECT\n  2", ["a", "b"])
+
+
+def test_a_misspelt_name_is_told_with_its_file():
+    with pytest.raises(AttributeError, match=r"'c' in x/queries\.sql"):
+        _ = parse_queries("-- name: a\nSELECT 1;", "x/queries.sql").c
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;",
+        "-- name: a-b\nSELECT 1;",
+        "-- name: _a\nSELECT 1;",
+        "-- name: names\nSELECT 1;",
+        "-- name: a\nSELECT 1",
+        "-- name: a\n-- only words\n",
+    ],
+)
+def test_a_file_with_a_mistake_is_refused(text):
+    with pytest.raises(ValueError, match="x"):
+        parse_queries(text, "x")
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_query_of_a_domain_is_sql_for_the_tables_we_have(domain):
+    connection = sqlite3.connect(":memory:")
+    folder = resources.files("gondwana.db").joinpath("migrations")
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        connection.executescript(file.read_text("utf-8"))
+    queries = load_queries(f"gondwana.{domain}")
+    for name in queries.names():
+        sql = getattr(queries, name)
+        values = (None,) * sql.count("?") if "?" in sql else _Anything()
+        connection.execute(f"EXPLAIN {sql}", values)
+    connection.close()
+
+
+class _Anything(dict):
+    def __missing__(self, key):
+        return None

@@ -1,0 +1,108 @@
+import sqlite3
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, NewType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gondwana.core.clock import Instant
+from gondwana.core.ids import JobId
+from gondwana.db.rows import from_row, to_row
+
+Micro = NewType("Micro", int)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    name: str
+    sizes: tuple[int, ...]
+    colour: Colour | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    id: JobId
+    text: str
+    number: int
+    ratio: float
+    at: Instant
+    price: Micro
+    raw: bytes
+    is_on: bool
+    colour: Colour
+    level: Level
+    maybe_text: str | None
+    maybe_on: bool | None
+    maybe_at: Instant | None
+    maybe_colour: Colour | None
+    part: Part
+    maybe_part: Part | None
+    parts: tuple[Part, ...]
+    names: tuple[str, ...]
+    counts: dict[str, int]
+    either: int | str
+    data: dict[str, Any]
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+FLOAT = st.floats(allow_nan=False)
+PART = st.builds(
+    Part, name=TEXT, sizes=st.lists(INT64, max_size=3).map(tuple), colour=st.none() | st.sampled_from(Colour)
+)  # fmt: skip
+THING = st.builds(
+    Thing, id=TEXT, text=TEXT, number=INT64, ratio=FLOAT, at=FLOAT, price=INT64, raw=st.binary(max_size=8),
+    is_on=st.booleans(), colour=st.sampled_from(Colour), level=st.sampled_from(Level), maybe_text=st.none() | TEXT,
+    maybe_on=st.none() | st.booleans(), maybe_at=st.none() | FLOAT, maybe_colour=st.none() | st.sampled_from(Colour),
+    part=PART, maybe_part=st.none() | PART, parts=st.lists(PART, max_size=2).map(tuple),
+    names=st.lists(TEXT, max_size=3).map(tuple), counts=st.dictionaries(TEXT, INT64, max_size=3), either=INT64 | TEXT,
+    data=st.dictionaries(TEXT, st.none() | st.booleans() | INT64 | TEXT | st.lists(TEXT, max_size=2), max_size=3),
+)  # fmt: skip
+
+
+@given(THING)
+def test_a_value_comes_back_from_its_row_as_it_was(thing):
+    row = to_row(thing)
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    columns = ", ".join(f"{name} {_type(name)}" for name in row)
+    connection.execute(f"CREATE TABLE thing ({columns}) STRICT")
+    connection.execute(f"INSERT INTO thing VALUES ({', '.join(':' + name for name in row)})", row)
+    stored = connection.execute("SELECT * FROM thing").fetchone()
+    connection.close()
+    assert from_row(Thing, stored) == thing
+
+
+def _type(name):
+    if name in ("number", "price", "is_on", "maybe_on", "level"):
+        return "INTEGER"
+    if name in ("ratio", "at", "maybe_at"):
+        return "REAL"
+    return "BLOB" if name == "raw" else "TEXT"
+
+
+def test_columns_that_are_not_fields_are_ignored_and_missing_ones_are_not():
+    row = {"name": "a", "sizes": "[1]", "colour": None, "count": 3}
+    assert from_row(Part, row) == Part(name="a", sizes=(1,))
+    with pytest.raises(KeyError):
+        from_row(Part, {"name": "a"})
+
+
+def test_whole_numbers_in_a_float_column_come_back_as_floats():
+    @dataclass(frozen=True)
+    class Timed:
+        at: float
+
+    assert type(from_row(Timed, {"at": 3}).at) is float
