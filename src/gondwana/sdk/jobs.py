@@ -1,6 +1,7 @@
 """Jobs and their plans: submit, look, follow, cancel."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import SystemClock
@@ -13,6 +14,15 @@ from gondwana.wire.views import EventView, JobView, PlanView
 
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
 POLL_SECONDS: Final = 25.0  # the API waits at most 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPiece:
+    """A piece of what a node printed."""
+
+    data: bytes
+    next_offset: int
+    ended: bool  # the job has ended, and nothing more comes
 
 
 class Plans:
@@ -58,20 +68,30 @@ class Jobs:
         )
         return answer.decode(PageOf[EventView]).items
 
-    def logs(
-        self, job: str, *, rank: int = 0, offset: int = 0, follow: bool = False
-    ) -> Iterator[bytes]:
-        """What one node printed, in pieces from byte `offset`; with `follow` until the job has ended."""
+    def read_log(
+        self, job: str, *, rank: int = 0, offset: int = 0, wait_seconds: float = 0.0
+    ) -> LogPiece:
+        """What one node printed from byte `offset` on; waits up to `wait_seconds` (at most 30) for more of it."""
         path = f"/v1/jobs/{segment(job)}/logs"
-        wait = POLL_SECONDS if follow else 0.0
+        answer = self._transport.get(
+            path, poll_seconds=wait_seconds, rank=rank, offset=offset, wait=wait_seconds
+        )
+        return LogPiece(
+            data=answer.body,
+            next_offset=int(answer.headers.get("X-Log-Next", offset + len(answer.body))),
+            ended=answer.headers.get("X-Log-End") == "1",
+        )
+
+    def logs(self, job: str, *, rank: int = 0, follow: bool = False) -> Iterator[bytes]:
+        """What one node printed, in pieces from its start; with `follow` until the job has ended."""
+        offset = 0
         while True:
-            answer = self._transport.get(
-                path, poll_seconds=wait, rank=rank, offset=offset, wait=wait
-            )
-            if answer.body:
-                yield answer.body
-            offset = int(answer.headers.get("X-Log-Next", offset + len(answer.body)))
-            if answer.headers.get("X-Log-End") == "1" or not (follow or answer.body):
+            wait = POLL_SECONDS if follow else 0.0
+            piece = self.read_log(job, rank=rank, offset=offset, wait_seconds=wait)
+            if piece.data:
+                yield piece.data
+            offset = piece.next_offset
+            if piece.ended or not (follow or piece.data):
                 return
 
     def watch(self, job: str) -> Iterator[JobView]:

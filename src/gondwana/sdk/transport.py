@@ -26,6 +26,9 @@ from gondwana.core.random import Random, SecureRandom
 from gondwana.core.units import MIB
 
 RETRIES_MAX: Final = 6  # with the waits below: about 16 s, a control plane's restart
+RETRIES_UNMET_MAX: Final = (
+    2  # while nothing has ever answered: rather a wrong address than a restart
+)
 RETRY_SECONDS_FIRST: Final = 0.25
 RETRY_SECONDS_MAX: Final = 8.0
 RETRY_AFTER_SECONDS_MAX: Final = 30.0  # a server may ask for more; we do not sit longer than this
@@ -77,6 +80,7 @@ class Transport:
         self.random = random or SecureRandom()
         self._wait = wait or threading.Event().wait
         self._retries_max = retries_max
+        self._met = False  # something has answered at this address
         self._pool = urllib3.PoolManager(retries=False, maxsize=8)
         self._headers = {"User-Agent": f"gondwana/{gondwana.__version__}"}
         if token:
@@ -115,8 +119,9 @@ class Transport:
             last = attempt == self._retries_max
             try:
                 answer = self._send(method, path, query, body, headers, poll_seconds)
+                self._met = True
             except ServerUnreachable:
-                if last:
+                if last or (not self._met and attempt >= RETRIES_UNMET_MAX):
                     raise
                 self._wait(self._pause_seconds(attempt, None))
                 continue
@@ -214,11 +219,13 @@ class Transport:
 
 
 def _cause(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, Exception) else error)
-    return (
-        text.rsplit("object at 0x", 1)[-1].split(": ", 1)[-1].strip(" )>") or type(error).__name__
-    )
+    """The system's own words at the bottom of the chain, e.g. `connection refused`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return "it took too long" if isinstance(error, urllib3.exceptions.TimeoutError) else str(error)
 
 
 def _refusal(answer: Answer) -> GondwanaError:

@@ -4,7 +4,7 @@ import pytest
 
 from gondwana.core import errors
 from gondwana.sdk import Client
-from gondwana.sdk.transport import RETRIES_MAX, RETRY_SECONDS_MAX
+from gondwana.sdk.transport import RETRIES_MAX, RETRIES_UNMET_MAX, RETRY_SECONDS_MAX
 
 ME = {"principal": "pri_1", "name": "ann", "scopes": ["jobs"]}
 
@@ -75,10 +75,22 @@ def test_nobody_at_the_address_is_told_with_a_hint_after_the_last_try():
         client = Client(f"http://127.0.0.1:{taken.getsockname()[1]}", "t", wait=pauses.append)
         with pytest.raises(errors.ServerUnreachable) as caught:
             client.me()
-    assert len(pauses) == RETRIES_MAX
-    assert max(pauses) <= RETRY_SECONDS_MAX
+    assert len(pauses) == RETRIES_UNMET_MAX
     assert "gondwana serve" in str(caught.value.hint)
     assert "refused" in caught.value.message
+
+
+def test_a_server_that_has_answered_before_is_waited_for_longer(plane, client):
+    plane.reply(ME)
+    client.me()
+    plane.server.shutdown()
+    plane.server.server_close()
+    client._transport._pool.clear()
+    with pytest.raises(errors.ServerUnreachable):
+        client.me()
+    assert len(client.pauses) == RETRIES_MAX
+    assert 8 <= sum(client.pauses) <= 16
+    assert max(client.pauses) <= RETRY_SECONDS_MAX
 
 
 def test_an_answer_of_another_version_is_an_error_that_names_the_field(plane, client):

@@ -1,0 +1,254 @@
+"""`gondwana provider`"""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import click
+
+from gondwana.cli.output import columns, facts, moment, price, table
+from gondwana.cli.shell import Shell, shell_command
+from gondwana.core.errors import InvalidValue, MissingToken
+from gondwana.core.money import format_usd, parse_usd
+from gondwana.core.units import format_bytes, format_seconds, parse_bytes
+from gondwana.sdk.machines import Earnings
+from gondwana.wire.views import MachineView
+
+HEADS = columns(
+    "NAME", "STATE", "REGION", "ACCELERATOR", ">FREE", ">$/HOUR", ">PROVEN", ">EARNED", "REASON"
+)
+EARNINGS_HEADS = columns("NAME", "STATE", ">PROVEN", ">UNITS", ">REJECTED", ">EARNED")
+
+
+@click.group(name="provider")
+def command() -> None:
+    """Offer this machine, set its price, see what it earns. MACHINE is a name or an id."""
+
+
+@shell_command(group=command, remote=False)
+@click.argument("url", required=False)
+@click.option(
+    "--token", metavar="TOKEN", help="A token with the scope `provider`; the saved one by default."
+)
+@click.option(
+    "--price",
+    "price_text",
+    required=True,
+    metavar="USD",
+    help="Per accelerator and hour; per hour for a machine without any.",
+)
+@click.option("--name", default=None, help="The machine's name; its host name by default.")
+@click.option("--region", default="", help="Where it stands, e.g. eu-west.")
+@click.option(
+    "--devices", default=None, metavar="0,1", help="Which accelerators to offer; all by default."
+)
+@click.option(
+    "--max-cpu",
+    "cpus_max",
+    type=click.FloatRange(min=0.1),
+    default=None,
+    help="How many processors to offer.",
+)
+@click.option(
+    "--max-memory", "memory_max", default=None, metavar="16GB", help="How much memory to offer."
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where the machine's key and cache are kept.",
+)
+@click.option(
+    "--own-jobs-without-sandbox",
+    "plain",
+    is_flag=True,
+    help="Run your own jobs even where no sandbox can be had.",
+)
+def join(
+    shell: Shell, url: str | None, token: str | None, price_text: str, name: str | None, region: str,
+    devices: str | None, cpus_max: float | None, memory_max: str | None, state: Path | None, *, plain: bool,
+) -> int | None:  # fmt: skip
+    """Offer this machine on the market of URL, until Ctrl-C.
+
+    Only dials out: no port has to be opened. Other people's work runs in a sandbox, or not at all.
+    """
+    from gondwana.agent import main as agent
+    from gondwana.agent.options import AgentOptions
+    from gondwana.sdk import load_settings
+
+    settings = load_settings(url=url, token=token)
+    if settings.token is None:
+        raise MissingToken(hint="gondwana provider join URL --token TOKEN --price 0.20")
+    machine = name or _host_name()
+    options = AgentOptions(
+        url=settings.url,
+        token=settings.token,
+        price_micro_usd_per_device_hour=parse_usd(price_text, field="--price"),
+        name=machine,
+        region=region,
+        devices=_device_indices(devices),
+        cpus_max=cpus_max,
+        memory_bytes_max=None
+        if memory_max is None
+        else parse_bytes(memory_max, field="--max-memory"),
+        state_dir=state or _state_folder() / machine,
+        plain_for_own_jobs=plain,
+    )
+    return agent.run(options)
+
+
+@shell_command(name="list", group=command)
+@click.option("--all", "everyone", is_flag=True, help="Everybody's machines (operator).")
+def list_machines(shell: Shell, *, everyone: bool) -> None:
+    """Your machines."""
+    found = list(shell.client.machines.list(everyone=everyone))
+    empty = "no machines yet; offer one: gondwana provider join URL --price 0.20"
+    shell.result(found, lambda: table(HEADS, [_row(machine) for machine in found], empty=empty))
+
+
+@shell_command(group=command)
+@click.argument("machine")
+def show(shell: Shell, machine: str) -> None:
+    """One machine: what it has, what was measured, what it earned."""
+    view = shell.client.machines.get(machine)
+    shell.result(view, lambda: show_machine(view))
+
+
+def _verb(name: str, words: str) -> None:
+    @shell_command(name=name, group=command)
+    @click.argument("machine")
+    def act(shell: Shell, machine: str) -> None:
+        view: MachineView = getattr(shell.client.machines, name)(machine)
+        shell.result(view, lambda: f"{view.name} is {view.state}")
+
+    act.help = words
+
+
+_verb("pause", "Sell nothing new; what runs goes on.")
+_verb("resume", "Sell again.")
+_verb("drain", "Finish what runs, take nothing new, then leave.")
+_verb("leave", "Leave now; jobs go on elsewhere.")
+_verb("reinstate", "Lift a suspension (operator).")
+
+
+@shell_command(name="price", group=command)
+@click.argument("machine")
+@click.argument("usd")
+def set_price(shell: Shell, machine: str, usd: str) -> None:
+    """Ask USD per accelerator and hour of leases made from now on."""
+    view = shell.client.machines.set_price(machine, parse_usd(usd, field="USD"))
+    shell.result(
+        view, lambda: f"{view.name} asks {price(view.price_micro_usd_per_device_hour)} per hour"
+    )
+
+
+@shell_command(group=command)
+def earnings(shell: Shell) -> None:
+    """What your machines have earned."""
+    view = shell.client.machines.earnings()
+    shell.result(view, lambda: _show_earnings(view))
+
+
+@shell_command(group=command, remote=False)
+def test(shell: Shell) -> int:
+    """Try what joining needs on this machine: the sandbox, its limits, PyTorch, room on the disk."""
+    from gondwana.cli.checks import exit_code_of, machine_checks, show_checks
+
+    checks = machine_checks()
+    shell.result(checks, lambda: show_checks(checks))
+    return exit_code_of(checks)
+
+
+def show_machine(view: MachineView) -> str:
+    """One machine as text."""
+    inventory, speed = view.inventory, view.speed
+    pairs = [
+        ("machine", f"{view.name} ({view.id})"),
+        ("owner", view.owner),
+        ("state", f"{view.state} ({view.reason})" if view.reason else view.state),
+        ("region", view.region),
+        ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
+        ("free", f"{view.devices_free} of {view.devices}"),
+    ]
+    if inventory is not None:
+        names = ", ".join(accelerator.name for accelerator in inventory.accelerators) or "none"
+        pairs += [
+            ("accelerators", names),
+            ("processors", f"{inventory.cpu_count} × {inventory.cpu_model}"),
+            ("memory", format_bytes(inventory.memory_bytes)),
+            ("system", f"{inventory.os}, {inventory.architecture}, Python {inventory.python}"),
+        ]
+    if speed is not None and speed.steps_per_second is not None:
+        pairs.append(("measured", f"{speed.steps_per_second:,.1f} training steps per second"))
+    return facts(
+        [
+            *pairs,
+            ("last proof", moment(view.proven_at)),
+            ("proven", format_seconds(view.seconds_proven)),
+            ("units", f"{view.units_accepted} accepted, {view.units_rejected} rejected"),
+            ("earned", format_usd(view.earned_micro_usd, decimals=6)),
+        ]
+    )
+
+
+def _row(view: MachineView) -> list[str]:
+    accelerators = view.inventory.accelerators if view.inventory else ()
+    return [
+        view.name,
+        view.state,
+        view.region,
+        accelerators[0].name if accelerators else "CPU",
+        f"{view.devices_free}/{view.devices}",
+        price(view.price_micro_usd_per_device_hour),
+        format_seconds(view.seconds_proven),
+        format_usd(view.earned_micro_usd, decimals=6),
+        view.reason,
+    ]
+
+
+def _show_earnings(view: Earnings) -> str:
+    rows = [
+        [
+            machine.name,
+            machine.state,
+            format_seconds(machine.seconds_proven),
+            str(machine.units_accepted),
+            str(machine.units_rejected),
+            format_usd(machine.earned_micro_usd, decimals=6),
+        ]
+        for machine in view.machines
+    ]
+    sums = facts(
+        [
+            (
+                "held back",
+                f"{format_usd(view.holdback_micro_usd, decimals=6)}  earned; payable after a while",
+            ),
+            ("payable", format_usd(view.payable_micro_usd, decimals=6)),
+        ]
+    )
+    return f"{table(EARNINGS_HEADS, rows, empty='no machines yet')}\n\n{sums}"
+
+
+def _device_indices(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InvalidValue(
+            f"--devices: {text!r} is not a list of numbers",
+            field="--devices",
+            hint="write 0 or 0,1",
+        )
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _host_name() -> str:
+    plain = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]).strip("-").lower()
+    return plain[:63] or "machine"
+
+
+def _state_folder() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "gondwana" / "agent"

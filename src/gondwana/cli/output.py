@@ -1,0 +1,82 @@
+"""Text for people: aligned tables, money, times."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gondwana.cli.shell import clean
+from gondwana.core.money import MICRO_PER_USD, format_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's title, and whether it holds numbers."""
+
+    title: str
+    right: bool = False
+
+
+def columns(*titles: str) -> list[Column]:
+    """Columns by title; a title that starts with `>` is of numbers, aligned to the right."""
+    return [Column(title=title.removeprefix(">"), right=title.startswith(">")) for title in titles]
+
+
+def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> str:
+    """The rows under their titles; `empty` in words where there are none."""
+    if not rows:
+        return empty
+    cleaned = [[clean(cell) for cell in row] for row in rows]
+    return _rich_table(heads, cleaned) if sys.stdout.isatty() else _plain_table(heads, cleaned)
+
+
+def _plain_table(heads: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    lines = [[head.title for head in heads], *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if head.right else cell.ljust(width)
+            for cell, width, head in zip(line, widths, heads, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _rich_table(heads: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for head in heads:
+        drawn.add_column(head.title, justify="right" if head.right else "left", no_wrap=head.right)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    with console.capture() as capture:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Names and values under each other; pairs without a value are left out."""
+    shown = [(name, clean(value)) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown)
+
+
+def price(micro_usd: int) -> str:
+    """A price per hour, always with four decimals so that a column aligns."""
+    return (
+        format_usd(micro_usd, decimals=4)
+        if micro_usd % 100 == 0
+        else f"${micro_usd / MICRO_PER_USD:.6f}"
+    )
+
+
+def moment(at: float | None) -> str:
+    """A time on this machine's clock: `2026-11-23 14:05:09`; empty for None."""
+    if at is None:
+        return ""
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
