@@ -1,0 +1,232 @@
+"""What the agent should start and stop, and what it still has to report; pure, so that the simulator runs it too."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gondwana.wire import agent as wire
+from gondwana.wire.agent import LeaseDuty
+from gondwana.wire.units import UnitResult, UnitSpec
+
+Report = wire.RunReport | wire.UnitReport | wire.LogChunk
+REMEMBERED_MAX: Final = 100_000  # ids of runs and units done; far more than a lease ever sees
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Begin to serve a lease."""
+
+    duty: LeaseDuty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """Start a batch run."""
+
+    duty: LeaseDuty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartUnit:
+    """Do a unit of training."""
+
+    lease_id: str
+    unit: UnitSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopUnit:
+    """Give up a unit: somebody else has it now, or nobody wants it."""
+
+    lease_id: str
+    unit_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopLease:
+    """Stop all work of a lease and forget it."""
+
+    lease_id: str
+
+
+Action = Serve | StartRun | StartUnit | StopUnit | StopLease
+
+
+class AgentCore:
+    """The agent's mind. Whatever order messages come in, it ends up doing what the newest `Desired` says."""
+
+    def __init__(self, machine_id: str, sign: Callable[[bytes], bytes]) -> None:
+        self.machine_id = machine_id
+        self._sign = sign
+        self._desired_number = 0
+        self._leases: dict[str, LeaseDuty] = {}
+        self._alive: set[str] = set()  # leases whose worker runs
+        self._started: set[str] = (
+            set()
+        )  # runs and units ever started, so that a repeat starts nothing
+        self._working: dict[str, str] = {}  # unit id -> lease id
+        self._reports: dict[int, Report] = {}  # not acknowledged yet, in order
+        self._next_number = 1
+
+    def connected(self) -> list[Report]:
+        """A new link: numbering of `Desired` starts again; returns the reports to send again."""
+        self._desired_number = 0
+        return list(self._reports.values())
+
+    def desired(self, message: wire.Desired) -> list[Action]:
+        """What to do to converge to what should run; an older message than the last changes nothing."""
+        if message.number <= self._desired_number:
+            return []
+        self._desired_number = message.number
+        wanted = {duty.lease_id: duty for duty in message.leases}
+        actions: list[Action] = []
+        for lease_id in [
+            known for known, duty in self._leases.items() if _changed(duty, wanted.get(known))
+        ]:
+            self._forget(lease_id)
+            actions.append(StopLease(lease_id=lease_id))
+        for duty in message.leases:
+            if duty.lease_id not in self._leases:
+                actions.append(Serve(duty=duty))
+            self._leases[duty.lease_id] = duty
+            actions += self._units(duty)
+            if duty.run is not None and duty.run.run_id not in self._started:
+                self._start(duty.run.run_id)
+                actions.append(StartRun(duty=duty))
+        return actions
+
+    def heartbeat(self, nonce: bytes) -> wire.Heartbeat:
+        """Proof of life over the live leases."""
+        proofs = tuple(
+            wire.LeaseProof(lease_id=lease_id, epoch=duty.epoch, alive=lease_id in self._alive)
+            for lease_id, duty in sorted(self._leases.items())
+        )
+        return wire.Heartbeat(
+            signature=self._sign(wire.heartbeat_claim(self.machine_id, nonce, proofs)),
+            leases=proofs,
+        )
+
+    def set_alive(self, lease_id: str, *, alive: bool) -> None:
+        """Whether a lease's worker runs; only such time is proven."""
+        (self._alive.add if alive else self._alive.discard)(lease_id)
+
+    def report_run(
+        self, lease_id: str, run_id: str, state: str, *, exit_code: int | None = None, reason: str = "",
+        output: str | None = None,
+    ) -> Report | None:  # fmt: skip
+        """The report to send of a run's new state; None when the lease is gone meanwhile."""
+        duty = self._leases.get(lease_id)
+        if duty is None:
+            return None
+        return self._keep(
+            wire.RunReport(
+                number=self._next_number,
+                run_id=run_id,
+                lease_id=lease_id,
+                epoch=duty.epoch,
+                state=state,
+                exit_code=exit_code,
+                reason=reason,
+                output=output,
+            )
+        )
+
+    def report_log(self, lease_id: str, run_id: str, offset: int, data: bytes) -> Report | None:
+        """The report to send of a piece of output."""
+        duty = self._leases.get(lease_id)
+        if duty is None:
+            return None
+        return self._keep(
+            wire.LogChunk(
+                number=self._next_number,
+                run_id=run_id,
+                lease_id=lease_id,
+                epoch=duty.epoch,
+                offset=offset,
+                data=data,
+            )
+        )
+
+    def report_unit(
+        self, lease_id: str, unit_id: str, *, output: str | None = None, result: UnitResult | None = None,
+        failure: str = "",
+    ) -> Report | None:  # fmt: skip
+        """The signed report to send of a unit; None when it is not wanted any more."""
+        duty = self._leases.get(lease_id)
+        if duty is None or self._working.pop(unit_id, None) is None:
+            return None
+        claim = wire.unit_claim(unit_id, lease_id, duty.epoch, output)
+        return self._keep(
+            wire.UnitReport(
+                number=self._next_number,
+                unit_id=unit_id,
+                lease_id=lease_id,
+                epoch=duty.epoch,
+                output=output,
+                result=result,
+                failure=failure,
+                signature=self._sign(claim),
+            )
+        )
+
+    def acknowledged(self, number: int) -> None:
+        """The control plane has this report."""
+        self._reports.pop(number, None)
+
+    @property
+    def unreported(self) -> int:
+        """How many reports are not acknowledged."""
+        return len(self._reports)
+
+    @property
+    def serving(self) -> tuple[str, ...]:
+        """The leases served now."""
+        return tuple(self._leases)
+
+    def _units(self, duty: LeaseDuty) -> list[Action]:
+        wanted = {unit.id for unit in duty.units}
+        gone = [
+            unit
+            for unit, lease in self._working.items()
+            if lease == duty.lease_id and unit not in wanted
+        ]
+        actions: list[Action] = []
+        for unit_id in gone:
+            del self._working[unit_id]
+            actions.append(StopUnit(lease_id=duty.lease_id, unit_id=unit_id))
+        for unit in duty.units:
+            if unit.id not in self._started:
+                self._start(unit.id)
+                self._working[unit.id] = duty.lease_id
+                actions.append(StartUnit(lease_id=duty.lease_id, unit=unit))
+        return actions
+
+    def _start(self, id: str) -> None:
+        if len(self._started) >= REMEMBERED_MAX:
+            self._started.clear()  # what is long over will not be asked for again
+        self._started.add(id)
+
+    def _forget(self, lease_id: str) -> None:
+        del self._leases[lease_id]
+        self._alive.discard(lease_id)
+        self._working = {unit: lease for unit, lease in self._working.items() if lease != lease_id}
+        self._reports = {
+            number: report
+            for number, report in self._reports.items()
+            if report.lease_id != lease_id
+        }
+
+    def _keep(self, report: Report) -> Report:
+        self._reports[report.number] = report
+        self._next_number += 1
+        return report
+
+
+def _changed(known: LeaseDuty, wanted: LeaseDuty | None) -> bool:
+    """Whether a lease is over, or is another one by the same name."""
+    return wanted is None or _identity(wanted) != _identity(known)
+
+
+def _identity(duty: LeaseDuty) -> tuple[str, int, str]:
+    """What a lease is, without what it asks at the moment."""
+    return (duty.lease_id, duty.epoch, duty.job_id)

@@ -1,0 +1,167 @@
+"""The agent's outbound link: connect, prove, converge; reconnect with jittered backoff and resume."""
+
+import asyncio
+import logging
+import random as chance
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+import gondwana
+from gondwana.agent.core import AgentCore, Report
+from gondwana.agent.identity import Identity
+from gondwana.core.errors import Unavailable, WrongState
+from gondwana.wire import agent as wire
+
+BACKOFF_SECONDS_FIRST: Final = 0.5
+BACKOFF_SECONDS_MAX: Final = 30.0
+CONNECT_SECONDS_MAX: Final = 15.0
+SILENCE_HEARTBEATS_MAX: Final = 4  # heartbeats without an answer, after which the link is given up
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """One agent's way to its control plane, kept up until it is closed."""
+
+    def __init__(
+        self, url: str, identity: Identity, core: AgentCore, *, on_welcome: Callable[[wire.Welcome], None],
+        on_desired: Callable[[wire.Desired], None],
+    ) -> None:  # fmt: skip
+        self._url = url.replace("http", "ws", 1).rstrip("/") + "/v1/link"
+        self._identity = identity
+        self._core = core
+        self._on_welcome = on_welcome
+        self._on_desired = on_desired
+        self._facts: wire.Facts | None = None
+        self._outgoing: asyncio.Queue[wire.FromAgent] = asyncio.Queue()
+        self._nonce: bytes | None = None
+        self._answered = asyncio.Event()
+        self.welcomed = asyncio.Event()
+
+    def send(self, message: "Report | wire.Draining | wire.Facts | None") -> None:
+        """Send a message when the link is up; reports are sent again on the next link until acknowledged."""
+        if isinstance(message, wire.Facts):
+            self._facts = message
+        if message is not None and self.welcomed.is_set():
+            self._outgoing.put_nowait(message)
+
+    async def run(self) -> None:
+        """Keep the link up; returns never, raises WrongState when the control plane refuses this machine for good."""
+        wait = BACKOFF_SECONDS_FIRST
+        while True:
+            try:
+                async with connect(
+                    self._url,
+                    open_timeout=CONNECT_SECONDS_MAX,
+                    max_size=wire.MESSAGE_BYTES_MAX,
+                    compression=None,
+                ) as socket:
+                    await self._serve(socket)
+                    wait = BACKOFF_SECONDS_FIRST
+            except (
+                OSError,
+                WebSocketException,
+                TimeoutError,
+                Unavailable,
+                msgspec.MsgspecError,
+            ) as error:
+                if self.welcomed.is_set():
+                    wait = BACKOFF_SECONDS_FIRST
+                _log.info("the link is down (%s); trying again", error or type(error).__name__)
+            finally:
+                self.welcomed.clear()
+            await asyncio.sleep(
+                wait * (0.5 + chance.random())
+            )  # jitter: agents do not come back all at once
+            wait = min(BACKOFF_SECONDS_MAX, wait * 2)
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        await self._handshake(socket)
+        workers = [
+            asyncio.create_task(self._read(socket)),
+            asyncio.create_task(self._write(socket)),
+            asyncio.create_task(self._beat(socket)),
+        ]
+        try:
+            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _handshake(self, socket: ClientConnection) -> None:
+        machine_id = self._core.machine_id
+        hello = wire.Hello(
+            protocol=wire.PROTOCOL, machine_id=machine_id, agent_version=gondwana.__version__
+        )
+        await socket.send(wire.encode(hello))
+        challenge = await self._receive(socket, wire.Challenge)
+        signature = self._identity.sign(wire.challenge_claim(machine_id, challenge.nonce))
+        await socket.send(wire.encode(wire.ChallengeAnswer(signature=signature)))
+        welcome = await self._receive(socket, wire.Welcome)
+        self._nonce, self._heartbeat_seconds = welcome.nonce, welcome.heartbeat_seconds
+        self._outgoing = asyncio.Queue()
+        self.welcomed.set()
+        self._on_welcome(welcome)
+        if self._facts is not None:
+            self._outgoing.put_nowait(self._facts)
+        for report in self._core.connected():
+            self._outgoing.put_nowait(report)
+
+    async def _receive(self, socket: ClientConnection, kind: type[T]) -> T:
+        message = wire.decode_from_plane(await _bytes(socket))
+        if isinstance(message, wire.Refused):
+            _refuse(message)
+        if not isinstance(message, kind):
+            raise Unavailable(
+                f"the control plane answered {type(message).__name__} instead of {kind.__name__}"
+            )
+        return message
+
+    async def _read(self, socket: ClientConnection) -> None:
+        while True:
+            match wire.decode_from_plane(await _bytes(socket)):
+                case wire.Beat(nonce=nonce):
+                    self._nonce = nonce
+                    self._answered.set()
+                case wire.Ack(number=number):
+                    self._core.acknowledged(number)
+                case wire.Desired() as desired:
+                    self._on_desired(desired)
+                case wire.Refused() as refused:
+                    _refuse(refused)
+                case _:
+                    pass
+
+    async def _write(self, socket: ClientConnection) -> None:
+        while True:
+            await socket.send(wire.encode(await self._outgoing.get()))
+
+    async def _beat(self, socket: ClientConnection) -> None:
+        """Prove life; a heartbeat is sent only for a fresh nonce."""
+        while True:
+            if self._nonce is not None:
+                nonce, self._nonce = self._nonce, None
+                self._answered.clear()
+                await socket.send(wire.encode(self._core.heartbeat(nonce)))
+                async with asyncio.timeout(self._heartbeat_seconds * SILENCE_HEARTBEATS_MAX):
+                    await self._answered.wait()
+            await asyncio.sleep(self._heartbeat_seconds)
+
+
+async def _bytes(socket: ClientConnection) -> bytes:
+    data = await socket.recv(decode=False)
+    assert isinstance(data, bytes)
+    return data
+
+
+def _refuse(refused: wire.Refused) -> None:
+    if refused.final:
+        raise WrongState(refused.detail)
+    raise Unavailable(refused.detail)
