@@ -34,7 +34,7 @@ async def link(socket: WebSocket) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):
             await _send(socket, [refusal(error)])
     finally:
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close()
 
 

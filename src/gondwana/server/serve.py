@@ -139,7 +139,4 @@ def _first_token(plane: Plane, config: ServerConfig) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret + "\n")
     url = f"http://{config.host}:{config.port}"
-    print(
-        f"first start: log in with\n  gondwana login {url} --token {secret}\n(kept in {path})",
-        file=sys.stderr,
-    )
+    print(f'first start: log in with\n  gondwana login {url} --token "$(cat {path})"', file=sys.stderr)

@@ -11,7 +11,7 @@ from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.supply import rules
-from gondwana.supply.model import Machine, MachineState, Offer, Supply
+from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
 
 SQL: Final = load_queries("gondwana.supply")
 ROWS_MAX: Final = (
@@ -156,7 +156,7 @@ def supply(reader: Reader) -> list[Supply]:
         offer = Offer(
             id=OfferId(row["offer_id"]),
             machine_id=each.id,
-            state=row["offer_state"],
+            state=OfferState(row["offer_state"]),
             price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
         )
         found.append(
