@@ -71,27 +71,39 @@ def _excluded(draft: Draft) -> tuple[str, ...]:
 
 def _packed_mounts(mounts: dict[str, Path]) -> Iterable[tuple[str, bytes]]:
     """(folder on the machine, tar of what goes into it); single files that share a folder share a tar."""
-    files: dict[str, list[tuple[str, Path]]] = {}
+    folders: dict[str, Path] = {}
+    files: dict[str, dict[str, Path]] = {}
     for target, source in mounts.items():
-        if source.is_dir():
-            yield target.rstrip("/") or "/", pack_folder(source)
-            continue
-        inside = (
-            PurePosixPath(target, source.name) if target.endswith("/") else PurePosixPath(target)
-        )
-        files.setdefault(str(inside.parent), []).append((inside.name, source))
+        place = PurePosixPath(target)
+        if not source.is_dir():
+            inside = place / source.name if target.endswith("/") else place
+            _place(files.setdefault(str(inside.parent), {}), inside.name, source)
+        else:
+            _place(folders, str(place), source)
     for folder, members in files.items():
-        if folder in mounts or f"{folder}/" in mounts:
-            raise InvalidValue(
-                f"file_mounts: a file and a folder both go to {folder}",
-                field="file_mounts", hint="put the file into the folder that you mount",
-            )  # fmt: skip
+        if folder in folders:
+            raise _taken(folder)
         yield folder, _pack_files(members)
+    for folder, source in folders.items():
+        yield folder, pack_folder(source)
 
 
-def _pack_files(members: list[tuple[str, Path]]) -> bytes:
+def _place(places: dict[str, Path], name: str, source: Path) -> None:
+    if name in places:
+        raise _taken(name)
+    places[name] = source
+
+
+def _taken(place: str) -> InvalidValue:
+    return InvalidValue(
+        f"file_mounts: two things go to {place}",
+        field="file_mounts", hint="give each a place of its own, or mount one folder with both",
+    )  # fmt: skip
+
+
+def _pack_files(members: dict[str, Path]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="gondwana-pack-") as folder:
-        for name, source in members:
+        for name, source in members.items():
             copy = Path(folder, name)
             copy.write_bytes(source.read_bytes())
             copy.chmod(source.stat().st_mode & 0o755)

@@ -114,14 +114,23 @@ def download(shell: Shell, job: str, folder: Path | None, *, force: bool) -> Non
             hint=f"gondwana jobs show {view.name}",
         )
     folder = folder or Path(safe_file_name(view.name))
-    paths = {blob: folder / safe_file_name(name) for name, blob in sorted(view.outputs.items())}
-    taken = [str(path) for path in paths.values() if path.exists() or path.is_symlink()]
+    paths = _paths(view.outputs, folder)
+    taken = [str(path) for path in paths if path.exists() or path.is_symlink()]
     if taken and not force:
         raise Conflict(
             f"{', '.join(taken)} would be overwritten", hint="another folder: --to DIR, or: --force"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for blob, path in paths.items():
+    for path, blob in paths.items():
         shell.client.blobs.get_file(blob, path)
         shell.tell(f"{path}  {format_bytes(path.stat().st_size)}")
-    shell.result([str(path) for path in paths.values()], lambda: str(folder))
+    shell.result([str(path) for path in paths], lambda: str(folder))
+
+
+def _paths(outputs: dict[str, str], folder: Path) -> dict[Path, str]:
+    """Where each output goes; two names that become one are told apart by their blob."""
+    paths: dict[Path, str] = {}
+    for name, blob in sorted(outputs.items()):
+        path = folder / safe_file_name(name)
+        paths[path if path not in paths else folder / f"{blob[:8]}-{path.name}"] = blob
+    return paths
