@@ -80,7 +80,7 @@ def _excluded(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _content(top: Path, path: str) -> tuple[bytes, bool]:
-    place = (top / path).resolve()
+    place = Path(os.path.realpath(top / path))  # says nothing of loops: they are no file either
     if not place.is_relative_to(top) or not place.is_file():
         raise InvalidValue(f"{path} is a link that leads out of the folder, or no file", field="workdir",
                            hint="copy what it points to, or exclude it")  # fmt: skip

@@ -76,15 +76,19 @@ def read_output(folder: Path, name: str, *, bytes_max: int) -> bytes:
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > bytes_max:
             raise TooLarge(name=name, bytes_max=bytes_max)
-        content = _read_up_to(file, bytes_max + 1)
+        try:
+            content = _read_up_to(file, bytes_max + 1)
+        except OSError as error:
+            raise InvalidBytes("an output cannot be read", name=name) from error
     if len(content) > bytes_max:
         raise TooLarge(name=name, bytes_max=bytes_max)
     return content
 
 
 def _open_output(folder: Path, parts: list[bytes], name: str) -> int:
-    holder = os.open(folder, FOLDER_FLAGS)
+    holder = None
     try:
+        holder = os.open(folder, FOLDER_FLAGS)
         for part in parts[:-1]:
             below = os.open(part, FOLDER_FLAGS, dir_fd=holder)
             os.close(holder)
@@ -95,7 +99,8 @@ def _open_output(folder: Path, parts: list[bytes], name: str) -> int:
     except OSError as error:
         raise InvalidBytes("an output must be a regular file", name=name) from error
     finally:
-        os.close(holder)
+        if holder is not None:
+            os.close(holder)
 
 
 def open_regular(folder: int, name: bytes) -> int:

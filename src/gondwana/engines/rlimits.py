@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from gondwana.core.units import MIB
+from gondwana.core.units import GIB, MIB
 from gondwana.engines.base import Limits
 
 PRLIMIT: Final = "/usr/bin/prlimit"
-DATA_SHARE: Final = 1.5  # without a memory group, a backstop above what watching stops
+DATA_BYTES_OVER: Final = (
+    GIB  # without a memory group: a backstop, far enough above the limit to be watched first
+)
 
 
 def limits_argv(limits: Limits, *, memory_held: bool, pids: bool) -> tuple[str, ...]:
@@ -22,5 +24,5 @@ def limits_argv(limits: Limits, *, memory_held: bool, pids: bool) -> tuple[str, 
     if pids:
         arguments.append(f"--nproc={limits.pids_max}")
     if not memory_held:
-        arguments.append(f"--data={int(limits.memory_bytes_max * DATA_SHARE)}")
+        arguments.append(f"--data={limits.memory_bytes_max + DATA_BYTES_OVER}")
     return (*arguments, "--")

@@ -1,0 +1,47 @@
+"""Everything that holds when root runs the agent holds when an ordinary user does."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.sandbox
+USER_ID = 61_234
+
+
+AS_USER = ["setpriv", "--reuid", str(USER_ID), "--regid", str(USER_ID), "--clear-groups", "env"]
+
+
+def _python_that_others_may_run():
+    """An interpreter of our version that an ordinary user can reach; our own is often in root's home."""
+    for place in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        tried = subprocess.run(
+            [*AS_USER, place, "-c", "import ctypes"], capture_output=True, check=False
+        )
+        if tried.returncode == 0:
+            return place
+    return None
+
+
+@pytest.mark.slow
+def test_an_ordinary_user_gets_the_same_walls_and_limits(report):
+    if os.geteuid() != 0:
+        pytest.skip("this run is by an ordinary user already")
+    python = _python_that_others_may_run()
+    if python is None:
+        pytest.skip("no Python here that an ordinary user may run")
+    specs = [find_spec(name) for name in ("gondwana", "pytest")]
+    paths = [str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin]
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [*AS_USER, python, "-m", "pytest", "-p", "no:cacheprovider", "--deselect", __file__,
+         f"--basetemp=/tmp/gondwana-as-user-{os.getpid()}", "-k", "not control", str(here)],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)},
+        cwd=here.parents[2], capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
+    subprocess.run(["rm", "-rf", f"/tmp/gondwana-as-user-{os.getpid()}"], check=True)
