@@ -62,7 +62,7 @@ def assign_train(
         params=current.params,
         state=current.state,
         shards=manifest.draw_shards(
-            train.shards, seed=seed, round=state.round, slot=slot, count=count
+            train.shards, seed=seed, round_number=state.round, slot=slot, count=count
         ),
         inner_steps=steps,
         step_first=first,
@@ -91,10 +91,15 @@ def assign_evaluation(
         params=current.params,
         heldout=train.heldout,
         unassigned=manifest.draw_unassigned(
-            train.shards, used, seed=seed, round=state.round, count=2
+            train.shards, used, seed=seed, round_number=state.round, count=2
         ),
         candidates=tuple(
-            Candidate(unit_id=unit.id, delta=unit.output or "", shards=unit.spec.shards[:2])
+            Candidate(
+                unit_id=unit.id,
+                delta=unit.output or "",
+                shards=unit.spec.shards,
+                seed=unit.spec.seed,
+            )
             for unit in candidates
         ),
         codec=codec(train, state.round),

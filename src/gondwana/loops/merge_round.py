@@ -139,9 +139,9 @@ def artifact(context: Context, training: Training) -> str | None:
 def _settings(train: Train, *, warm: bool) -> outer.OuterSettings:
     """Alone, an island's steps are taken as they are; together, as the benchmark found best."""
     if warm:
-        return outer.OuterSettings(rounds_total=train.rounds, learning_rate=1.0, momentum=0.0)
+        return outer.OuterSettings(learning_rate=1.0, momentum=0.0)
     cold = 0 if train.warm_rounds else max(1, train.rounds // 4)
-    return outer.OuterSettings(rounds_total=train.rounds, cold_rounds=cold)
+    return outer.OuterSettings(cold_rounds=cold)
 
 
 def _lr_sum(unit: Unit) -> float:

@@ -18,7 +18,7 @@ Two sides. The island side may use torch: `recipe` (the user's contract), `optim
                encode_state(State, layout) -> bytes;  decode_state(data, layout) -> State(momentum, second)
     gates      judge(candidates, history, settings=None, *, seed=0) -> list[Verdict]
                judge_evidence(losses, heldout_before, settings=None) -> Reason
-    outer      OuterSettings(warm_rounds=…);  start(params) -> OuterState
+    outer      OuterSettings(cold_rounds=0);  start(params) -> OuterState
                merge([Delta(unit_id=…, upload=…, tokens=…, lr_sum=…)]) -> Merged
                step(state, merged, layout, settings) -> Stepped(state, change, published)
                encode_outer_state(state) -> bytes;  decode_outer_state(data) -> OuterState

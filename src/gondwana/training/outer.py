@@ -37,8 +37,7 @@ LATE_WEIGHT: Final = 0.5  # a delta that comes one round late counts half, older
 class OuterSettings:
     """How the published parameters follow the islands (benchmarks/training_quality.py chose the defaults)."""
 
-    warm_rounds: int = 0  # the first rounds, in which one island trains alone and is taken as it is
-    cold_rounds: int = 0  # then, where nothing was trained before: gentle steps, no published state
+    cold_rounds: int = 0  # from random parameters: gentle steps and no published state this long
     learning_rate_cold: float = 0.8
     momentum_cold: float = 0.5
     learning_rate: float = 0.8
@@ -47,15 +46,13 @@ class OuterSettings:
 
     def gains(self, round_number: int) -> tuple[float, float]:
         """(learning rate η, momentum μ) of the outer step in this round."""
-        if round_number < self.warm_rounds:
-            return 1.0, 0.0
         if self.is_cold(round_number):
             return self.learning_rate_cold, self.momentum_cold
         return self.learning_rate, self.momentum
 
     def is_cold(self, round_number: int) -> bool:
         """Whether this round takes gentle steps and its units start without optimiser state."""
-        return 0 <= round_number - self.warm_rounds < self.cold_rounds
+        return round_number < self.cold_rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -142,5 +142,5 @@ def test_frozen_parameters_are_no_part_of_the_run():
 def test_a_model_that_cannot_be_trained_is_refused():
     with pytest.raises(InvalidValue, match="no trainable parameters"):
         layout_of(nn.Module(), ADAMW)
-    with pytest.raises(InvalidValue, match="is torch.float16"):
+    with pytest.raises(InvalidValue, match=r"is torch.float16"):
         layout_of(Small().half(), ADAMW)

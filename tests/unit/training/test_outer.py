@@ -148,14 +148,27 @@ def test_a_restart_between_any_two_rounds_changes_no_bit(layout, params, make_up
     assert resumed.history.norms == straight.history.norms
 
 
-def test_a_warm_round_takes_the_island_as_it_is_and_leaves_no_momentum(layout, params, make_upload):
+def test_an_island_that_trains_alone_is_taken_as_it_is_and_hands_its_state_on(
+    layout, params, make_upload
+):
     upload = make_upload(0)
-    settings = OuterSettings(warm_rounds=1, change_codec=Codec.FP32)
+    settings = OuterSettings(learning_rate=1.0, momentum=0.0, change_codec=Codec.FP32)
     stepped = step(start(params), merge([Delta(unit_id="a", upload=upload, tokens=5)]), layout, settings)  # fmt: skip
     np.testing.assert_array_equal(stepped.state.params, params - upload.delta)
     assert not stepped.state.momentum.any()
     state = decode_state(stepped.published, layout)
     assert np.linalg.norm(state.momentum - upload.momentum) < 0.15 * np.linalg.norm(upload.momentum)
+
+
+def test_cold_rounds_are_gentle_and_publish_no_state(layout, params, deltas):
+    settings = OuterSettings(
+        cold_rounds=2, learning_rate_cold=0.5, momentum_cold=0.0, change_codec=Codec.FP32
+    )
+    state, merged = start(params), merge(deltas)
+    stepped = step(state, merged, layout, settings)
+    np.testing.assert_allclose(stepped.state.params, params - 0.5 * merged.delta, atol=1e-6)
+    assert stepped.published is None
+    assert step(stepped.state, merged, layout, settings).published is not None
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\0" * 64])
