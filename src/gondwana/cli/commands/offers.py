@@ -2,6 +2,7 @@
 
 from gondwana.cli.output import columns, price, table
 from gondwana.cli.shell import Shell, shell_command
+from gondwana.core.money import format_usd
 from gondwana.core.units import GIB
 from gondwana.wire.views import OfferView
 
@@ -48,5 +49,5 @@ def _row(offer: OfferView) -> list[str]:
         f"{offer.memory_bytes / GIB:.1f}",
         f"{offer.steps_per_second:,.1f}",
         price(offer.price_micro_usd_per_device_hour),
-        "" if per_million is None else price(per_million),
+        "" if per_million is None else format_usd(per_million, decimals=4),
     ]
