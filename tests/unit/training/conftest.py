@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import torch
 from blake3 import blake3
 
 from gondwana.training.codecs import Upload
 from gondwana.training.manifest import Group, Layout, Tensor
+from gondwana.training.unit import Worker
 from gondwana.wire.units import UnitKind, UnitSpec, WorkerReply, WorkerRequest
 
+torch.set_num_threads(1)
 ROOT = Path(__file__).parents[3]
 TINY = {"width": 32, "layers": 1, "heads": 2, "time": 32, "batch": 4}
 
@@ -47,28 +50,46 @@ def make_upload(layout: Layout) -> Any:
 
 
 @dataclass
-class WorkerProcess:
-    """A worker as an agent runs it: requests in, replies out."""
+class Inputs:
+    """A folder with one file per blob, as an agent lays it out for its worker."""
 
-    process: subprocess.Popen[bytes]
     inputs: Path
-    log: Path
-
-    def ask(self, unit: UnitSpec, output: Path) -> WorkerReply:
-        request = WorkerRequest(unit=unit, inputs=str(self.inputs), output=str(output))
-        assert self.process.stdin is not None
-        self.process.stdin.write(msgspec.json.encode(request) + b"\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def read(self) -> WorkerReply:
-        assert self.process.stdout is not None
-        return msgspec.json.decode(self.process.stdout.readline(), type=WorkerReply)
 
     def blob(self, data: bytes) -> str:
         name = blake3(data).hexdigest()
         (self.inputs / name).write_bytes(data)
         return name
+
+
+@dataclass
+class WorkerHere(Inputs):
+    """A worker in this process."""
+
+    worker: Worker
+
+    def ask(self, unit: UnitSpec, output: Path) -> WorkerReply:
+        request = WorkerRequest(unit=unit, inputs=str(self.inputs), output=str(output))
+        reply = msgspec.json.encode(self.worker.reply(request))
+        return msgspec.json.decode(reply, type=WorkerReply)
+
+
+@dataclass
+class WorkerProcess(Inputs):
+    """A worker as an agent runs it: requests in, replies out."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ask(self, unit: UnitSpec, output: Path) -> WorkerReply:
+        request = WorkerRequest(unit=unit, inputs=str(self.inputs), output=str(output))
+        return self.send(msgspec.json.encode(request))
+
+    def send(self, line: bytes) -> WorkerReply:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+        return msgspec.json.decode(self.process.stdout.readline(), type=WorkerReply)
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -78,23 +99,37 @@ class WorkerProcess:
         self.process.stdout.close()
 
 
+def lay_out(folder: Path, recipe: str | None) -> Path:
+    """The inputs folder of a job that has the example, and `recipe` beside it."""
+    code = folder / "inputs" / "code"
+    code.mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "byte_gpt.py", code)
+    if recipe is not None:
+        (code / "recipe.py").write_text(recipe)
+    return code.parent
+
+
+@pytest.fixture
+def worker_here(tmp_path: Path) -> Any:
+    def make(recipe: str | None = None) -> WorkerHere:
+        return WorkerHere(lay_out(tmp_path / "worker", recipe), Worker())
+
+    return make
+
+
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[Any]:
     started: list[WorkerProcess] = []
 
     def start(name: str = "worker", recipe: str | None = None) -> WorkerProcess:
-        inputs = tmp_path / name / "inputs"
-        (inputs / "code").mkdir(parents=True)
-        shutil.copy(ROOT / "examples" / "byte_gpt.py", inputs / "code")
-        if recipe is not None:
-            (inputs / "code" / "recipe.py").write_text(recipe)
+        inputs = lay_out(tmp_path / name, recipe)
         log = tmp_path / name / "log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gondwana.training.unit"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
             )  # fmt: skip
-        started.append(WorkerProcess(process, inputs, log))
+        started.append(WorkerProcess(inputs, process, log))
         return started[-1]
 
     yield start

@@ -45,9 +45,9 @@ def first_params(worker, unit_of, tmp_path):
 
 
 def test_a_run_of_two_rounds_learns_and_ends_with_an_evaluation(
-    start_worker, unit_of, tmp_path: Path, text: bytes
+    worker_here, unit_of, tmp_path: Path, text: bytes
 ):
-    worker = start_worker()
+    worker = worker_here()
     params, layout, ref = first_params(worker, unit_of, tmp_path)
     state, published = start(params), None
     shards = [worker.blob(text[i : i + 20_000]) for i in range(0, 160_000, 20_000)]
@@ -148,9 +148,9 @@ def test_what_a_recipe_prints_reaches_the_log_and_never_the_replies(
 
 
 def test_a_loss_that_is_not_finite_ends_the_unit_with_a_typed_error(
-    start_worker, unit_of, tmp_path: Path, text: bytes
+    worker_here, unit_of, tmp_path: Path, text: bytes
 ):
-    worker = start_worker(recipe=DIVERGING)
+    worker = worker_here(recipe=DIVERGING)
     _, _, ref = first_params(worker, unit_of, tmp_path)
     unit = unit_of(
         UnitKind.TRAIN,
@@ -169,19 +169,19 @@ def test_a_loss_that_is_not_finite_ends_the_unit_with_a_typed_error(
         ({"recipe": "none.py"}, "InvalidValue: there is no recipe at none.py"),
         ({"recipe": "../../secret.py"}, "InvalidValue: the recipe lies outside the job's folder"),
         ({"config": {"widht": 3}}, "InvalidValue: byte_gpt.py has no config 'widht'"),
-        ({"config": {"width": "wide"}}, "InvalidValue: the config of byte_gpt.py: Expected `int`, got `str` - at `$.width`"),
+        ({"config": {"width": "wide"}}, "InvalidValue: the config of byte_gpt.py: Expected `int`"),
         ({"version": 99}, "InvalidValue: this worker does version 1, not 99"),
         ({"output_bytes_max": 10}, "TooLarge: the output has "),
     ],
 )  # fmt: skip
-def test_a_unit_that_cannot_be_done_says_why(start_worker, unit_of, tmp_path, fields, error):
-    reply = start_worker().ask(unit_of(UnitKind.INIT, **fields), tmp_path / "theta")
+def test_a_unit_that_cannot_be_done_says_why(worker_here, unit_of, tmp_path, fields, error):
+    reply = worker_here().ask(unit_of(UnitKind.INIT, **fields), tmp_path / "theta")
     assert reply.result is None
     assert reply.error.startswith(error)
 
 
-def test_parameters_whose_hash_is_another_are_refused(start_worker, unit_of, tmp_path, text):
-    worker = start_worker()
+def test_parameters_whose_hash_is_another_are_refused(worker_here, unit_of, tmp_path, text):
+    worker = worker_here()
     _, _, ref = first_params(worker, unit_of, tmp_path)
     other = ParamsRef(hash="0" * 64, checkpoint=ref.checkpoint)
     unit = unit_of(UnitKind.TRAIN, params=other, inner_steps=1, shards=(worker.blob(text[:5000]),))
@@ -190,16 +190,14 @@ def test_parameters_whose_hash_is_another_are_refused(start_worker, unit_of, tmp
 
 def test_a_line_that_is_not_a_request_is_answered_and_survived(start_worker, unit_of, tmp_path):
     worker = start_worker()
-    worker.process.stdin.write(b"hello\n")
-    worker.process.stdin.flush()
-    assert worker.read().error.startswith("InvalidBytes: the request")
+    assert worker.send(b"hello").error.startswith("InvalidBytes: the request")
     assert worker.ask(unit_of(UnitKind.INIT), tmp_path / "theta").error is None
 
 
 def test_a_warm_worker_needs_no_checkpoint_and_starts_at_once(
-    start_worker, unit_of, tmp_path, text, make_change
+    worker_here, unit_of, tmp_path, text, make_change
 ):
-    worker = start_worker()
+    worker = worker_here()
     params, layout, ref = first_params(worker, unit_of, tmp_path)
     shard = worker.blob(text[:5000])
     unit = unit_of(UnitKind.TRAIN, params=ref, inner_steps=1, shards=(shard,))
