@@ -5,7 +5,7 @@ import sys
 import click
 
 from gondwana.cli.jobviews import ROUND_HEADS, exit_code_of, round_cells, round_line
-from gondwana.cli.shell import Shell, clean
+from gondwana.cli.shell import EXIT_INTERRUPTED, Shell, clean
 from gondwana.core.money import format_usd
 from gondwana.sdk.jobs import ENDED
 from gondwana.wire.views import JobView
@@ -25,17 +25,18 @@ def follow(shell: Shell, job: str, *, rank: int = 0) -> int:
         )
     except KeyboardInterrupt:
         shell.tell(f"\nthe job goes on: gondwana jobs logs -f {job}")
-        raise click.Abort from None
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     shell.tell(ending(view))
     return exit_code_of(view)
 
 
 def ending(view: JobView) -> str:
     """How a job ended, in a line or two."""
+    paid = f"paid {format_usd(view.paid_micro_usd, decimals=4)}"
     why = ": ".join(clean(part) for part in (view.reason, view.detail) if part)
     code = "" if view.exit_code is None else f", exit code {view.exit_code}"
-    paid = format_usd(view.paid_micro_usd, decimals=4)
-    text = f"{view.name} {view.state}{code}{f' ({why})' if why else ''}; paid {paid}"
+    succeeded = view.state == "succeeded"
+    text = f"{view.name} {view.state}{'' if succeeded else code + (f' ({why})' if why else '')}; {paid}"
     fetch = f"\nfetch what it left: gondwana jobs download {view.name}"
     return text + fetch if view.outputs else text
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 import click
 
 import gondwana
-from gondwana.cli.shell import Shell
+from gondwana.cli.shell import EXIT_INTERRUPTED, Shell
 from gondwana.core.errors import GondwanaError, ServerUnreachable
 
 COMMANDS: Final = {
@@ -29,7 +29,6 @@ COMMANDS: Final = {
 }
 """Name -> one line of help; the command itself is `command` in gondwana.cli.commands.<name>."""
 
-EXIT_INTERRUPTED: Final = 130
 EXIT_OUR_MISTAKE: Final = 70
 
 

@@ -77,6 +77,15 @@ def _packed_mounts(mounts: dict[str, Path]) -> Iterable[tuple[str, bytes]]:
         place = PurePosixPath(target)
         if not source.is_dir():
             inside = place / source.name if target.endswith("/") else place
+            if str(inside.parent) in {
+                ".",
+                "/",
+                "~",
+            }:  # its folder is mounted, and would hide what is there
+                raise InvalidValue(
+                    f"file_mounts: the single file {target} needs a folder of its own",
+                    field="file_mounts", hint=f"write data/{inside.name}, or put it into workdir",
+                )  # fmt: skip
             _place(files.setdefault(str(inside.parent), {}), inside.name, source)
         else:
             _place(folders, str(place), source)

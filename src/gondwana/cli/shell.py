@@ -12,6 +12,7 @@ from gondwana.core.errors import Unavailable
 if TYPE_CHECKING:
     from gondwana.sdk import Client
 
+EXIT_INTERRUPTED: Final = 130  # as a shell says it: 128 + SIGINT
 CONTROL_CHARACTERS: Final = dict.fromkeys(
     [*range(32), 127, *range(128, 160)], "�"
 )  # but not in our own output

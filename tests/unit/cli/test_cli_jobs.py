@@ -142,6 +142,13 @@ def test_two_things_for_one_place_are_refused(draft, tmp_path, mounts):
         prepare(draft(f"run: x\nfile_mounts: {mounts}"))
 
 
+@pytest.mark.parametrize("target", ["one", "/one", "~/one", "./"])
+def test_a_single_file_never_hides_the_folder_it_goes_to(draft, tmp_path, target):
+    (tmp_path / "one").write_text("1")
+    with pytest.raises(InvalidValue, match=r"a folder of its own|not a place"):
+        prepare(draft(f"run: x\nfile_mounts: {{{target}: one}}"))
+
+
 def test_the_same_folder_always_makes_the_same_job(draft, tmp_path):
     (tmp_path / "a.py").write_text("a")
     text = "run: x\nworkdir: ."

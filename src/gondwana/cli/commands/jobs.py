@@ -8,7 +8,7 @@ import click
 from gondwana.cli.follow import ending, follow
 from gondwana.cli.jobviews import LIST_HEADS, exit_code_of, list_row, show_job, show_training
 from gondwana.cli.output import table
-from gondwana.cli.shell import Shell, shell_command
+from gondwana.cli.shell import EXIT_INTERRUPTED, Shell, shell_command
 from gondwana.cli.text import safe_file_name
 from gondwana.core.errors import Conflict, NoSuchThing
 from gondwana.core.units import format_bytes, parse_seconds
@@ -91,7 +91,7 @@ def wait(shell: Shell, job: str, timeout: str | None) -> int:
         view = shell.client.jobs.wait(job, seconds_max=seconds_max)
     except KeyboardInterrupt:
         shell.tell(f"\nthe job goes on: gondwana jobs wait {job}")
-        raise click.Abort from None
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     shell.result(view, lambda: ending(view))
     return exit_code_of(view)
 
