@@ -87,7 +87,8 @@ def finish_round(
             reject_unit(tx, now, one.unit, one.verdict)
     units = store.units_of_round(tx, before.job_id, before.round)
     current = store.training(tx, before.job_id) or before
-    done = _round(before, current, units, now, tokens)
+    earlier = sum(done.bytes_down for done in store.rounds(tx, before.job_id))
+    done = _round(before, current, units, now, tokens, bytes_down=current.bytes_down - earlier)
     last = before.round + 1 >= train.rounds
     after = replace(
         current,
@@ -191,7 +192,13 @@ def _learn_speed(tx: Transaction, unit: Unit) -> None:
 
 
 def _round(
-    before: Training, current: Training, units: Sequence[Unit], now: Instant, tokens: int
+    before: Training,
+    current: Training,
+    units: Sequence[Unit],
+    now: Instant,
+    tokens: int,
+    *,
+    bytes_down: int,
 ) -> Round:
     training = [unit for unit in units if unit.kind is UnitKind.TRAIN]
     counts = {state: sum(unit.state is state for unit in training) for state in UnitState}
@@ -207,7 +214,7 @@ def _round(
         tokens=tokens,
         seconds=now - before.started_at,
         bytes_up=sum(unit.output_bytes for unit in training),
-        bytes_down=current.bytes_down,
+        bytes_down=bytes_down,
         bytes_data_parallel=steps * before.parameters * BYTES_PER_GRADIENT,
     )
 

@@ -41,9 +41,12 @@ def speed(island: Island, islands: Sequence[Island]) -> float:
 
 
 def inner_steps(train: Train, island: Island, islands: Sequence[Island], *, warm: bool) -> int:
-    """H for one unit: what the island does in a window; at most `inner_steps`, but for the warm start."""
+    """H for one unit: what the island does in a window; at most `inner_steps`, but for the warm start.
+
+    A job for a single island has nobody to wait for: it does `inner_steps`.
+    """
     known = any(other.steps_per_second is not None for other in islands)
-    if not known:
+    if not known or train.islands_max == 1:
         return train.inner_steps  # the first unit measures
     in_window = int(train.window_seconds * speed(island, islands))
     return max(1, in_window if warm else min(in_window, train.inner_steps))

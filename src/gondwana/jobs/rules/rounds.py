@@ -32,8 +32,8 @@ class Opinion:
 
 
 def is_warm(train: Train, round: int) -> bool:
-    """Whether the round runs on the strongest island alone."""
-    return round < train.warm_rounds
+    """Whether the round runs on one island alone: the strongest, or the only one the job asks for."""
+    return round < train.warm_rounds or train.islands_max == 1
 
 
 def participants(train: Train, round: int, all_islands: Sequence[Island]) -> list[Island]:
