@@ -130,6 +130,8 @@ class Transaction(Reader):
 
     def _check(self, sql: str) -> None:
         assert self._open, "this transaction is over; do not keep `tx`"
+        if not self._connection.in_transaction:  # or the statement would commit by itself
+            raise sqlite3.OperationalError("the database has already undone this transaction")
         _check_conflict_clause(sql)
 
 
