@@ -52,7 +52,7 @@ def show_account(view: AccountView) -> str:
         (
             "held back",
             view.holdback_micro_usd,
-            "  earned; payable when nobody can dispute it any more",
+            "  earned; can still be disputed",
         ),
         ("payable", view.payable_micro_usd, "  earned"),
     ]

@@ -223,7 +223,7 @@ def _show_earnings(view: Earnings) -> str:
         [
             (
                 "held back",
-                f"{format_usd(view.holdback_micro_usd, decimals=6)}  earned; payable after a while",
+                f"{format_usd(view.holdback_micro_usd, decimals=6)}  earned; can still be disputed",
             ),
             ("payable", format_usd(view.payable_micro_usd, decimals=6)),
         ]
