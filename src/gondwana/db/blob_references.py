@@ -20,8 +20,3 @@ def release_blobs(tx: Transaction, *, holder: str) -> int:
 def held_blobs(reader: Reader) -> set[str]:
     """The names that somebody still holds: what `BlobStore.collect` is given."""
     return {row["name"] for row in reader.all(SQL.held_blobs)}
-
-
-def is_blob_held(reader: Reader, name: str) -> bool:
-    """Whether anybody still holds this blob."""
-    return reader.one(SQL.is_blob_held, {"name": name}) is not None

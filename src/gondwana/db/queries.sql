@@ -41,6 +41,3 @@ DELETE FROM blob_reference WHERE holder = :holder;
 
 -- name: held_blobs
 SELECT DISTINCT name FROM blob_reference;
-
--- name: is_blob_held
-SELECT 1 FROM blob_reference WHERE name = :name LIMIT 1;
