@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,8 +145,6 @@ def commands(
     """Every command below the group that is not a group itself, in the order of the help."""
     ctx = click.Context(group)
     for name in group.list_commands(ctx):
-        if len(path) == 1 and find_spec(f"gondwana.cli.commands.{name}") is None:
-            continue
         command = group.get_command(ctx, name)
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))

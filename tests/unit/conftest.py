@@ -26,6 +26,11 @@ class Request:
     body: bytes
 
 
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that hung up is no news."""
+
+
 class Plane:
     """Answers with `replies` in order, or by `respond(request)`; remembers what it was asked."""
 
@@ -33,7 +38,7 @@ class Plane:
         self.replies: list[Reply] = []
         self.respond = None
         self.requests: list[Request] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = QuietServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
