@@ -37,10 +37,10 @@ DRAIN_POLL_SECONDS: Final = 0.2
 _log = logging.getLogger(__name__)
 
 
-def run(options: AgentOptions) -> None:
+def run(options: AgentOptions, agent_class: "type[Agent] | None" = None) -> None:
     """Serve until stopped. Raises GondwanaError when the machine cannot join, or is refused for good."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    asyncio.run(Agent(options).run())
+    asyncio.run((agent_class or Agent)(options).run())
 
 
 class Agent:

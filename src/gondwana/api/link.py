@@ -140,7 +140,9 @@ class Session:
         return [wire.Desired(number=self._desired_number, leases=now_due)]
 
     def _acknowledge(self, number: int, run: Callable[[Transaction], None]) -> list[wire.FromPlane]:
-        with suppress(*DROPPED):  # late, repeated or foreign: nothing is stored, and it need not come again
+        with suppress(
+            *DROPPED
+        ):  # late, repeated or foreign: nothing is stored, and it need not come again
             self._plane.context.database.writer.call(run)
         return [wire.Ack(number=number)]
 

@@ -151,13 +151,8 @@ def paid_micro_usd(reader: Reader, job: Job) -> int:
 
 
 def earned_micro_usd(reader: Reader, machine_id: str) -> int:
-    """What tenants paid for a machine's work, before the network's parts: accepted units and proven seconds."""
-    units = sum(
-        row["price_micro_usd"]
-        for row in store.unit_counts(reader, machine_id=machine_id)
-        if row["state"] == UnitState.ACCEPTED
-    )
-    return units + market.metered_of_machine(reader, machine_id)
+    """What its owner earned by a machine, after the network's parts: accepted units and proven seconds."""
+    return store.earned_by_units(reader, machine_id) + store.earned_by_seconds(reader, machine_id)
 
 
 def _runway_micro_usd(tx: Transaction, lease: Lease, job: Job) -> int:

@@ -183,3 +183,18 @@ UPDATE training SET bytes_down = bytes_down + :bytes WHERE job_id = :job_id;
 -- name: overdue_units
 -- Units that should have been delivered by :now.
 SELECT * FROM unit WHERE state = 'assigned' AND expires_at <= :now ORDER BY expires_at LIMIT :limit;
+
+-- name: earned_by_units
+-- What is left to its owner of a machine's accepted units (ledger: the residual after the network's parts).
+SELECT coalesce(sum(unit.price_micro_usd - CASE WHEN unit.kind = 'evaluate' THEN 0 ELSE unit.price_micro_usd
+        * (json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps')
+        + json_extract(job.shares, '$.verification_bps') + json_extract(job.shares, '$.tax_bps')) / 10000 END), 0) AS micro_usd
+FROM unit JOIN job ON job.id = unit.job_id WHERE unit.machine_id = :machine_id AND unit.state = 'accepted';
+
+-- name: earned_by_seconds
+-- The same of its leases by the second.
+SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
+    SELECT lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600 AS due,
+        (json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps')
+        + json_extract(job.shares, '$.verification_bps') + json_extract(job.shares, '$.tax_bps')) AS bps
+    FROM lease JOIN job ON job.id = lease.job_id WHERE lease.machine_id = :machine_id AND lease.charge = 'second');

@@ -295,6 +295,18 @@ def unit_counts(
     return reader.all(SQL.unit_counts_of_machine, {"machine_id": machine_id})
 
 
+def earned_by_units(reader: Reader, machine_id: str) -> int:
+    """What a machine's owner earned by accepted units, in micro-USD; evaluations are paid whole."""
+    row = reader.one(SQL.earned_by_units, {"machine_id": machine_id})
+    return int(row["micro_usd"]) if row else 0
+
+
+def earned_by_seconds(reader: Reader, machine_id: str) -> int:
+    """What a machine's owner earned by proven seconds, in micro-USD."""
+    row = reader.one(SQL.earned_by_seconds, {"machine_id": machine_id})
+    return int(row["micro_usd"]) if row else 0
+
+
 def count_bytes_down(tx: Transaction, job_id: str, count: int) -> None:
     """More bytes went to a training run's islands."""
     tx.execute(SQL.count_bytes_down, {"job_id": job_id, "bytes": count})

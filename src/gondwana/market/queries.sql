@@ -77,11 +77,6 @@ UPDATE lease SET proven_ms = :proven_ms, proven_at = :proven_at WHERE id = :id A
 -- Whole seconds that a machine proved over all its leases.
 SELECT coalesce(sum(proven_ms / 1000), 0) AS seconds FROM lease WHERE machine_id = :machine_id;
 
--- name: metered_of_machine
--- What a machine's leases by the second came to, by their proven seconds.
-SELECT coalesce(sum(price_micro_usd_per_device_hour * devices * (proven_ms / 1000) / 3600), 0) AS micro_usd
-FROM lease WHERE machine_id = :machine_id AND charge = 'second';
-
 -- name: grow_epoch
 -- The machine's epoch after one more lease.
 UPDATE machine SET epoch = :epoch WHERE id = :id AND epoch < :epoch;

@@ -161,12 +161,6 @@ def seconds_proven(reader: Reader, machine_id: str) -> int:
     return int(row["seconds"]) if row else 0
 
 
-def metered_of_machine(reader: Reader, machine_id: str) -> int:
-    """What a machine's leases by the second came to, in micro-USD."""
-    row = reader.one(SQL.metered_of_machine, {"machine_id": machine_id})
-    return int(row["micro_usd"]) if row else 0
-
-
 def held_by(leases: Sequence[Lease], order_id: str) -> int:
     """How many of these live leases serve the order."""
     return sum(

@@ -209,6 +209,7 @@ class AuditView:
     accounts: int
     transfers: int
     total_micro_usd: int
+    posted_micro_usd_by_code: dict[str, int] = field(default_factory=dict[str, int])  # line of the chart -> net credit
     differences: tuple[str, ...] = ()
 
 

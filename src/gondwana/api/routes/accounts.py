@@ -150,6 +150,9 @@ def audit_books(caller: CallerDep, reader: ReaderDep) -> Response:
             total_micro_usd=sum(
                 amount for code, amount in report.posted_micro_usd.items() if code >= 2000
             ),
+            posted_micro_usd_by_code={
+                str(code): amount for code, amount in report.posted_micro_usd.items()
+            },
             differences=tuple(
                 f"{difference.subject}: {difference.wrong}" for difference in report.differences
             ),

@@ -56,7 +56,9 @@ class Story:
     late: bool = False
     one_machine: JobView | None = None
     audit: AuditView | None = None
-    tenant_paid_micro_usd: int = 0
+    money: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # line of the chart -> net, when the job ended
     model: Path | None = None
     model_blob: str = ""
 
@@ -90,7 +92,7 @@ def play(
     _follow(cast, story, story.job.id, tell, _turns(cast, story))
     _settle(cast, story, out)
     _train_alone(cast, story, folder, text, tell)
-    story.audit = cast.operator.ledger.audit()
+    story.audit = cast.operator.ledger.audit()  # the books must balance after the comparison too
     story.stage = "done"
     tell()
 
@@ -227,8 +229,8 @@ def _note_rounds(story: Story, job: JobView, seen: dict[str, int | bool]) -> Non
 def _settle(cast: Cast, story: Story, out: Path) -> None:
     """Fetch the model, and see what was paid, before the comparison run adds to it."""
     assert story.job is not None
-    story.tenant_paid_micro_usd = story.job.paid_micro_usd
     story.audit = cast.operator.ledger.audit()
+    story.money = story.audit.posted_micro_usd_by_code
     story.machines = _machines(cast)
     out.mkdir(parents=True, exist_ok=True)
     story.model_blob = story.job.outputs["model.safetensors"]
