@@ -17,7 +17,7 @@ ROUND_WIDTHS = (5, 8, 7, 8, 8, 4, 12, 10, 12)
 
 def list_row(job: JobView) -> list[str]:
     """One job as a line of the list."""
-    paid = format_usd(job.paid_micro_usd, decimals=4)
+    paid = format_usd(job.paid_micro_usd, decimals=6)
     return [job.name, job.id, job.kind, job.state, moment(job.created_at), paid, job.reason]
 
 
@@ -107,6 +107,6 @@ def _lease_row(lease: LeaseView) -> list[str]:
         f"{lease.units_accepted}/{lease.units_accepted + lease.units_rejected + lease.units_expired}",
         str(lease.seconds_proven),
         price(lease.price_micro_usd_per_device_hour),
-        format_usd(lease.earned_micro_usd, decimals=4),
+        format_usd(lease.earned_micro_usd, decimals=6),
         lease.reason,
     ]

@@ -3,9 +3,13 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shutil import get_terminal_size
+from typing import Final
 
 from gondwana.cli.shell import clean
 from gondwana.core.money import MICRO_PER_USD, format_usd
+
+LAST_COLUMN_CHARS_LEAST: Final = 16  # below this a wrapped column is a tower of syllables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,33 +26,44 @@ def columns(*titles: str) -> list[Column]:
 
 
 def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> str:
-    """The rows under their titles; `empty` in words where there are none."""
+    """The rows under their titles; `empty` in words where there are none. A name or id is never cut short."""
     if not rows:
         return empty
     cleaned = [[clean(cell) for cell in row] for row in rows]
-    return _rich_table(heads, cleaned) if sys.stdout.isatty() else _plain_table(heads, cleaned)
+    widths = [
+        max(len(line[index]) for line in ([head.title for head in heads], *cleaned))
+        for index in range(len(heads))
+    ]
+    room = get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    if sys.stdout.isatty() and room >= min(LAST_COLUMN_CHARS_LEAST, widths[-1]):
+        return _rich_table(heads, cleaned)
+    return _plain_table(heads, cleaned, widths)
 
 
-def _plain_table(heads: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    lines = [[head.title for head in heads], *rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(heads))]
+def _plain_table(
+    heads: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]
+) -> str:
     return "\n".join(
         "  ".join(
             cell.rjust(width) if head.right else cell.ljust(width)
             for cell, width, head in zip(line, widths, heads, strict=True)
         ).rstrip()
-        for line in lines
+        for line in ([head.title for head in heads], *rows)
     )
 
 
 def _rich_table(heads: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """The same on a terminal: titles stand out, and the last column wraps within itself."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for head in heads:
-        drawn.add_column(head.title, justify="right" if head.right else "left", no_wrap=head.right)
+        last = head is heads[-1]
+        drawn.add_column(
+            head.title, justify="right" if head.right else "left", no_wrap=not last, overflow="fold"
+        )
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console = Console()

@@ -11,8 +11,10 @@ from gondwana.sdk.blobs import Blobs
 from gondwana.sdk.config import load_settings
 from gondwana.sdk.jobs import Jobs, Plans
 from gondwana.sdk.machines import Machines, Offers
+from gondwana.sdk.pages import PageOf
 from gondwana.sdk.tokens import Tokens
 from gondwana.sdk.transport import RETRIES_MAX, Transport
+from gondwana.wire.views import EventView
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,3 +62,10 @@ class Client:
     def healthy(self) -> bool:
         """True when the control plane is up; raises ServerUnreachable when nothing answers."""
         return self._transport.get("/healthz").status == 200
+
+    def events(self, *, after: int = 0, wait_seconds: float = 0.0) -> tuple[EventView, ...]:
+        """What happened on the whole network after event `after`; waits up to `wait_seconds`, at most 30 (operator)."""
+        answer = self._transport.get(
+            "/v1/events", poll_seconds=wait_seconds, after=after, wait=wait_seconds
+        )
+        return answer.decode(PageOf[EventView]).items
