@@ -173,8 +173,8 @@ SELECT lease_id, machine_id, kind, state, count(*) AS units, sum(price_micro_usd
 WHERE job_id = :job_id GROUP BY lease_id, machine_id, kind, state;
 
 -- name: unit_counts_of_machine
--- How many units of a machine came to which end.
-SELECT state, count(*) AS units, sum(price_micro_usd) AS price_micro_usd FROM unit WHERE machine_id = :machine_id GROUP BY state;
+-- How many training units of a machine came to which end.
+SELECT state, count(*) AS units FROM unit WHERE machine_id = :machine_id AND kind = 'train' GROUP BY state;
 
 -- name: count_bytes_down
 -- More bytes went to a training run's islands.

@@ -289,7 +289,7 @@ def save_unit(tx: Transaction, changed: Unit) -> Unit:
 def unit_counts(
     reader: Reader, *, job_id: JobId | None = None, machine_id: str | None = None
 ) -> list[Row]:
-    """How many units came to which end, of a job (by lease and kind) or of a machine."""
+    """How many units came to which end, of a job (by lease and kind) or of a machine (training units alone)."""
     if job_id is not None:
         return reader.all(SQL.unit_counts_of_job, {"job_id": job_id})
     return reader.all(SQL.unit_counts_of_machine, {"machine_id": machine_id})

@@ -44,7 +44,7 @@ class MachineView:
     speed: MachineSpeed | None = None
     proven_at: float | None = None
     seconds_proven: int = 0
-    units_accepted: int = 0
+    units_accepted: int = 0  # training units; making and evaluating parameters is paid, but not counted here
     units_rejected: int = 0
     earned_micro_usd: int = 0
 
@@ -106,7 +106,7 @@ class LeaseView:
     seconds_proven: int = 0
     run_state: str = ""
     exit_code: int | None = None
-    units_accepted: int = 0
+    units_accepted: int = 0  # training units; making and evaluating parameters is paid, but not counted here
     units_rejected: int = 0
     units_expired: int = 0
     earned_micro_usd: int = 0
