@@ -37,6 +37,13 @@ def test_every_error_has_a_line_in_the_reference():
     assert [error.code for error in all_errors() if f"| `{error.code}` |" not in page] == []
 
 
+def test_every_error_is_in_the_drawing_of_the_tree():
+    from gondwana.core import errors
+
+    drawn = set(re.findall(r"\w+", errors.__doc__))
+    assert [error.__name__ for error in errors.all_errors() if error.__name__ not in drawn] == []
+
+
 def test_every_command_has_a_part_in_the_reference(reference):
     from gondwana.cli.main import cli
 

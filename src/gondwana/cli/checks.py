@@ -91,7 +91,7 @@ def _torch() -> Check:
         return Check(name="pytorch", found=version("torch"))
     except PackageNotFoundError:
         return Check(name="pytorch", found="not installed; this machine cannot take part in training",
-                     level="note", hint="pip install 'gondwana[train]'")  # fmt: skip
+                     level="note", hint="in Gondwana's folder: pip install '.[train]'")  # fmt: skip
 
 
 def _disk() -> Check:

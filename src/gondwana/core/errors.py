@@ -13,7 +13,7 @@ The docstring of a class is its message when none is given; `code` is stable and
 docs/reference/errors.md; `hint` is the next thing to type.
 """
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 
 class GondwanaError(Exception):
@@ -227,7 +227,7 @@ def all_errors(base: type[GondwanaError] = GondwanaError) -> list[type[GondwanaE
     """Every class of the tree, depth first; the reference page and the SDK are made from it."""
     found = [base]
     for child in base.__subclasses__():
-        found += all_errors(cast("type[GondwanaError]", child))
+        found += all_errors(child)
     return found
 
 

@@ -252,6 +252,32 @@ def test_an_amount_that_is_no_money_never_leaves_the_machine(gondwana, plane):
     assert plane.requests == []
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--price", "much"], 2, "--price"),
+        (["--price", "0.2", "--devices", "0,x"], 2, "write 0 or 0,1"),
+        (["--price", "0.2", "--max-memory", "lots"], 2, "--max-memory"),
+        ([], 2, "--price"),
+        (["--price", "0.2", "--url", "x"], 2, "--url"),
+    ],
+)
+def test_an_owners_wrong_terms_are_named_before_anything_starts(
+    gondwana, plane, options, code, words
+):
+    found, out, err = gondwana("provider", "join", plane.url, *options)
+    assert (found, out) == (code, "")
+    assert words in err
+    assert plane.requests == []
+
+
+def test_a_machine_does_not_join_without_a_token(gondwana, plane, monkeypatch):
+    monkeypatch.delenv("GONDWANA_TOKEN")
+    code, _, err = gondwana("provider", "join", plane.url, "--price", "0.2")
+    assert code == 3
+    assert "--token" in err
+
+
 def test_a_doctor_without_a_control_plane_says_what_mends_it(gondwana, monkeypatch):
     monkeypatch.setenv("GONDWANA_URL", "http://127.0.0.1:9")
     code, out, _ = gondwana("doctor")

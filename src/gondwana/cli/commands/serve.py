@@ -34,6 +34,6 @@ def command(shell: Shell, host: str, port: int, data: Path | None) -> int | None
             raise
         raise Unavailable(
             f"the control plane needs {error.name}, which is not installed",
-            hint="pip install 'gondwana[server]'",
+            hint="in Gondwana's folder: pip install '.[server]'",
         ) from None
     return serve.run(host, port, data or data_folder())
