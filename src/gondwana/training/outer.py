@@ -41,7 +41,7 @@ class OuterSettings:
     learning_rate_cold: float = 0.8
     momentum_cold: float = 0.5
     learning_rate: float = 0.8
-    momentum: float = 0.7
+    momentum: float = 0.6
     change_codec: Codec = Codec.INT8
 
     def gains(self, round_number: int) -> tuple[float, float]:
