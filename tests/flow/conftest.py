@@ -1,0 +1,37 @@
+"""Fixtures of the flow tests: real processes, one network per module where possible."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # flow tests share network.py
+
+from network import Network
+
+from gondwana.engines.detect import detect
+
+
+@pytest.fixture(scope="session")
+def sandboxed():
+    """Skips, loudly, where strangers' work cannot be run."""
+    found = detect(owner="flow")
+    if not found.available:
+        pytest.skip(
+            f"NO SANDBOX ON THIS MACHINE, its tests did not run: {found.missing}; {found.hint}"
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def make_network(tmp_path_factory):
+    """Makes networks that end with the module."""
+    made = []
+
+    def make(**settings):
+        made.append(Network(tmp_path_factory.mktemp("network"), **settings))
+        return made[-1].start()
+
+    yield make
+    for network in made:
+        network.stop()
