@@ -16,13 +16,12 @@ from gondwana.ledger.accounts import (
     verifier_payable,
 )
 from gondwana.ledger.store import balance
-from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import Charge, Lease, LeaseState, Plan
+from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply
-from gondwana.supply.model import Machine, Supply
+from gondwana.supply.model import Machine
 from gondwana.wire import views
 from gondwana.wire.units import UnitKind
 
@@ -53,22 +52,22 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
     )
 
 
-def offer_view(each: Supply) -> views.OfferView:
+def offer_view(each: Listing) -> views.OfferView:
     """One offer as the market sees it."""
-    price, speed = each.offer.price_micro_usd_per_device_hour, market_rules.steps_per_second(each)
+    price, speed = each.price_micro_usd_per_device_hour, each.steps_per_second
     return views.OfferView(
-        id=each.offer.id,
-        machine=each.machine.name,
-        region=each.machine.region,
-        accelerator=market_rules.accelerator(each),
-        devices=each.machine.devices,
+        id=each.offer_id,
+        machine=each.name,
+        region=each.region,
+        accelerator=each.accelerator,
+        devices=each.devices,
         devices_free=each.devices_free,
-        cpus=market_rules.cpus_offered(each),
-        memory_bytes=market_rules.memory_offered_bytes(each),
+        cpus=each.cpus,
+        memory_bytes=each.memory_bytes,
         steps_per_second=round(speed, 3),
         price_micro_usd_per_device_hour=price,
         price_micro_usd_per_million_steps=round(price / (3600 * speed) * 1e6) if speed else None,
-        isolation=each.machine.isolation,
+        isolation=each.isolation,
     )
 
 
@@ -78,12 +77,12 @@ def plan_view(plan: Plan) -> views.PlanView:
         fits=bool(plan.machines),
         machines=tuple(
             views.PlanMachine(
-                name=each.machine.name,
-                region=each.machine.region,
-                accelerator=market_rules.accelerator(each),
+                name=each.name,
+                region=each.region,
+                accelerator=each.accelerator,
                 devices=plan.devices,
-                price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
-                steps_per_second=round(market_rules.steps_per_second(each), 3),
+                price_micro_usd_per_device_hour=each.price_micro_usd_per_device_hour,
+                steps_per_second=round(each.steps_per_second, 3),
             )
             for each in plan.machines
         ),

@@ -10,14 +10,13 @@ from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, store
+from gondwana.jobs.listings import listings
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch, islands
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import Charge, Order, OrderState, Plan, Screening
+from gondwana.market.model import Charge, Listing, Order, OrderState, Plan, Screening
 from gondwana.policy import rules as policy
-from gondwana.supply import store as supply
-from gondwana.supply.model import Supply
 from gondwana.wire.jobs import JobSpec
 
 ORDER_SECONDS_MAX: Final = market_rules.ORDER_SECONDS_MAX
@@ -48,7 +47,7 @@ def plan(reader: Reader, tenant_id: PrincipalId, spec: JobSpec, now: Instant) ->
     """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid."""
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
-    return _plan(spec, wanted, market_rules.screen(wanted, supply.supply(reader)))
+    return _plan(spec, wanted, market_rules.screen(wanted, listings(reader)))
 
 
 def submit(
@@ -63,7 +62,7 @@ def submit(
     policy.check_spec(spec)
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
-    planned = _plan(spec, wanted, market_rules.screen(wanted, _all_free(supply.supply(tx))))
+    planned = _plan(spec, wanted, market_rules.screen(wanted, _all_free(listings(tx))))
     if not planned.machines:
         raise NothingFits(planned.why_not, hint=planned.hint)
     policy.check_budget(
@@ -114,7 +113,7 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
             machines=(), devices=wanted.devices, price_micro_usd_per_hour=0, seconds_estimated=None,
             cost_micro_usd_estimated=None, hold_micro_usd=0, why_not=why, hint=hint,
         )  # fmt: skip
-    price = sum(each.offer.price_micro_usd_per_device_hour * wanted.devices for each in chosen)
+    price = sum(each.price_micro_usd_per_device_hour * wanted.devices for each in chosen)
     seconds = cost = None
     if spec.train:
         seconds = islands.estimate_seconds(spec.train)
@@ -128,5 +127,5 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
     )  # fmt: skip
 
 
-def _all_free(supplies: Sequence[Supply]) -> list[Supply]:
-    return [replace(each, devices_free=each.machine.devices) for each in supplies]
+def _all_free(found: Sequence[Listing]) -> list[Listing]:
+    return [replace(each, devices_free=each.devices) for each in found]

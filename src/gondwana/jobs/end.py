@@ -89,7 +89,7 @@ def _recover(tx: Transaction, now: Instant, lease: Lease) -> None:
     if job.ended:
         return
     live = market.leases_of_job(tx, job.id, live=True)
-    order = market.order(tx, lease.order_id)
+    order = market.renew_order(tx, now, market.order(tx, lease.order_id))
     held = market.held_by(live, order.id)
     market.move_order(tx, now, order, market_rules.order_state(order, held, now))
     needs_all = job.spec.train is None

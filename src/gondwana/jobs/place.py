@@ -6,13 +6,13 @@ from gondwana.core.ids import LeaseId, RunId, new_id
 from gondwana.core.random import Random
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end, money, store
+from gondwana.jobs.listings import listings
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.rules import batch
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason, Lease, LeaseState, Order, OrderState
+from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.supply import store as supply
-from gondwana.supply.model import Supply
 
 NEVER_AGAIN = frozenset({CloseReason.WORK_REJECTED, CloseReason.RUN_FAILED})
 """Ends of a lease after which the same job does not come back to that machine."""
@@ -31,9 +31,11 @@ def reserve(tx: Transaction, random: Random, now: Instant, order_id: str) -> lis
     for each in chosen:
         rank = batch.free_rank(job.spec, [*live, *leases])
         leases.append(market.reserve(tx, random, now, order, each, rank))
+    if not leases:
+        return []
     held = market.held_by([*live, *leases], order.id)
     market.move_order(tx, now, order, market_rules.order_state(order, held, now))
-    if leases and job.state is JobState.ADMITTED:
+    if job.state is JobState.ADMITTED:
         store.move_job(tx, now, job, JobState.PROVISIONING)
     return leases
 
@@ -108,8 +110,8 @@ def _island(tx: Transaction, lease: Lease) -> Island:
     )
 
 
-def _candidates(tx: Transaction, order: Order) -> list[Supply]:
+def _candidates(tx: Transaction, order: Order) -> list[Listing]:
     past = market.leases_of_job(tx, order.job_id)
     serving = {lease.machine_id for lease in past if lease.state is not LeaseState.CLOSED}
     barred = {lease.machine_id for lease in past if lease.reason in NEVER_AGAIN}
-    return [each for each in supply.supply(tx) if each.machine.id not in serving | barred]
+    return [each for each in listings(tx) if each.machine_id not in serving | barred]

@@ -29,7 +29,7 @@ def heartbeat(
     for lease in market.live_leases_of_machine(tx, machine_id) if proven else ():
         proof = proven.get(lease.id)
         if proof is not None and proof.epoch == lease.epoch:
-            market.prove(tx, lease, market_rules.prove(lease, now, alive=proof.alive), now)
+            market.prove(tx, market_rules.proved(lease, now, alive=proof.alive))
 
 
 def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport) -> None:

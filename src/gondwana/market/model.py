@@ -6,7 +6,6 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
-from gondwana.supply.model import Supply
 from gondwana.wire.jobs import Resources
 
 
@@ -77,6 +76,27 @@ class Charge(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One machine as the market sees it: a row of measured and agreed numbers (the columns of a later index)."""
+
+    offer_id: OfferId
+    machine_id: MachineId
+    name: str
+    owner_id: PrincipalId
+    region: str
+    is_open: bool  # up, and its owner sells
+    isolation: str  # "sandbox" | "plain" (its owner's own jobs only) | "none"
+    accelerator: str  # canonical name; CPU for a machine without one
+    devices: int
+    devices_free: int
+    cpus: float  # under the owner's terms, as is the memory
+    memory_bytes: int
+    steps_per_second: float  # measured reference training steps; 0 where it could not be measured
+    price_micro_usd_per_device_hour: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a job wants of the market."""
 
@@ -132,7 +152,7 @@ class Lease:
 class Screening:
     """What fits an order, cheapest per measured speed first; or which constraint left nothing."""
 
-    fits: tuple[Supply, ...]
+    fits: tuple[Listing, ...]
     why_not: str = ""
     hint: str = ""
 
@@ -141,7 +161,7 @@ class Screening:
 class Plan:
     """Which machines an order would get now, for how much, for how long."""
 
-    machines: tuple[Supply, ...]
+    machines: tuple[Listing, ...]
     devices: int
     price_micro_usd_per_hour: int
     seconds_estimated: float | None

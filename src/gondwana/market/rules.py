@@ -1,13 +1,14 @@
 """Decisions of the market; pure. A test needs no database."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.devices import CPU
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes
-from gondwana.market.model import Charge, Lease, LeaseState, Order, OrderState, Screening
-from gondwana.supply.model import MachineState, OfferState, Supply
+from gondwana.market.model import Lease, LeaseState, Listing, Order, OrderState, Screening
 from gondwana.wire.jobs import Resources
 
 RESERVATION_SECONDS_MAX: Final = (
@@ -18,48 +19,17 @@ PROOF_GAP_SECONDS_MAX: Final = (
     12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
 )
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller
-OWNER_ACCELERATOR_NONE: Final = "CPU"
 
 
-def accelerator(supply: Supply) -> str:
-    """The name of what the machine sells: its accelerator, or `CPU`."""
-    inventory = supply.machine.inventory
-    return (
-        inventory.accelerators[0].name
-        if inventory and inventory.accelerators
-        else OWNER_ACCELERATOR_NONE
-    )
-
-
-def cpus_offered(supply: Supply) -> float:
-    """Cores under the owner's terms."""
-    inventory, terms = supply.machine.inventory, supply.machine.cpus_max
-    cores = float(inventory.cpu_count) if inventory else 0.0
-    return min(cores, terms) if terms else cores
-
-
-def memory_offered_bytes(supply: Supply) -> int:
-    """Memory under the owner's terms."""
-    inventory, terms = supply.machine.inventory, supply.machine.memory_bytes_max
-    memory = inventory.memory_bytes if inventory else 0
-    return min(memory, terms) if terms else memory
-
-
-def steps_per_second(supply: Supply) -> float:
-    """Measured speed: reference training steps per second; 0 where it could not be measured."""
-    speed = supply.machine.speed
-    return (speed.steps_per_second or 0.0) if speed else 0.0
-
-
-def price_per_work(supply: Supply) -> tuple[bool, float, int, str]:
+def price_per_work(listing: Listing) -> tuple[bool, float, int, str]:
     """Sort key: price per measured speed, unmeasured machines last, then price, then name (no random ties)."""
-    speed, price = steps_per_second(supply), supply.offer.price_micro_usd_per_device_hour
-    return (speed == 0, price / speed if speed else 0.0, price, supply.machine.name)
+    speed, price = listing.steps_per_second, listing.price_micro_usd_per_device_hour
+    return (speed == 0, price / speed if speed else 0.0, price, listing.name)
 
 
-def screen(order: Order, supplies: Iterable[Supply]) -> Screening:
+def screen(order: Order, listings: Iterable[Listing]) -> Screening:
     """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out."""
-    left = list(supplies)
+    left = list(listings)
     if not left:
         return Screening(
             fits=(),
@@ -67,7 +37,7 @@ def screen(order: Order, supplies: Iterable[Supply]) -> Screening:
             hint="gondwana provider join URL --token TOKEN",
         )
     for name, passes, hint in _constraints(order):
-        kept = [supply for supply in left if passes(supply)]
+        kept = [listing for listing in left if passes(listing)]
         if not kept:
             return Screening(
                 fits=(), why_not=f"{name}: none of {len(left)} machines", hint=hint(left)
@@ -76,7 +46,7 @@ def screen(order: Order, supplies: Iterable[Supply]) -> Screening:
     return Screening(fits=tuple(sorted(left, key=price_per_work)))
 
 
-_Constraint = tuple[str, Callable[[Supply], bool], Callable[[Sequence[Supply]], str]]
+_Constraint = tuple[str, Callable[[Listing], bool], Callable[[Sequence[Listing]], str]]
 
 
 def _constraints(order: Order) -> list[_Constraint]:
@@ -91,35 +61,35 @@ def _constraints(order: Order) -> list[_Constraint]:
         (
             "a sandbox for other people's work",
             lambda s: (
-                s.machine.isolation == "sandbox"
-                or (s.machine.isolation == "plain" and s.machine.owner_id == order.tenant_id)
+                s.isolation == "sandbox"
+                or (s.isolation == "plain" and s.owner_id == order.tenant_id)
             ),
             lambda left: "their owners must install bubblewrap: gondwana doctor",
         ),
         (
             f"accelerator {names}",
             lambda s: _has_accelerator(s, want),
-            lambda left: "there are: " + ", ".join(sorted({accelerator(s) for s in left})),
+            lambda left: "there are: " + ", ".join(sorted({s.accelerator for s in left})),
         ),
         (
             f"at least {want.cpus_min:g} CPUs",
-            lambda s: cpus_offered(s) >= want.cpus_min,
-            lambda left: f"the largest has {max(map(cpus_offered, left)):g}: lower resources.cpus",
+            lambda s: s.cpus >= want.cpus_min,
+            lambda left: f"the largest has {max(s.cpus for s in left):g}: lower resources.cpus",
         ),
         (
             f"at least {format_bytes(want.memory_bytes_min)} of memory",
-            lambda s: memory_offered_bytes(s) >= want.memory_bytes_min,
+            lambda s: s.memory_bytes >= want.memory_bytes_min,
             lambda left: (
-                f"the largest has {format_bytes(max(map(memory_offered_bytes, left)))}: "
+                f"the largest has {format_bytes(max(s.memory_bytes for s in left))}: "
                 "lower resources.memory"
             ),
         ),
         (
             f"price at most {format_usd(cap or 0)} per device-hour",
-            lambda s: cap is None or s.offer.price_micro_usd_per_device_hour <= cap,
+            lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
             lambda left: (
                 "the cheapest that fits otherwise asks "
-                f"{format_usd(min(s.offer.price_micro_usd_per_device_hour for s in left))}: "
+                f"{format_usd(min(s.price_micro_usd_per_device_hour for s in left))}: "
                 "raise gondwana.price_cap_usd_per_gpu_hour"
             ),
         ),
@@ -133,23 +103,22 @@ def _constraints(order: Order) -> list[_Constraint]:
     ]
 
 
-def _is_open(supply: Supply) -> bool:
-    return supply.offer.state is OfferState.OPEN and supply.machine.state is MachineState.UP
+def _is_open(listing: Listing) -> bool:
+    return listing.is_open
 
 
-def _has_accelerator(supply: Supply, want: Resources) -> bool:
+def _has_accelerator(listing: Listing, want: Resources) -> bool:
     if not want.accelerators:
         return True
-    have = accelerator(supply)
-    if have == OWNER_ACCELERATOR_NONE:
+    if listing.accelerator == CPU:
         return False
     return any(
-        wanted.name in ("", have) and wanted.count <= supply.machine.devices
+        wanted.name in ("", listing.accelerator) and wanted.count <= listing.devices
         for wanted in want.accelerators
     )
 
 
-def match(order: Order, held: int, screening: Screening) -> tuple[Supply, ...]:
+def match(order: Order, held: int, screening: Screening) -> tuple[Listing, ...]:
     """The machines to lease now at their posted price: all that the order still lacks, or none below its minimum.
 
     `held` counts the leases that the order already has; a gang that lost one machine gets just that one replaced.
@@ -165,7 +134,15 @@ def order_state(order: Order, held: int, now: Instant) -> OrderState:
         return order.state
     if held >= order.count_max:
         return OrderState.MATCHED
-    return OrderState.EXPIRED if held == 0 and now >= order.expires_at else OrderState.OPEN
+    expired = order.state is OrderState.OPEN and held == 0 and now >= order.expires_at
+    return OrderState.EXPIRED if expired else OrderState.OPEN
+
+
+def renewed(order: Order, now: Instant) -> Order:
+    """The order after it lost a lease: it looks for another one as long as a new order would."""
+    if order.state in (OrderState.CLOSED, OrderState.EXPIRED):
+        return order
+    return replace(order, expires_at=Instant(max(order.expires_at, now + ORDER_SECONDS_MAX)))
 
 
 def has_lapsed(lease: Lease, now: Instant) -> bool:
@@ -173,26 +150,15 @@ def has_lapsed(lease: Lease, now: Instant) -> bool:
     return lease.state is LeaseState.RESERVED and now - lease.reserved_at >= RESERVATION_SECONDS_MAX
 
 
-def prove(lease: Lease, now: Instant, *, alive: bool, billable: bool = True) -> int:
-    """Proven milliseconds after one more signed heartbeat: the time since the last one, if that is recent enough.
+def proved(lease: Lease, now: Instant, *, alive: bool) -> Lease:
+    """The lease after one more signed heartbeat: the time since the last one is proven, if that is recent enough.
 
-    The control plane's clock alone counts, so a wrong clock on the machine changes nothing.
+    The control plane's clock alone counts, so a wrong clock on the machine changes nothing; a late or repeated
+    heartbeat proves nothing.
     """
-    if (
-        not alive
-        or lease.state not in (LeaseState.ACTIVE, LeaseState.RECLAIMING)
-        or lease.proven_at is None
-    ):
-        return lease.proven_ms
+    serves = lease.state in (LeaseState.ACTIVE, LeaseState.RECLAIMING)
+    if not serves or lease.proven_at is None or now <= lease.proven_at:
+        return lease
     gap = now - lease.proven_at
-    return lease.proven_ms + (
-        int(gap * 1000) if billable and 0 <= gap <= PROOF_GAP_SECONDS_MAX else 0
-    )
-
-
-def escrow_micro_usd(lease: Lease, budget_left_micro_usd: int | None) -> int:
-    """What to set aside when a lease opens: its runway, or what is left of the budget if that is less."""
-    if lease.charge is Charge.UNIT:
-        return 0  # training pays from the task's escrow
-    runway = lease.price_micro_usd_per_hour * RUNWAY_SECONDS // 3600
-    return runway if budget_left_micro_usd is None else min(runway, budget_left_micro_usd)
+    proven = int(gap * 1000) if alive and gap <= PROOF_GAP_SECONDS_MAX else 0
+    return replace(lease, proven_ms=lease.proven_ms + proven, proven_at=now)

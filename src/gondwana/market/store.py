@@ -12,16 +12,17 @@ from gondwana.core.random import Random
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
+from gondwana.market import rules
 from gondwana.market.model import (
     LEASE_TRANSITIONS,
     ORDER_TRANSITIONS,
     CloseReason,
     Lease,
     LeaseState,
+    Listing,
     Order,
     OrderState,
 )
-from gondwana.supply.model import Supply
 
 SQL: Final = load_queries("gondwana.market")
 ROWS_MAX: Final = 10_000  # orders or leases looked at in one pass
@@ -58,32 +59,39 @@ def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> 
     return moved
 
 
+def renew_order(tx: Transaction, now: Instant, target: Order) -> Order:
+    """The order after it lost a lease, with time to find another."""
+    renewed = rules.renewed(target, now)
+    tx.execute(SQL.save_order, to_row(renewed))
+    return renewed
+
+
 def reserve(
-    tx: Transaction, random: Random, now: Instant, target: Order, chosen: Supply, rank: int
+    tx: Transaction, random: Random, now: Instant, target: Order, chosen: Listing, rank: int
 ) -> Lease:
     """Hold a machine's devices for an order; its epoch grows, so older workers on it are refused.
 
     The caller has just seen, in this transaction, that the devices are free.
     """
-    epoch = chosen.machine.epoch + 1
+    epoch = chosen.epoch + 1
     lease = Lease(
         id=LeaseId(new_id("lea", now, random)),
         order_id=target.id,
         job_id=target.job_id,
         tenant_id=target.tenant_id,
-        machine_id=chosen.machine.id,
-        offer_id=chosen.offer.id,
+        machine_id=chosen.machine_id,
+        offer_id=chosen.offer_id,
         state=LeaseState.RESERVED,
         devices=target.devices,
-        price_micro_usd_per_device_hour=chosen.offer.price_micro_usd_per_device_hour,
+        price_micro_usd_per_device_hour=chosen.price_micro_usd_per_device_hour,
         charge=target.charge,
         epoch=epoch,
         rank=rank,
         reserved_at=now,
     )
     tx.execute(SQL.save_lease, to_row(lease))
-    tx.execute(SQL.grow_epoch, {"id": chosen.machine.id, "epoch": epoch})
-    emit_lease(tx, now, lease, "lease.reserved", {"machine": chosen.machine.name})
+    tx.execute(SQL.grow_epoch, {"id": chosen.machine_id, "epoch": epoch})
+    emit_lease(tx, now, lease, "lease.reserved", {"machine": chosen.name})
     return lease
 
 
@@ -113,9 +121,10 @@ def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> L
     return closed
 
 
-def prove(tx: Transaction, lease: Lease, proven_ms: int, now: Instant) -> None:
-    """What a lease has proven by now."""
-    tx.execute(SQL.prove_lease, {"id": lease.id, "proven_ms": proven_ms, "proven_at": now})
+def prove(tx: Transaction, proved: Lease) -> None:
+    """Store what a lease has proven by now."""
+    values = {"id": proved.id, "proven_ms": proved.proven_ms, "proven_at": proved.proven_at}
+    tx.execute(SQL.prove_lease, values)
 
 
 def lease(reader: Reader, id: str) -> Lease:

@@ -40,7 +40,7 @@ def serve(config: ServerConfig) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # tokens, money, strangers' files
     clock, random = SystemClock(), SecureRandom()
     database = Database.open(config.data / "gondwana.db")
     context = Context(

@@ -23,6 +23,7 @@ from gondwana.core.errors import BadSignature, InvalidValue
 from gondwana.core.ids import MachineId, OfferId, new_id
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end
+from gondwana.jobs.listings import listings
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason
@@ -160,7 +161,7 @@ def earnings(caller: ProviderDep, reader: ReaderDep) -> Response:
 @router.get("/offers", response_model=list[OfferView])
 def offers(caller: CallerDep, reader: ReaderDep) -> Response:
     """What can be leased now, cheapest per measured speed first."""
-    standing = [each for each in store.supply(reader) if each.offer.state is OfferState.OPEN]
+    standing = [each for each in listings(reader) if each.is_open]
     return page(
         [views.offer_view(each) for each in sorted(standing, key=market_rules.price_per_work)]
     )

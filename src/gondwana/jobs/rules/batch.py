@@ -15,9 +15,8 @@ from gondwana.jobs.model import (
     Run,
     RunState,
 )
-from gondwana.market.model import Lease
+from gondwana.market.model import Lease, Listing
 from gondwana.market.rules import RUNWAY_SECONDS
-from gondwana.supply.model import Supply
 from gondwana.wire.jobs import JobSpec
 
 ATTEMPTS_MAX: Final = (
@@ -117,8 +116,8 @@ def environment(job: Job, run: Run, addresses: Mapping[int, str], devices: int) 
     }
 
 
-def batch_hold_micro_usd(spec: JobSpec, machines: Sequence[Supply], devices: int) -> int:
+def batch_hold_micro_usd(spec: JobSpec, machines: Sequence[Listing], devices: int) -> int:
     """What launching a batch job sets aside: an hour of its machines, or its budget or duration if that is less."""
-    rate = sum(supply.offer.price_micro_usd_per_device_hour * devices for supply in machines)
+    rate = sum(listing.price_micro_usd_per_device_hour * devices for listing in machines)
     runway = due_micro_usd(rate, int(min(RUNWAY_SECONDS, spec.seconds_max)))
     return runway if spec.budget_micro_usd is None else min(runway, spec.budget_micro_usd)

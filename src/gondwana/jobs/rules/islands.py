@@ -5,7 +5,7 @@ from statistics import median
 from typing import Final
 
 from gondwana.jobs.model import Island, Phase
-from gondwana.supply.model import Supply
+from gondwana.market.model import Listing
 from gondwana.wire.jobs import Train
 from gondwana.wire.units import UnitKind
 
@@ -86,9 +86,9 @@ def estimate_seconds(train: Train) -> float:
     return train.rounds * train.window_seconds * 1.1
 
 
-def estimate_micro_usd(train: Train, machines: Sequence[Supply], devices: int) -> int:
+def estimate_micro_usd(train: Train, machines: Sequence[Listing], devices: int) -> int:
     """What the run will cost on these machines: warm rounds pay one of them, the others all."""
-    prices = [supply.offer.price_micro_usd_per_device_hour * devices for supply in machines]
+    prices = [listing.price_micro_usd_per_device_hour * devices for listing in machines]
     if not prices:
         return 0
     hours = train.window_seconds * 1.1 / 3600

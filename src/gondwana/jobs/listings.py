@@ -1,0 +1,36 @@
+"""What supply has becomes what the market lists: measured numbers under the owner's terms."""
+
+from gondwana.core.devices import CPU
+from gondwana.db.transaction import Reader
+from gondwana.market.model import Listing
+from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState, OfferState, Supply
+
+
+def listings(reader: Reader) -> list[Listing]:
+    """Every standing offer as the market sees it now."""
+    return [to_listing(each) for each in supply.supply(reader)]
+
+
+def to_listing(each: Supply) -> Listing:
+    """One offer as the market sees it."""
+    machine, inventory = each.machine, each.machine.inventory
+    cores = float(inventory.cpu_count) if inventory else 0.0
+    memory = inventory.memory_bytes if inventory else 0
+    return Listing(
+        offer_id=each.offer.id,
+        machine_id=machine.id,
+        name=machine.name,
+        owner_id=machine.owner_id,
+        region=machine.region,
+        is_open=each.offer.state is OfferState.OPEN and machine.state is MachineState.UP,
+        isolation=machine.isolation,
+        accelerator=inventory.accelerators[0].name if inventory and inventory.accelerators else CPU,
+        devices=machine.devices,
+        devices_free=each.devices_free,
+        cpus=min(cores, machine.cpus_max) if machine.cpus_max else cores,
+        memory_bytes=min(memory, machine.memory_bytes_max) if machine.memory_bytes_max else memory,
+        steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
+        price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
+        epoch=machine.epoch,
+    )
