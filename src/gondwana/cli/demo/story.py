@@ -165,7 +165,7 @@ def _follow(
 
 def _turns(cast: Cast, story: Story) -> Callable[[JobView], None]:
     """The interventions, each at its round: one machine joins late, one is killed, the liar is noticed."""
-    seen = {"rounds": 0, "rejected": 0, "recovered": False, "joining": False}
+    seen = {"rounds": 0, "rejected": 0, "recovered": False, "joining": False, "suspended": False}
 
     def turn(job: JobView) -> None:
         story.job = job
@@ -224,6 +224,12 @@ def _note_rounds(story: Story, job: JobView, seen: dict[str, int | bool]) -> Non
     if rejected and not seen["rejected"]:
         story.note(f"{LIAR.machine} lies (−10 × its delta): rejected, not paid")
     seen["rejected"] = rejected
+    ended = any(
+        lease.machine == LIAR.machine and lease.reason == "work_rejected" for lease in job.leases
+    )
+    if ended and not seen["suspended"]:
+        seen["suspended"] = True
+        story.note(f"{LIAR.machine} is suspended after {rejected} rejected units in a row")
 
 
 def _settle(cast: Cast, story: Story, out: Path) -> None:
