@@ -13,6 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## The main job, end to end: four owners' machines train one model. JSON=1 ends with one JSON line.
+	@sh tools/system-packages.sh
 	@$(BIN)/gondwana demo $(if $(JSON),--json) $(if $(TEXT),--text $(TEXT))
 
 test: check unit  ## All that CI runs.
