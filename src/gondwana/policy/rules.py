@@ -2,18 +2,24 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from gondwana.core.errors import BudgetTooSmall, InvalidValue, ScopeMissing
-from gondwana.core.money import format_usd
+from gondwana.core.money import MICRO_USD_MAX, format_usd
 from gondwana.core.random import Random
 from gondwana.policy.model import Caller, Scope
-from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, JobSpec
+from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, JobSpec, Train
 
 TOKEN_PREFIX: Final = "gwt_"  # so that secret scanners can find a leaked one
 NAME_PATTERN: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 ROUNDS_MAX: Final = 100_000
 SHARDS_MAX: Final = 8192
+ENTRIES_MAX: Final = 256  # variables, mounts, alternatives: far more than a person writes
+DEVICES_MAX: Final = 64  # of one machine
+CPUS_MAX: Final = 4096
+BLOB_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
+VARIABLE_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
 def make_token(random: Random) -> str:
@@ -55,6 +61,8 @@ def check_spec(spec: JobSpec) -> None:
     ):
         _limit(f"{field} (bytes)", len(text.encode()), 0, TEXT_BYTES_MAX)
     _limit("max_duration", spec.seconds_max, 1, 30 * 86_400)
+    _check_entries(spec)
+    _check_resources(spec)
     if (spec.train is None) == (not spec.run.strip()):
         raise InvalidValue(
             "a job has either `run` or `gondwana: train:`",
@@ -66,7 +74,34 @@ def check_spec(spec: JobSpec) -> None:
         raise InvalidValue(
             "training needs the recipe's folder", hint="add `workdir: .` to the job file"
         )
-    train = spec.train
+    _check_train(spec.train)
+
+
+def _check_entries(spec: JobSpec) -> None:
+    _limit("envs (variables)", len(spec.envs), 0, ENTRIES_MAX)
+    for name, value in spec.envs.items():
+        if not VARIABLE_PATTERN.fullmatch(name) or "\0" in value:
+            hint = "a name has letters, digits and '_'; a value has no zero byte"
+            raise InvalidValue(field="envs", value=name[:80], hint=hint)
+    _limit("file_mounts (entries)", len(spec.file_mounts), 0, ENTRIES_MAX)
+    _check_blobs("file_mounts", spec.file_mounts.values())
+    if spec.workdir is not None:
+        _check_blobs("workdir", [spec.workdir])
+
+
+def _check_resources(spec: JobSpec) -> None:
+    wanted = spec.resources
+    _limit("resources.accelerators (alternatives)", len(wanted.accelerators), 0, ENTRIES_MAX)
+    for each in wanted.accelerators:
+        _limit(f"resources.accelerators.{each.name}", each.count, 1, DEVICES_MAX)
+    _limit("resources.cpus", wanted.cpus_min, 0, CPUS_MAX)
+    _limit("resources.memory (bytes)", wanted.memory_bytes_min, 0, 2**62)
+    _limit("budget_usd", spec.budget_micro_usd or 0, 0, MICRO_USD_MAX)
+    cap = spec.price_cap_micro_usd_per_device_hour or 0
+    _limit("price_cap_usd_per_gpu_hour", cap, 0, MICRO_USD_MAX)
+
+
+def _check_train(train: Train) -> None:
     _limit("train.rounds", train.rounds, 1, ROUNDS_MAX)
     _limit("train.warm_rounds", train.warm_rounds, 0, train.rounds)
     _limit("train.inner_steps", train.inner_steps, 1, 100_000)
@@ -75,7 +110,9 @@ def check_spec(spec: JobSpec) -> None:
     _limit("train.islands.min", train.islands_min, 1, train.islands_max)
     _limit("train.data (shards)", len(train.shards), 1, SHARDS_MAX)
     _limit("train.data (held-out shards)", len(train.heldout), 1, SHARDS_MAX)
+    _check_blobs("train.data", (*train.shards, *train.heldout))
     _limit("train.sample_chars", train.sample_chars, 0, 10_000)
+    _limit("train.seed", train.seed, 0, 2**62)
     if train.codec not in {"fp32", "int8", "int4"}:
         raise InvalidValue(field="train.codec", value=train.codec, hint="one of fp32, int8, int4")
 
@@ -87,6 +124,16 @@ def check_budget(spec: JobSpec, hold_micro_usd: int) -> None:
             f"the job needs {format_usd(hold_micro_usd)} set aside, its budget is {format_usd(spec.budget_micro_usd)}",
             hint=f"raise gondwana.budget_usd to {hold_micro_usd / 1e6:.2f}, or ask for fewer or cheaper machines",
         )
+
+
+def _check_blobs(field: str, names: Iterable[str]) -> None:
+    for name in names:
+        if not BLOB_PATTERN.fullmatch(name):
+            raise InvalidValue(
+                field=field,
+                value=name[:80],
+                hint="upload the file first; a blob is named by its hash",
+            )
 
 
 def _limit(field: str, value: float, low: float, high: float) -> None:
