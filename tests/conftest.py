@@ -159,8 +159,7 @@ def training(**changes):
 def make():
     """Builders of domain values: `make.machine("kauri", devices=4)`."""
     return SimpleNamespace(
-        NOW=NOW, BLOB=BLOB, inventory=inventory, machine=machine, offer=offer, supply=supply, listing=listing, spec=spec,
-        train=train,
-        train_spec=train_spec, order=order, lease=lease, job=job, run=run, unit_spec=unit_spec, unit=unit,
-        island=island, training=training,
+        NOW=NOW, BLOB=BLOB, inventory=inventory, machine=machine, offer=offer, supply=supply, listing=listing,
+        spec=spec, train=train, train_spec=train_spec, order=order, lease=lease, job=job, run=run, unit_spec=unit_spec,
+        unit=unit, island=island, training=training,
     )  # fmt: skip
