@@ -1,6 +1,7 @@
 """Run an agent: join, measure, serve until the owner stops it. Ctrl-C finishes what runs; twice stops at once."""
 
 import asyncio
+import hashlib
 import logging
 import signal
 import sys
@@ -61,7 +62,7 @@ class Agent:
         identity = Identity.open(self._folder)
         try:
             report = await asyncio.to_thread(
-                detect, owner=self._options.name, hidden=(self._folder,)
+                detect, owner=_owner_of(self._folder), hidden=(self._folder,)
             )
             engine, own_engine = _engines(
                 report, plain_for_own_jobs=self._options.plain_for_own_jobs
@@ -214,6 +215,11 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, asked_to_stop)
+
+
+def _owner_of(folder: Path) -> str:
+    """What this agent's tasks are marked with on this machine: by its folder, since two agents may share a name."""
+    return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()
 
 
 def _engines(
