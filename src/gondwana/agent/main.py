@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from gondwana.agent import core as decisions
