@@ -61,24 +61,9 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     """How a batch job ends by what its runs came to, or None while it goes on."""
     latest = latest_runs(runs)
     for rank, run in sorted(latest.items()):
-        if run.state is not RunState.EXITED:
-            continue
-        if run.reason in LIMIT_REASONS:
-            detail = f"node {rank}: {run.reason.replace('_', ' ')}"
-            return End(
-                state=JobState.FAILED,
-                reason=JobReason.LIMIT_BROKEN,
-                detail=detail,
-                exit_code=run.exit_code or 1,
-            )
-        if run.exit_code != 0:
-            detail = f"node {rank} ended with code {run.exit_code}"
-            return End(
-                state=JobState.FAILED,
-                reason=JobReason.EXIT_CODE,
-                detail=detail,
-                exit_code=run.exit_code,
-            )
+        failed = _failed(rank, run)
+        if failed is not None:
+            return failed
     if len(latest) == spec.num_nodes and all(
         run.state is RunState.EXITED for run in latest.values()
     ):
@@ -93,6 +78,21 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
                 state=JobState.FAILED, reason=JobReason.MACHINES_LOST, detail=detail, exit_code=1
             )
     return None
+
+
+def _failed(rank: int, run: Run) -> End | None:
+    """How one node's end fails its job; None while it runs, or where it succeeded."""
+    if run.state is not RunState.EXITED:
+        return None
+    if run.reason in LIMIT_REASONS:
+        reason, told = JobReason.LIMIT_BROKEN, f"node {rank}: {run.reason.replace('_', ' ')}"
+    elif run.exit_code == 0:
+        return None
+    elif run.exit_code is None:  # e.g. what it left could not be taken
+        reason, told = JobReason.EXIT_CODE, f"node {rank}: {run.reason}"
+    else:
+        reason, told = JobReason.EXIT_CODE, f"node {rank} ended with code {run.exit_code}"
+    return End(state=JobState.FAILED, reason=reason, detail=told, exit_code=run.exit_code or 1)
 
 
 def free_rank(spec: JobSpec, leases: Sequence[Lease]) -> int:

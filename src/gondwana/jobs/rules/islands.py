@@ -57,16 +57,16 @@ def unit_price_micro_usd(
 ) -> int:
     """The price fixed when a unit is assigned: the lease's hourly price × H ÷ its measured steps per hour.
 
-    The speed is the first one measured, so getting slower is not paid for; and no unit costs more than the window
-    it was given, so understating one's speed gains nothing.
+    The speed is the first one measured, so getting slower is not paid for; and a unit whose steps were fitted to the
+    window costs no more than the window, so understating one's speed gains nothing.
     """
     rate = island.priced_steps_per_second or speed(island, islands)
-    seconds = (
-        min(steps / rate, train.window_seconds * WINDOWS_MAX) if rate > 0 else train.window_seconds
+    seconds = steps / rate if rate > 0 else train.window_seconds
+    fitted = island.priced_steps_per_second is not None and train.islands_max > 1
+    windows = 1.0 if fitted or kind is not UnitKind.TRAIN else WINDOWS_MAX
+    return int(
+        island.price_micro_usd_per_hour * min(seconds, train.window_seconds * windows) / 3600
     )
-    if kind is not UnitKind.TRAIN:
-        seconds = min(seconds, train.window_seconds)
-    return int(island.price_micro_usd_per_hour * seconds / 3600)
 
 
 def evaluation_steps(candidates: int) -> int:
