@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.errors import NothingFits
+from gondwana.core.errors import NoSuchThing, NothingFits
 from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.random import Random
+from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, store
 from gondwana.jobs.listings import listings
@@ -80,9 +82,30 @@ def submit(
         created_at=now,
     )
     store.add_job(tx, job)
+    hold_blobs(tx, blobs_of(spec), holder=f"{job.id}/work", at=now)
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
     return store.move_job(tx, now, job, JobState.ADMITTED)
+
+
+def blobs_of(spec: JobSpec) -> list[str]:
+    """Every blob that the job names: its client has uploaded them before it launches."""
+    names = [*spec.file_mounts.values()]
+    if spec.workdir is not None:
+        names.append(spec.workdir)
+    if spec.train is not None:
+        names += [*spec.train.shards, *spec.train.heldout]
+    return names
+
+
+def check_blobs(blobs: BlobStore, spec: JobSpec) -> None:
+    """Raise NoSuchThing for a job that names a blob which is not here."""
+    for name in blobs_of(spec):
+        if blobs.size(name) is None:
+            raise NoSuchThing(
+                f"the job names the blob {name}, which was never uploaded",
+                hint="gondwana launch JOB",
+            )
 
 
 def expire(tx: Transaction, now: Instant, job: Job) -> Job:

@@ -143,9 +143,10 @@ SELECT * FROM training WHERE job_id = :job_id;
 SELECT * FROM training_round WHERE job_id = :job_id ORDER BY round;
 
 -- name: islands_of_job
--- A job's islands whose leases are live.
-SELECT island.* FROM island JOIN lease ON lease.id = island.lease_id
-WHERE island.job_id = :job_id AND lease.state IN ('active', 'reclaiming') ORDER BY island.lease_id;
+-- A job's islands whose leases are live and whose owners do not want them back.
+SELECT island.* FROM island JOIN lease ON lease.id = island.lease_id JOIN machine ON machine.id = island.machine_id
+WHERE island.job_id = :job_id AND lease.state IN ('active', 'reclaiming') AND machine.state <> 'draining'
+ORDER BY island.lease_id;
 
 -- name: island_of_lease
 -- One island.

@@ -222,7 +222,7 @@ def save_round(tx: Transaction, now: Instant, done: Round) -> None:
 
 
 def islands(reader: Reader, job_id: JobId) -> list[Island]:
-    """A job's islands whose leases are live."""
+    """A job's islands whose leases are live; those whose owners want them back get nothing new."""
     return [from_row(Island, row) for row in reader.all(SQL.islands_of_job, {"job_id": job_id})]
 
 

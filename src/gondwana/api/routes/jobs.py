@@ -22,6 +22,7 @@ from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import admit, end, store
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch
+from gondwana.policy import rules as policy_rules
 from gondwana.policy.model import Caller, Scope
 from gondwana.wire.jobs import JobSpec
 from gondwana.wire.views import JobView, PlanView
@@ -39,7 +40,9 @@ def make_plan(spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderD
 
 @router.post("/jobs", response_model=JobView)
 def submit(spec: JobSpec, caller: TenantDep, plane: PlaneDep, write: WriteDep) -> Response:
-    """Launch a job."""
+    """Launch a job; its blobs have been uploaded before."""
+    policy_rules.check_spec(spec)
+    admit.check_blobs(plane.context.blobs, spec)
 
     def run(tx: Transaction, now: Instant) -> Any:
         job = admit.submit(tx, plane.context.random, now, caller.principal.id, spec)
