@@ -3,9 +3,10 @@
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end
+from gondwana.jobs import store as jobs
 from gondwana.jobs.context import Context
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason
+from gondwana.market.model import Charge, CloseReason
 from gondwana.supply import rules
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
@@ -17,6 +18,8 @@ def watch_machines(context: Context, now: Instant) -> int:
     silent = supply.silent(reader, Instant(now - context.down_after_seconds))
     for machine in silent:
         writer.call(_down, now, machine.id, context.down_after_seconds)
+    for machine in supply.draining(reader):
+        writer.call(_free, now, machine.id)
     done = [
         machine
         for machine in supply.draining(reader)
@@ -34,6 +37,13 @@ def _down(tx: Transaction, now: Instant, machine_id: str, down_after_seconds: fl
     machine = supply.machine(tx, machine_id)
     if rules.is_silent(machine, now, down_after_seconds):
         end.lose_machine(tx, now, machine, MachineState.DOWN, CloseReason.MACHINE_LOST)
+
+
+def _free(tx: Transaction, now: Instant, machine_id: str) -> None:
+    """Training would keep a draining machine for as long as the job lasts: let it go between two units."""
+    for lease in market.live_leases_of_machine(tx, machine_id):
+        if lease.charge is Charge.UNIT and not jobs.units_assigned_to(tx, lease.id):
+            end.close_lease(tx, now, lease, CloseReason.OWNER_LEFT)
 
 
 def _leave(tx: Transaction, now: Instant, machine_id: str) -> None:
