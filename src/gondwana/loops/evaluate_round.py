@@ -55,11 +55,7 @@ def next_question(
     ]
     seed = f"{training.params.hash} {len(asked)}"
     for unit in open_questions:
-        spoke = [
-            other.lease_id or ""
-            for other in asked
-            if any(c.unit_id == unit.id for c in other.spec.candidates)
-        ]
+        spoke = [other.lease_id or "" for other in asked if unit.id in _asked(other)]
         island = rules.evaluator(everybody, [unit.machine_id or ""], spoke, seed)
         if island is not None:
             others = [
@@ -91,10 +87,9 @@ def opinions(current: Sequence[Unit]) -> list[rules.Opinion]:
         ):
             continue
         against = _doubts(unit)
-        for loss in unit.result.candidates:
-            (doubts if loss.unit_id in against else backing).setdefault(loss.unit_id, []).append(
-                unit.id
-            )
+        answered = _asked(unit) & {loss.unit_id for loss in unit.result.candidates}
+        for unit_id in answered:
+            (doubts if unit_id in against else backing).setdefault(unit_id, []).append(unit.id)
         reasons.update(against)
     return [
         rules.Opinion(
@@ -126,7 +121,7 @@ def _doubts(evaluation: Unit) -> dict[str, str]:
     result = evaluation.result
     if result is None or result.heldout_loss is None:
         return {}
-    asked = {candidate.unit_id for candidate in evaluation.spec.candidates}
+    asked = _asked(evaluation)
     reasons = {
         loss.unit_id: gates.judge_evidence(loss, result.heldout_loss)
         for loss in result.candidates
@@ -137,6 +132,11 @@ def _doubts(evaluation: Unit) -> dict[str, str]:
         for unit_id, reason in reasons.items()
         if reason is not gates.Reason.ACCEPTED
     }
+
+
+def _asked(evaluation: Unit) -> set[str]:
+    """The deltas it was asked about; what it says of others, such as its own, is not heard."""
+    return {candidate.unit_id for candidate in evaluation.spec.candidates}
 
 
 def _is_sane(unit: Unit) -> bool:
