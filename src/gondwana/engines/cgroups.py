@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -163,6 +163,11 @@ def make_group(cgroups: Cgroups, name: str, limits: Limits) -> Group | None:
     """A fresh group for the task `name` under `limits`; None where there are no control groups."""
     if cgroups.flavour is Flavour.NONE:
         return None
+    if (
+        cgroups.flavour is Flavour.V1 and limits.cpus is None
+    ):  # unlimited: scheduled as the agent's own processes are
+        parents = {kind: parent for kind, parent in cgroups.parents.items() if kind != "cpu"}
+        cgroups = replace(cgroups, parents=parents)
     group = cgroups.group(name)
     _clear(group)  # a task of this name from an agent that died
     try:

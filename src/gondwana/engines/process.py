@@ -208,12 +208,13 @@ class WatchedProcess:
         self._stop_for(EndKind.OUT_OF_TIME, f"over {seconds_max:g} seconds")
 
     async def _watch_disk(self) -> None:
+        spent = 0.0
         while True:
+            await asyncio.sleep(max(WATCH_SECONDS, spent / WATCH_SHARE_MAX))
             began = time.monotonic()
             if over := await asyncio.to_thread(self._over_disk):
                 self._stop_for(EndKind.OUT_OF_DISK, over)
             spent = time.monotonic() - began
-            await asyncio.sleep(max(WATCH_SECONDS, spent / WATCH_SHARE_MAX))
 
     def _over_disk(self) -> str:
         limits = self._task.limits
@@ -234,6 +235,7 @@ class WatchedProcess:
     async def _watch_memory(self) -> None:
         memory = self._task.limits.memory_bytes_max
         while True:
+            await asyncio.sleep(WATCH_SECONDS / 2)  # memory fills faster than a disk
             if self._group is not None and "memory" in self._group.folders:
                 over = self._group.out_of_memory_kills() > 0
             else:
@@ -241,7 +243,6 @@ class WatchedProcess:
                 over = self._seen.memory_bytes_peak > memory
             if over:
                 self._stop_for(EndKind.OUT_OF_MEMORY, f"over {memory} bytes of memory")
-            await asyncio.sleep(WATCH_SECONDS / 2)  # memory fills faster than a disk
 
     def _stop_for(self, kind: EndKind, detail: str) -> None:
         if self._stopped_for is None and self._seconds is None:

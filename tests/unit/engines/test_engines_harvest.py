@@ -33,10 +33,10 @@ def test_a_file_over_the_limit_is_refused_also_when_it_is_sparse(tmp_path):
         read_output(tmp_path, "exact", bytes_max=10)
 
 
-@pytest.mark.parametrize("name, error", [("mem", InvalidBytes), ("pagemap", TooLarge)])
+@pytest.mark.parametrize("name, error", [("mem", InvalidBytes), ("maps", TooLarge)])
 def test_a_file_that_claims_to_be_empty_is_not_read_for_ever(name, error):
     with pytest.raises(error):
-        read_output(f"/proc/{os.getpid()}", name, bytes_max=1 << 20)
+        read_output(f"/proc/{os.getpid()}", name, bytes_max=100)
 
 
 def make_link(path):
