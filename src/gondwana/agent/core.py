@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from gondwana.wire import agent as wire
 from gondwana.wire.agent import LeaseDuty
 from gondwana.wire.units import UnitResult, UnitSpec
 
 Report = wire.RunReport | wire.UnitReport | wire.LogChunk
-REMEMBERED_MAX: Final = 100_000  # ids of runs and units done; far more than a lease ever sees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +59,7 @@ class AgentCore:
         self._desired_number = 0
         self._leases: dict[str, LeaseDuty] = {}
         self._alive: set[str] = set()  # leases whose worker runs
-        self._started: set[str] = (
-            set()
-        )  # runs and units ever started, so that a repeat starts nothing
+        self._started: set[str] = set()  # of the runs and units wanted: a repeat starts nothing
         self._working: dict[str, str] = {}  # unit id -> lease id
         self._reports: dict[int, Report] = {}  # not acknowledged yet, in order
         self._next_number = 1
@@ -85,13 +81,14 @@ class AgentCore:
         ]:
             self._forget(lease_id)
             actions.append(StopLease(lease_id=lease_id))
+        self._started &= set[str]().union(*(_work(duty) for duty in message.leases))
         for duty in message.leases:
             if duty.lease_id not in self._leases:
                 actions.append(Serve(duty=duty))
             self._leases[duty.lease_id] = duty
             actions += self._units(duty)
             if duty.run is not None and duty.run.run_id not in self._started:
-                self._start(duty.run.run_id)
+                self._started.add(duty.run.run_id)
                 actions.append(StartRun(duty=duty))
         return actions
 
@@ -196,18 +193,13 @@ class AgentCore:
             actions.append(StopUnit(lease_id=duty.lease_id, unit_id=unit_id))
         for unit in duty.units:
             if unit.id not in self._started:
-                self._start(unit.id)
+                self._started.add(unit.id)
                 self._working[unit.id] = duty.lease_id
                 actions.append(StartUnit(lease_id=duty.lease_id, unit=unit))
         return actions
 
-    def _start(self, id: str) -> None:
-        if len(self._started) >= REMEMBERED_MAX:
-            self._started.clear()  # what is long over will not be asked for again
-        self._started.add(id)
-
     def _forget(self, lease_id: str) -> None:
-        del self._leases[lease_id]
+        self._started -= _work(self._leases.pop(lease_id))
         self._alive.discard(lease_id)
         self._working = {unit: lease for unit, lease in self._working.items() if lease != lease_id}
         self._reports = {
@@ -225,6 +217,11 @@ class AgentCore:
 def _changed(known: LeaseDuty, wanted: LeaseDuty | None) -> bool:
     """Whether a lease is over, or is another one by the same name."""
     return wanted is None or _identity(wanted) != _identity(known)
+
+
+def _work(duty: LeaseDuty) -> set[str]:
+    """The run and the units that a lease asks for."""
+    return {unit.id for unit in duty.units} | ({duty.run.run_id} if duty.run else set[str]())
 
 
 def _identity(duty: LeaseDuty) -> tuple[str, int, str]:
