@@ -22,6 +22,7 @@ import psutil
 from gondwana.core.units import GIB, MIB
 from gondwana.engines.base import End, EndKind, Task, Usage
 from gondwana.engines.cgroups import EMPTY_SECONDS_MAX, Group
+from gondwana.engines.held import held_bytes
 from gondwana.engines.trees import measure_tree
 
 WATCH_SECONDS: Final = 0.2  # between two looks; a disk writes about a gigabyte meanwhile, at worst
@@ -221,7 +222,8 @@ class WatchedProcess:
         size = measure_tree(
             self._task.work, bytes_max=limits.work_bytes_max, entries_max=limits.work_entries_max
         )
-        if size.disk_bytes > limits.work_bytes_max:
+        held = held_bytes(self._processes(), os.stat(self._task.work).st_dev)
+        if size.disk_bytes + held > limits.work_bytes_max:
             return f"over {limits.work_bytes_max} bytes in the work folder"
         if size.entries > limits.work_entries_max:
             return f"over {limits.work_entries_max} files in the work folder"
@@ -231,6 +233,14 @@ class WatchedProcess:
         if disk.f_bavail * disk.f_frsize < DISK_FREE_BYTES_MIN:
             return "the machine's disk is nearly full"
         return ""
+
+    def _processes(self) -> set[int]:
+        """All that runs of this task, as far as it can be seen."""
+        if self._group is not None:
+            return self._group.processes()
+        with suppress(psutil.Error):
+            return {one.pid for one in psutil.Process(self.pid).children(recursive=True)}
+        return set()
 
     async def _watch_memory(self) -> None:
         memory = self._task.limits.memory_bytes_max

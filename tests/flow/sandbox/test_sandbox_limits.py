@@ -53,6 +53,18 @@ def test_one_huge_file_is_out_of_disk(run):
     assert run(code, work_bytes_max=32 * MIB).end.kind is EndKind.OUT_OF_DISK
 
 
+def test_deleted_files_that_are_kept_open_are_out_of_disk(run):
+    code = (
+        "import os, signal\nkept = []\n"
+        "for index in range(40):\n"
+        "    kept.append(open('part', 'wb', buffering=0))\n"
+        "    kept[-1].write(bytes(1 << 20))\n"
+        "    os.unlink('part')\n"
+        "signal.pause()"
+    )
+    assert run(code, work_bytes_max=32 * MIB).end.kind is EndKind.OUT_OF_DISK
+
+
 def test_a_sparse_file_costs_only_what_it_holds(run):
     code = "for index in range(5): open(f'sparse{index}', 'wb').truncate(10 << 20)"
     assert run(code, work_bytes_max=16 * MIB).end.succeeded
