@@ -45,6 +45,7 @@ class GateSettings:
         0.02  # relative rise; honest ones reach 0.015 after a jump of the rate
     )
     gain_tolerance: float = 0.002  # of the held-out loss; honest gaps are above zero: 0.0002 to 0.1
+    gain_luck: float = 0.2  # of the gain on other data; early on, honest gaps fell to -0.05 of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,7 +119,8 @@ def judge_evidence(
         return Reason.HELDOUT_WORSE
     assigned_gain = losses.assigned_before - losses.assigned
     unassigned_gain = losses.unassigned_before - losses.unassigned
-    if not assigned_gain >= unassigned_gain - settings.gain_tolerance * heldout_before:
+    luck = settings.gain_tolerance * heldout_before + settings.gain_luck * abs(unassigned_gain)
+    if not assigned_gain >= unassigned_gain - luck:
         return Reason.NOT_ITS_DATA
     return Reason.ACCEPTED
 

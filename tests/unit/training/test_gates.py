@@ -164,6 +164,12 @@ def test_evidence_of_honest_work_is_accepted():
     assert judge_evidence(evidence(), 2.0) is ACCEPTED
 
 
+def test_a_fast_learner_is_not_doubted_for_the_luck_of_its_draw():
+    measured = {"heldout": 1.2345, "assigned": 1.3127 - 0.0790, "unassigned": 1.3127 - 0.0831}
+    before = {"assigned_before": 1.3127, "unassigned_before": 1.3127}
+    assert judge_evidence(evidence(**measured, **before), 1.3127) is ACCEPTED
+
+
 @pytest.mark.parametrize(
     ("losses", "reason"),
     [
