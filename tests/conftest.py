@@ -1,10 +1,20 @@
 """Values of the domains with everything filled in, so that a test names only what it is about."""
 
+import hashlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gondwana.core.clock import Instant
+from gondwana.api.plane import Plane
+from gondwana.blobs.memory import MemoryStore
+from gondwana.core.clock import Instant, ManualClock
+from gondwana.core.random import SeededRandom
+from gondwana.db.database import Database
+from gondwana.db.events import events_after
+from gondwana.jobs import admit
+from gondwana.jobs.context import Context
 from gondwana.jobs.model import (
     Island,
     Job,
@@ -16,8 +26,14 @@ from gondwana.jobs.model import (
     Unit,
     UnitState,
 )
+from gondwana.ledger import rules as ledger
 from gondwana.ledger.model import Shares
+from gondwana.ledger.store import post
+from gondwana.loops.run import Reconcilers
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Order, OrderState
+from gondwana.policy import store as policy
+from gondwana.policy.model import Scope
+from gondwana.supply import store as supply_store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
 from gondwana.wire.jobs import JobSpec, Train
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
@@ -163,3 +179,85 @@ def make():
         spec=spec, train=train, train_spec=train_spec, order=order, lease=lease, job=job, run=run, unit_spec=unit_spec,
         unit=unit, island=island, training=training,
     )  # fmt: skip
+
+
+class World:
+    """A control plane over a real database, with its clock in the test's hand; no threads, no network."""
+
+    def __init__(self, database):
+        self.clock, self.random = ManualClock(NOW), SeededRandom(1)
+        self.database = database
+        self.blobs = MemoryStore(self.clock)
+        self.context = Context(database=database, blobs=self.blobs, random=self.random)
+        self.plane = Plane(self.context, self.clock)
+        self.reconcilers = Reconcilers(self.context)
+        self.owner = self.principal("owner", Scope.PROVIDER)
+        self.tenant = self.principal("tenant", Scope.TENANT)
+        self.deposit(self.tenant, 1_000_000_000)
+
+    @property
+    def now(self):
+        return self.clock.now()
+
+    @property
+    def reader(self):
+        return self.database.reader()
+
+    def write(self, run, *args, **kwargs):
+        return self.database.writer.call(run, *args, **kwargs)
+
+    def events(self, after=0):
+        return [each.event for each in events_after(self.reader, after)]
+
+    def kinds(self, subject=None):
+        return [e.kind for e in self.events() if subject is None or e.subject == subject]
+
+    def principal(self, name, *scopes):
+        token, _ = self.write(policy.create_token, self.random, self.now, name=name, scopes=scopes)
+        return token.principal_id
+
+    def deposit(self, principal_id, micro_usd):
+        self.write(
+            post,
+            ledger.deposit("manual", principal_id, micro_usd, key=self.random.token(8).hex()),
+            self.now,
+        )
+
+    def key(self, name):
+        return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+
+    def join(self, name="kauri", *, price=3_600_000, up=True, **changes):
+        new = machine(
+            name, public_key=self.key(name).public_key().public_bytes_raw().hex(), state=MachineState.JOINING,
+            joined_at=self.now, proven_at=None, **{"owner_id": self.owner, **changes},
+        )  # fmt: skip
+        sold = offer(name, price_micro_usd_per_device_hour=price, state=OfferState.PAUSED)
+        joined = self.write(supply_store.register, new, sold, self.now)
+        if up:
+            joined = self.write(supply_store.save, replace(joined, proven_at=self.now))
+            for state in (MachineState.PROBING, MachineState.UP):
+                joined = self.write(supply_store.move, self.now, joined, state)
+        return joined
+
+    def machine(self, name="kauri"):
+        return supply_store.machine(self.reader, f"mac_{name}")
+
+    def submit(self, spec_of_job=None):
+        return self.write(admit.submit, self.random, self.now, self.tenant, spec_of_job or spec())
+
+    def reconcile(self, seconds=0.0):
+        self.clock.advance(seconds)
+        self.reconcilers.run(self.now)
+
+
+@pytest.fixture
+def world():
+    """A control plane in memory."""
+    with Database.in_memory() as database:
+        yield World(database)
+
+
+@pytest.fixture
+def make_world():
+    """A control plane over a database that the test brings: `make_world(database)`."""
+    return World

@@ -35,7 +35,7 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason
         expire_unit(tx, now, unit, verdict=reason)
     closed = market.close(tx, now, lease, reason)
     money.close_lease(tx, now, closed)
-    if lost:
+    if lost or reason is CloseReason.RESERVATION_LAPSED:
         _recover(tx, now, closed)
 
 

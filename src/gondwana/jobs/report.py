@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.errors import NoSuchThing, StaleEpoch
+from gondwana.core.errors import InvalidValue, NoSuchThing, StaleEpoch
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
+from gondwana.jobs.rules import results
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
@@ -18,6 +19,9 @@ from gondwana.wire.units import UnitKind
 
 AGENT_FAILURES = ("agent:", "sandbox_unavailable", "died")
 """Beginnings of failures that are the machine's, not the job's: it is done again elsewhere."""
+
+REPORTED = {str(state): state for state in (RunState.PREPARING, RunState.RUNNING, RunState.EXITED)}
+"""What an agent may report; how else a run ends is not its word."""
 
 
 def heartbeat(
@@ -38,23 +42,26 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
     run = store.run(tx, report.run_id)
     if run.lease_id != lease.id:
         raise StaleEpoch(run=report.run_id)
+    to = REPORTED.get(report.state)
+    if to is None:
+        raise InvalidValue(field="state", value=report.state[:80])
     if (
-        report.state == "exited"
+        to is RunState.EXITED
         and report.exit_code is None
         and report.reason.startswith(AGENT_FAILURES)
     ):
         end.close_lease(tx, now, lease, CloseReason.RUN_FAILED)
         return
-    if not store.batch.may_move_run(run, RunState(report.state)):
+    if not store.batch.may_move_run(run, to):
         return
     changed = replace(
         run,
-        state=RunState(report.state),
-        exit_code=report.exit_code,
-        reason=report.reason,
+        state=to,
+        exit_code=results.exit_code(report.exit_code),
+        reason=report.reason[: results.REASON_CHARS_MAX],
         output=report.output,
-        started_at=run.started_at or (now if report.state != "preparing" else None),
-        ended_at=now if report.state == "exited" else None,
+        started_at=run.started_at or (None if to is RunState.PREPARING else now),
+        ended_at=now if to is RunState.EXITED else None,
     )
     if report.output:
         hold_blobs(tx, [report.output], holder=run.job_id, at=now)
@@ -90,7 +97,11 @@ def unit_report(
         size = found
         hold_blobs(tx, [report.output], holder=f"{unit.job_id}/work", at=now)
     delivered = replace(
-        unit, delivered_at=now, output=report.output, output_bytes=size, result=report.result
+        unit,
+        delivered_at=now,
+        output=report.output,
+        output_bytes=size,
+        result=results.bounded(report.result, unit.spec),
     )
     store.move_unit(tx, now, delivered, UnitState.DELIVERED)
     training = store.training(tx, unit.job_id)
@@ -115,9 +126,9 @@ def live_lease(tx: Transaction, machine_id: str, lease_id: str, epoch: int) -> L
 def _unit_failed(tx: Transaction, now: Instant, unit: Unit, failure: str) -> None:
     """A failure of the machine leaves the unit to others; one of the recipe counts against the recipe."""
     if failure.startswith(AGENT_FAILURES):
-        end.expire_unit(tx, now, unit, verdict=failure[:500])
+        end.expire_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
         return
-    end.reject_unit(tx, now, unit, verdict=failure[:500])
+    end.reject_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
     training = store.training(tx, unit.job_id)
     if training is not None and unit.kind is not UnitKind.EVALUATE:
         store.save_training(tx, replace(training, failures_in_row=training.failures_in_row + 1))

@@ -27,8 +27,16 @@ def advance_training(context: Context, now: Instant) -> int:
     for job in store.live_jobs(reader):
         training = store.training(reader, job.id) if job.spec.train else None
         if training is not None:
-            steps += _advance(context, job, training, now)
+            steps += _advance_alone(context, job, training, now)
     return steps
+
+
+def _advance_alone(context: Context, job: Job, training: Training, now: Instant) -> bool:
+    try:
+        return _advance(context, job, training, now)
+    except Exception:  # one broken run must not stop the others
+        _log.exception("job %s is stuck", job.id)
+        return False
 
 
 def _advance(context: Context, job: Job, training: Training, now: Instant) -> bool:

@@ -5,14 +5,13 @@ from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, store
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import UnitState
+from gondwana.loops.each import write_each
 
 
 def expire_units(context: Context, now: Instant) -> int:
     """Returns how many units expired."""
     due = store.overdue_units(context.database.reader(), now)
-    for unit in due:
-        context.database.writer.call(_expire, now, unit.id)
-    return len(due)
+    return write_each(context, _expire, [(now, unit.id) for unit in due])
 
 
 def _expire(tx: Transaction, now: Instant, unit_id: str) -> None:

@@ -5,16 +5,18 @@ from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, store
 from gondwana.jobs.context import Context
 from gondwana.jobs.rules import batch
+from gondwana.loops.each import write_each
 
 
 def finish_jobs(context: Context, now: Instant) -> int:
     """Returns how many jobs ended."""
-    reader, ended = context.database.reader(), 0
-    for job in store.live_jobs(reader):
-        if job.spec.train is None and batch.batch_end(job.spec, store.runs_of_job(reader, job.id)):
-            context.database.writer.call(_finish, now, job.id)
-            ended += 1
-    return ended
+    reader = context.database.reader()
+    over = [
+        job.id
+        for job in store.live_jobs(reader)
+        if job.spec.train is None and batch.batch_end(job.spec, store.runs_of_job(reader, job.id))
+    ]
+    return write_each(context, _finish, [(now, job_id) for job_id in over])
 
 
 def _finish(tx: Transaction, now: Instant, job_id: str) -> None:

@@ -4,6 +4,7 @@ from gondwana.core.clock import Instant
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end
 from gondwana.jobs.context import Context
+from gondwana.loops.each import write_each
 from gondwana.market import rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
@@ -13,9 +14,7 @@ def lapse_reservations(context: Context, now: Instant) -> int:
     """Returns how many reservations lapsed."""
     before = Instant(now - rules.RESERVATION_SECONDS_MAX)
     due = market.reserved(context.database.reader(), before=before)
-    for lease in due:
-        context.database.writer.call(_lapse, now, lease.id)
-    return len(due)
+    return write_each(context, _lapse, [(now, lease.id) for lease in due])
 
 
 def _lapse(tx: Transaction, now: Instant, lease_id: str) -> None:

@@ -1,38 +1,38 @@
 """Give open orders the machines they want, and make reservations active."""
 
-import logging
-
 from gondwana.core.clock import Instant
-from gondwana.core.errors import GondwanaError
+from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import admit, place, store
 from gondwana.jobs.context import Context
+from gondwana.loops.each import write_each
 from gondwana.market import rules
 from gondwana.market import store as market
-from gondwana.market.model import OrderState
-
-_log = logging.getLogger(__name__)
+from gondwana.market.model import Order, OrderState
 
 
 def match_orders(context: Context, now: Instant) -> int:
     """Reserve and confirm for every open order; returns how many leases became active."""
-    reader, writer = context.database.reader(), context.database.writer
-    for order in market.open_orders(reader):
-        writer.call(place.reserve, context.random, now, order.id)
-    active = 0
-    for lease in market.reserved(reader):
-        writer.call(place.confirm, context.random, now, lease.id)
-        active += 1
-    for order in market.open_orders(reader):
-        held = market.held_by(market.leases_of_job(reader, order.job_id, live=True), order.id)
-        if rules.order_state(order, held, now) is OrderState.EXPIRED:
-            try:
-                writer.call(_expire, now, order.id)
-            except GondwanaError as error:
-                _log.warning("order %s could not expire: %s", order.id, error)
+    reader = context.database.reader()
+    orders = market.open_orders(reader)
+    write_each(context, place.reserve, [(context.random, now, order.id) for order in orders])
+    reserved = market.reserved(reader)
+    active = write_each(
+        context, place.confirm, [(context.random, now, lease.id) for lease in reserved]
+    )
+    expired = [
+        order.id
+        for order in market.open_orders(reader)
+        if rules.order_state(order, _held(reader, order), now) is OrderState.EXPIRED
+    ]
+    write_each(context, _expire, [(now, order_id) for order_id in expired])
     return active
 
 
-def _expire(tx: admit.Transaction, now: Instant, order_id: str) -> None:
+def _held(reader: Reader, order: Order) -> int:
+    return market.held_by(market.leases_of_job(reader, order.job_id, live=True), order.id)
+
+
+def _expire(tx: Transaction, now: Instant, order_id: str) -> None:
     order = market.order(tx, order_id)
     market.move_order(tx, now, order, OrderState.EXPIRED)
     admit.expire(tx, now, store.job(tx, order.job_id))

@@ -6,6 +6,7 @@ from gondwana.jobs import end, money, store
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.rules import batch
+from gondwana.loops.each import write_each
 from gondwana.market import store as market
 from gondwana.market.model import LeaseState
 
@@ -13,9 +14,7 @@ from gondwana.market.model import LeaseState
 def meter_leases(context: Context, now: Instant) -> int:
     """Returns how many leases were looked at."""
     leases = market.metered(context.database.reader())
-    for lease in leases:
-        context.database.writer.call(_meter, now, lease.id)
-    return len(leases)
+    return write_each(context, _meter, [(now, lease.id) for lease in leases])
 
 
 def _meter(tx: Transaction, now: Instant, lease_id: str) -> None:

@@ -1,0 +1,146 @@
+"""Reconcilers over a real database: what is due is done once, and one broken thing stops nobody else."""
+
+import pytest
+
+from gondwana.db.rows import to_row
+from gondwana.jobs import place
+from gondwana.jobs import store as jobs
+from gondwana.jobs.model import JobReason, JobState
+from gondwana.jobs.report import heartbeat
+from gondwana.loops.each import AT_ONCE_MAX, write_each
+from gondwana.loops.run import EVERY_SECONDS, Reconcilers
+from gondwana.market import rules
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason, LeaseState, OrderState
+from gondwana.supply.model import MachineState
+
+
+def job_of(world, job):
+    return jobs.job(world.reader, job.id)
+
+
+def leases_of(world, job):
+    return market.leases_of_job(world.reader, job.id)
+
+
+def beat(world, *names):
+    """The machines prove to be alive."""
+    for name in names:
+        world.write(heartbeat, world.now, f"mac_{name}", ())
+
+
+def test_a_job_goes_from_order_to_run_in_one_pass(world):
+    world.join()
+    job = world.submit()
+    world.reconcile()
+    (lease,) = leases_of(world, job)
+    (run,) = jobs.runs_of_job(world.reader, job.id)
+    assert (lease.state, run.lease_id) == (LeaseState.ACTIVE, lease.id)
+    assert market.order(world.reader, job.order_id).state is OrderState.MATCHED
+
+
+def test_a_second_pass_over_the_same_changes_nothing(world):
+    world.join()
+    world.submit()
+    world.reconcile()
+    before = len(world.events())
+    Reconcilers(world.context).run(world.now)
+    assert len(world.events()) == before
+
+
+@pytest.mark.parametrize("reconcile", EVERY_SECONDS, ids=lambda each: each.__name__)
+def test_a_reconciler_with_nothing_to_do_does_nothing(world, reconcile):
+    before = len(world.events())
+    assert reconcile(world.context, world.now) == 0
+    assert len(world.events()) == before
+
+
+def test_an_order_that_nothing_fitted_for_a_day_ends_its_job_and_frees_it(world):
+    world.join()
+    first, waiting = world.submit(), world.submit()
+    world.reconcile()
+    assert job_of(world, waiting).state is JobState.ADMITTED
+    world.clock.advance(rules.ORDER_SECONDS_MAX)
+    beat(world, "kauri")
+    world.reconcile()
+    ended = job_of(world, waiting)
+    assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.NOTHING_FITS)
+    assert market.order(world.reader, waiting.order_id).state is OrderState.EXPIRED
+    assert job_of(world, first).state is JobState.PROVISIONING
+
+
+def test_a_job_that_loses_its_machine_after_days_goes_on_elsewhere(world):
+    world.join()
+    job = world.submit()
+    world.reconcile()
+    world.clock.advance(3 * rules.ORDER_SECONDS_MAX)
+    world.reconcile(1.0)  # silent since the start: the machine goes down
+    assert world.machine().state is MachineState.DOWN
+    assert job_of(world, job).state is JobState.RECOVERING
+    world.join("rimu")
+    world.reconcile(1.0)
+    assert [(lease.machine_id, lease.state) for lease in leases_of(world, job)] == [
+        ("mac_kauri", LeaseState.CLOSED), ("mac_rimu", LeaseState.ACTIVE),
+    ]  # fmt: skip
+
+
+def test_a_reservation_that_nobody_confirmed_lapses_and_the_job_gets_another(world):
+    world.join()
+    job = world.submit()
+    world.write(place.reserve, world.random, world.now, job.order_id)
+    world.clock.advance(rules.RESERVATION_SECONDS_MAX)
+    beat(world, "kauri")
+    lapse = next(each for each in EVERY_SECONDS if each.__name__ == "lapse_reservations")
+    assert lapse(world.context, world.now) == 1
+    (lease,) = leases_of(world, job)
+    assert lease.reason is CloseReason.RESERVATION_LAPSED
+    assert market.order(world.reader, job.order_id).state is OrderState.OPEN
+    world.reconcile()
+    assert [lease.state for lease in leases_of(world, job)] == [
+        LeaseState.CLOSED,
+        LeaseState.ACTIVE,
+    ]
+
+
+def test_an_order_that_cannot_be_served_does_not_hold_up_the_others(world, make):
+    broken = make.order("ghost", job_id="job_that_is_not", tenant_id=world.tenant)
+    world.write(market.place_order, broken)
+    world.join()
+    job = world.submit()
+    world.reconcile()
+    assert len(leases_of(world, job)) == 1
+
+
+def test_a_training_run_that_cannot_be_read_does_not_stop_the_others(world, make):
+    def damage(tx, job_id):
+        tx.execute("UPDATE unit SET spec = '{}' WHERE job_id = ?", (job_id,))
+
+    alone = make.train_spec(islands_max=1)
+    world.join("a")
+    broken = world.submit(alone)
+    world.reconcile()
+    assert len(jobs.units_of_job(world.reader, broken.id)) == 1
+    world.write(damage, broken.id)
+    world.join("b")
+    fine = world.submit(alone)
+    world.reconcile()
+    assert len(jobs.units_of_job(world.reader, fine.id)) == 1
+
+
+def test_each_call_has_a_transaction_of_its_own(world, make):
+    def put(tx, name):
+        tx.execute(market.SQL.save_order, to_row(make.order(name, tenant_id=world.tenant)))
+        if name == "bad":
+            raise ValueError(name)
+
+    names = ["one", "bad", "two"]
+    assert write_each(world.context, put, [(name,) for name in names]) == 2
+    assert {order.id for order in market.open_orders(world.reader)} == {"ord_one", "ord_two"}
+
+
+def test_more_than_fit_one_commit_are_all_done(world, make):
+    def put(tx, number):
+        tx.execute(market.SQL.save_order, to_row(make.order(f"{number}", tenant_id=world.tenant)))
+
+    assert write_each(world.context, put, [(n,) for n in range(AT_ONCE_MAX + 3)]) == AT_ONCE_MAX + 3
+    assert len(market.open_orders(world.reader)) == AT_ONCE_MAX + 3
