@@ -24,7 +24,7 @@ class Config:
     heads: int = 4
     time: int = 96
     batch: int = 8
-    learning_rate: float = 6e-3
+    learning_rate: float = 12e-3
 
 
 def norm(x: Tensor) -> Tensor:

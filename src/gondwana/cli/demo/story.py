@@ -32,7 +32,7 @@ gondwana:
   train:
     recipe: byte_gpt.py
     data: text.txt
-    config: {{learning_rate: 0.003}}
+    config: {{learning_rate: 0.012}}
     rounds: {rounds}
     warm_rounds: {warm_rounds}
     inner_steps: {inner_steps}
