@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -276,7 +277,7 @@ def training_job(folder, name, *, recipe="bigram.py", **train):
     for source in (HERE / "recipes").glob("*.py"):
         (path.parent / "code" / source.name).write_bytes(source.read_bytes())
     words = "the quick brown fox jumps over a lazy dog while wizards mix old amber".split()  # noqa: SIM905
-    text = " ".join(words[(index * index + index // 7) % len(words)] for index in range(40_000))
+    text = " ".join(random.Random(7).choices(words, k=40_000))
     (path.parent / "text.txt").write_text(text)
     settings = {"recipe": recipe, "data": "text.txt", "rounds": 4, "warm_rounds": 1, "inner_steps": 20,
                 "window_seconds": 1, "islands": {"min": 1, "max": 8}, "sample_chars": 20, **train}  # fmt: skip

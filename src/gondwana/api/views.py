@@ -162,9 +162,7 @@ def account_view(reader: Reader, principal: Principal) -> views.AccountView:
 
 
 def _lease_views(reader: Reader, job: Job) -> tuple[views.LeaseView, ...]:
-    runs = {
-        run.lease_id: run for run in batch.latest_runs(store.runs_of_job(reader, job.id)).values()
-    }
+    runs = {run.lease_id: run for run in store.runs_of_job(reader, job.id)}
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     earned: dict[str, int] = defaultdict(int)
     for row in store.unit_counts(reader, job_id=job.id):

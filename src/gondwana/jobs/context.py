@@ -1,11 +1,15 @@
 """What reconcilers and routes are given."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from gondwana.blobs.base import BlobStore
+from gondwana.core.clock import Instant
 from gondwana.core.random import Random
 from gondwana.db.database import Database
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
+
+ALWAYS: Final = Instant(0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +21,4 @@ class Context:
     random: Random
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     down_after_seconds: float = DOWN_AFTER_SECONDS
+    listening_since: Instant = ALWAYS  # before that nobody could prove to be alive

@@ -15,7 +15,11 @@ from gondwana.supply.model import MachineState
 def watch_machines(context: Context, now: Instant) -> int:
     """Returns how many machines went down, left or came back."""
     reader, writer = context.database.reader(), context.database.writer
-    silent = supply.silent(reader, Instant(now - context.down_after_seconds))
+    silent = (
+        supply.silent(reader, Instant(now - context.down_after_seconds))
+        if rules.may_judge_silence(now, context.listening_since, context.down_after_seconds)
+        else []
+    )
     for machine in silent:
         writer.call(_down, now, machine.id, context.down_after_seconds)
     for machine in supply.draining(reader):

@@ -49,6 +49,7 @@ def serve(config: ServerConfig) -> None:
         random=random,
         heartbeat_seconds=config.heartbeat_seconds,
         down_after_seconds=config.down_after_seconds,
+        listening_since=clock.now(),
     )
     plane = Plane(context, clock)
     _first_token(plane, config)

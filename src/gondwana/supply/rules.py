@@ -8,6 +8,7 @@ from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
 
 HEARTBEAT_SECONDS: Final = 5.0
 DOWN_AFTER_SECONDS: Final = 15.0  # three heartbeats missed
+RETURN_FACTOR: Final = 4.0  # times that: an agent tries to reconnect at least every 45 seconds
 REJECTIONS_MAX: Final = (
     3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
 )
@@ -86,6 +87,13 @@ def is_silent(
     """Whether the machine has gone without a proof of life for too long."""
     serving = machine.state in SERVING
     return serving and now - (machine.proven_at or machine.joined_at) > down_after_seconds
+
+
+def may_judge_silence(
+    now: Instant, listening_since: Instant, down_after_seconds: float = DOWN_AFTER_SECONDS
+) -> bool:
+    """Whether agents have had the time to come back to a control plane that was away itself."""
+    return now - listening_since > down_after_seconds * RETURN_FACTOR
 
 
 def after_verdict(machine: Machine, *, accepted: bool) -> int:
