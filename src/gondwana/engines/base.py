@@ -70,8 +70,14 @@ class Task:
         if self.folder.startswith("/") or ".." in self.folder.split("/"):
             raise InvalidValue(field="folder", value=self.folder)
         for bind in self.read_only:
-            if not bind.inside.startswith("/") or ".." in bind.inside.split("/"):
+            if not bind.inside.startswith("/") or bind.inside != "/" + "/".join(
+                _parts(bind.inside)
+            ):
                 raise InvalidValue(field="read_only", value=bind.inside)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
 
 
 class EndKind(StrEnum):

@@ -135,7 +135,7 @@ def _try(host: Host) -> None:
         command = (sys.executable, "-I", "-S", "-c", "pass")
         task = Task(name="probe", command=command, work=Path(folder), limits=Limits())
         user_id = task_user_id(task.name) if host.is_root else None
-        prepare_work(task.work, user_id)
+        prepare_work(task, user_id)
         files = open_files(stack, task, host, user_id or USER_ID_INSIDE)
         try:
             tried = subprocess.run(
@@ -150,6 +150,11 @@ def _try(host: Host) -> None:
 
 
 def _start_hint(words: str) -> str:
+    if os.geteuid() == 0 and ("not permitted" in words or "denied" in words):
+        return (
+            "root may not make namespaces here, as in most containers: run the agent on the machine itself, or "
+            "start the container with --privileged"
+        )
     if "uid map" in words or "namespace" in words or "NETLINK" in words:
         return (
             "this system forbids user namespaces: run the agent as root, or allow them with "

@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from gondwana.core.errors import InvalidValue, SandboxUnavailable
+from gondwana.core.errors import SandboxUnavailable
 from gondwana.engines.base import Task
 from gondwana.engines.cgroups import NO_CGROUPS, Cgroups, Group, make_group
 from gondwana.engines.process import Launch, WatchedProcess, end_session
@@ -46,9 +46,7 @@ class Plain:
         self._cgroups = cgroups
 
     async def start(self, task: Task) -> WatchedProcess:
-        """Start `task` as a plain process in its work folder; binds are refused, for nothing is mounted."""
-        if task.read_only:
-            raise InvalidValue("a plain process has no mounts", field="read_only")
+        """Start `task` as a plain process in its work folder. Nothing is mounted: it sees outside paths as they are."""
         task.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         group = await asyncio.to_thread(make_group, self._cgroups, task.name, task.limits)
         mark = f"{task.name}.{os.getpid()}.{id(task)}"

@@ -30,6 +30,7 @@ WATCH_SHARE_MAX: Final = (
     0.2  # of the time may go into looking: a large folder is looked at less often
 )
 STREAM_BYTES_MAX: Final = 4 * MIB  # a reply line may be this long; beyond it a reader is not fed
+PIPE_SECONDS_MAX: Final = 0.5  # for the last output to arrive, once nothing writes any more
 DISK_FREE_BYTES_MIN: Final = GIB // 2  # the owner's disk is never filled up by a task
 ENTER_GROUPS: Final = (
     'while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"'
@@ -62,6 +63,19 @@ def end_session(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+class _Pipe(asyncio.StreamReaderProtocol):
+    """A pipe of the task's, and whether it is closed."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Both ends are gone."""
+        super().connection_lost(exc)
+        self.closed.set()
+
+
 class WatchedProcess:
     """The `Process` of the engines on this machine."""
 
@@ -77,6 +91,7 @@ class WatchedProcess:
         self._final: Usage | None = None
         self._streams: tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
         self._transports: list[asyncio.BaseTransport] = []
+        self._pipes: list[_Pipe] = []
         self._ending: asyncio.Task[End]
 
     @classmethod
@@ -143,16 +158,18 @@ class WatchedProcess:
         readers: list[asyncio.StreamReader] = []
         for pipe in (self._inner.stdout, self._inner.stderr):
             reader = asyncio.StreamReader(limit=STREAM_BYTES_MAX)
-            transport, _ = await loop.connect_read_pipe(
-                lambda reader=reader: asyncio.StreamReaderProtocol(reader), cast("IO[bytes]", pipe)
+            transport, protocol = await loop.connect_read_pipe(
+                lambda reader=reader: _Pipe(reader), cast("IO[bytes]", pipe)
             )
             self._transports.append(transport)
+            self._pipes.append(protocol)
             readers.append(reader)
         transport, protocol = await loop.connect_write_pipe(
-            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()),
+            lambda: _Pipe(asyncio.StreamReader()),
             cast("IO[bytes]", self._inner.stdin),
         )
         self._transports.append(transport)
+        self._pipes.append(protocol)
         writer = asyncio.StreamWriter(transport, protocol, None, loop)
         self._streams = (writer, readers[0], readers[1])
 
@@ -168,6 +185,9 @@ class WatchedProcess:
         await self._leave_group()
         with suppress(OSError, RuntimeError):
             self.stdin.close()
+        with suppress(TimeoutError):  # a reader that is far behind keeps its pipe open
+            async with asyncio.timeout(PIPE_SECONDS_MAX):
+                await asyncio.gather(*(pipe.closed.wait() for pipe in self._pipes))
         size = await asyncio.to_thread(self._over_disk)
         kind, detail = self._judge(code, size)
         if self._group is not None:

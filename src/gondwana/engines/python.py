@@ -1,33 +1,46 @@
 """Where this Python lives: the folders a sandboxed `python -m gondwana…` needs, and not one more."""
 
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = ("gondwana", "gondwana_exact")
+PACKAGES: Final = (
+    "gondwana",
+    "gondwana_exact",
+)  # shown by themselves: a checkout holds more than them
+LIBRARIES: Final = ("msgspec", "blake3", "numpy", "safetensors", "torch")  # what a worker imports
 SYSTEM: Final = (Path("/usr"), Path("/bin"), Path("/lib"), Path("/lib64"))
 
 
 def python_folders() -> tuple[Path, ...]:
-    """The interpreter's prefix, its virtual environment's, and our packages', the system's folders aside.
+    """What to show: the environment's prefix, the interpreter's, our packages, libraries that lie elsewhere.
 
-    A virtual environment comes first: its `bin` is first on the path. None lies within another.
+    A virtual environment comes first: its `bin` is first on the path. None lies within another or in the system.
     """
-    found = [Path(sys.prefix), Path(sys.base_prefix), *_package_folders()]
+    packages = [folder for name in PACKAGES for folder in _folders_of(name)]
+    libraries = [folder.parent for name in LIBRARIES for folder in _folders_of(name)]
+    return _apart([Path(sys.prefix), Path(sys.base_prefix), *packages, *libraries])
+
+
+def python_path() -> tuple[Path, ...]:
+    """What to import from, beside what the interpreter finds by itself: a checkout, a user's own libraries."""
+    found = [folder.parent for name in (*PACKAGES, *LIBRARIES) for folder in _folders_of(name)]
+    return tuple(dict.fromkeys(folder for folder in found if not _within(folder, Path(sys.prefix))))
+
+
+def _folders_of(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+
+
+def _apart(folders: Iterable[Path]) -> tuple[Path, ...]:
     kept: list[Path] = []
-    for folder in found:
-        if any(_within(folder, place) for place in (*SYSTEM, *kept)):
-            continue
-        kept.append(folder)
+    for folder in folders:
+        if not any(_within(folder, place) for place in (*SYSTEM, *kept)):
+            kept.append(folder)
     return tuple(kept)
-
-
-def _package_folders() -> list[Path]:
-    specs = [find_spec(name) for name in PACKAGES]
-    return [
-        Path(place) for spec in specs if spec for place in spec.submodule_search_locations or ()
-    ]
 
 
 def _within(inner: Path, outer: Path) -> bool:

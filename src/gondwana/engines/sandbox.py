@@ -19,7 +19,7 @@ from gondwana.core.errors import InvalidValue, SandboxUnavailable
 from gondwana.engines.base import INPUTS, WORK, Task
 from gondwana.engines.cgroups import NO_CGROUPS, Cgroups, Group, make_group, sweep
 from gondwana.engines.process import Launch, WatchedProcess, end_session
-from gondwana.engines.python import python_folders
+from gondwana.engines.python import python_folders, python_path
 from gondwana.engines.rlimits import limits_argv
 from gondwana.engines.seccomp import filter_program
 from gondwana.engines.trees import walk
@@ -31,6 +31,13 @@ USER_ID_FIRST: Final = 2_000_000_000  # above what people, containers and servic
 USER_IDS: Final = 65_536
 USER_ID_INSIDE: Final = 1000  # in a user namespace: says nothing about the owner
 SETPRIV: Final = "/usr/bin/setpriv"
+RESERVED: Final = (
+    *SYSTEM_FOLDERS,
+    "/etc",
+    "/proc",
+    "/dev",
+    "/sys",
+)  # nothing of a task's is mounted there
 Mount = tuple[str, ...]
 """Words for bubblewrap; the last is the place inside."""
 ROOT_CAPABILITIES: Final = (
@@ -47,6 +54,7 @@ class Host:
     bwrap: str
     is_root: bool
     folders: tuple[Path, ...]  # Python's, beside the system's
+    python_path: tuple[Path, ...] = ()  # what it imports from, beside its own
     hidden: tuple[Path, ...] = ()  # never reachable: the owner's home, the agent's state and keys
     memory_held: bool = False  # by a control group
 
@@ -141,6 +149,7 @@ def _environment(task: Task, host: Host) -> list[str]:
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": ":".join(map(str, host.python_path)),
         **_threads(task.limits.cpus),
         **task.environment,
     }
@@ -191,9 +200,18 @@ def _files(descriptors: Descriptors) -> list[Mount]:
 def _task_binds(task: Task, host: Host) -> list[Mount]:
     mounts: list[Mount] = [("--bind", str(task.work), WORK)]
     for bind in task.read_only:
-        outside = bind.outside.resolve()
+        outside, inside = bind.outside.resolve(), Path(bind.inside)
         if any(_within(hidden, outside) for hidden in host.hidden):
             raise InvalidValue(f"{outside} would show what is to stay hidden", field="read_only")
+        ours = (*(Path(name) for name in RESERVED), *host.folders)
+        if inside == Path(WORK) or any(
+            _within(inside, one) or _within(one, inside) for one in ours
+        ):
+            raise InvalidValue(  # what runs before the command gives up root's rights comes from there
+                f"{inside} belongs to the sandbox",
+                field="read_only",
+                hint=f"mount it below {WORK} or /data",
+            )
         mounts.append(("--ro-bind", str(outside), bind.inside))
     return mounts
 
@@ -221,7 +239,7 @@ class Sandbox:
     async def start(self, task: Task) -> WatchedProcess:
         """Start `task` in a sandbox of its own; raises SandboxUnavailable when none can be had."""
         user_id = task_user_id(task.name) if self._host.is_root else None
-        await asyncio.to_thread(prepare_work, task.work, user_id)
+        await asyncio.to_thread(prepare_work, task, user_id)
         group = await asyncio.to_thread(make_group, self._cgroups, task.name, task.limits)
         try:
             with ExitStack() as stack:
@@ -280,9 +298,11 @@ def _memory_file(stack: ExitStack, content: bytes) -> int:
     return descriptor
 
 
-def prepare_work(work: Path, owner: int | None) -> None:
+def prepare_work(task: Task, owner: int | None) -> None:
     """Make the work folder, and give all in it to the task's user (as root); links are never followed."""
+    work = task.work
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_places(task)
     if owner is None:
         return
     os.chown(work, owner, 0, follow_symlinks=False)
@@ -293,6 +313,21 @@ def prepare_work(work: Path, owner: int | None) -> None:
         if entry.info.st_uid != owner:
             with suppress(FileNotFoundError):
                 os.chown(entry.name, owner, owner, dir_fd=entry.folder, follow_symlinks=False)
+
+
+def make_places(task: Task) -> None:
+    """Make what mounts below the work folder lie on; InvalidValue for a link, which bubblewrap would follow."""
+    for bind in task.read_only:
+        inside = Path(bind.inside)
+        if not inside.is_relative_to(WORK):
+            continue
+        place = task.work
+        for part in inside.relative_to(WORK).parts:
+            place = place / part
+            if place.is_symlink():
+                raise InvalidValue(f"{inside} leads through a link", field="read_only")
+            if part != inside.name or bind.outside.is_dir():
+                place.mkdir(exist_ok=True)
 
 
 def make_host(bwrap: str, *, memory_held: bool, hidden: Sequence[Path] = ()) -> Host:
@@ -315,6 +350,7 @@ def make_host(bwrap: str, *, memory_held: bool, hidden: Sequence[Path] = ()) -> 
         bwrap=bwrap,
         is_root=os.geteuid() == 0,
         folders=folders,
+        python_path=python_path(),
         hidden=hidden,
         memory_held=memory_held,
     )

@@ -1,5 +1,6 @@
 """The command line of a sandbox, which is a pure function; what it does: tests/flow/sandbox."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gondwana.engines.sandbox import (
     Host,
     build_command,
     build_options,
+    make_places,
     task_user_id,
 )
 
@@ -106,6 +108,29 @@ def test_a_bind_that_would_show_what_is_hidden_is_refused(outside):
     bind = Bind(outside=Path(outside), inside="/inputs")
     with pytest.raises(InvalidValue):
         build_options(replace(TASK, read_only=(bind,)), HOST, FILES)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["/", "/usr", "/usr/bin", "/usr/bin/setpriv", "/bin", "/lib/x86_64-linux-gnu", "/etc", "/etc/ld.so.preload",
+     "/proc", "/dev/shm", "/sys", "/opt", "/opt/venv/bin", "/job", "//usr/bin", "/./usr", "/usr/", "/data/../usr"],
+)  # fmt: skip
+def test_nothing_is_mounted_over_what_runs_before_rights_are_given_up(inside, tmp_path):
+    bind = Bind(outside=tmp_path, inside=inside)
+    with pytest.raises(InvalidValue):  # by the task, or by the sandbox
+        build_options(replace(TASK, read_only=(bind,)), HOST, FILES)
+
+
+def test_a_mount_below_the_work_folder_goes_through_no_link(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "data").symlink_to("/newroot/usr/bin")
+    cases = (("/job/data", True), ("/job/data/x", True), ("/job/fresh/x", False), ("/data", False))
+    for inside, refused in cases:
+        bind = Bind(outside=tmp_path, inside=inside)
+        task = replace(TASK, work=tmp_path / "work", read_only=(bind,))
+        with pytest.raises(InvalidValue) if refused else nullcontext():
+            make_places(task)
+    assert (tmp_path / "work" / "fresh" / "x").is_dir()
 
 
 @pytest.mark.parametrize(
