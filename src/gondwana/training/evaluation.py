@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from torch import nn
 
 from gondwana.core.errors import InvalidValue
@@ -78,7 +79,7 @@ def _loss(recipe: Recipe, model: nn.Module, data: Data | None, seed: int) -> flo
 def _sample(unit: UnitSpec, recipe: Recipe, model: nn.Module) -> str:
     if recipe.sample is None or unit.sample_chars < 1:
         return ""
-    with recipe_code(recipe.folder):
+    with recipe_code(recipe.folder), torch.no_grad():
         text = recipe.sample(model, recipe.config, chars=unit.sample_chars, seed=unit.seed)
     return str(text)[: unit.sample_chars]
 
