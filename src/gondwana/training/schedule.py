@@ -5,16 +5,19 @@ from typing import Final
 
 WARMUP_FRACTION: Final = 0.02  # of the run's steps, at its very start
 WARMUP_STEPS_MAX: Final = 200
+FRACTION_MIN: Final = (
+    1e-3  # past its end a run still moves: a unit that does nothing would look like a lie
+)
 REWARM_STEPS: Final = 5  # when a unit starts without optimiser state, its first steps know no scale
 
 
 def lr_fraction(step: int, *, step_first: int, steps_total: int, has_state: bool) -> float:
-    """The share of the peak learning rate at the run's `step`, in a unit that began at `step_first`.
+    """The share of the peak learning rate at the run's `step`, in a unit that began at `step_first`; above zero.
 
-    Cosine from 1 to 0 over the run; linear warm-up at the very start; a short one where a unit starts cold.
+    Cosine from 1 to (almost) 0 over the run; linear warm-up at the very start; a short one where a unit starts cold.
     """
     progress = min(1.0, step / max(1, steps_total))
-    fraction = 0.5 * (1.0 + math.cos(math.pi * progress))
+    fraction = max(FRACTION_MIN, 0.5 * (1.0 + math.cos(math.pi * progress)))
     warmup_steps = min(WARMUP_STEPS_MAX, math.ceil(WARMUP_FRACTION * steps_total))
     fraction *= min(1.0, (step + 1) / max(1, warmup_steps))
     if not has_state:
