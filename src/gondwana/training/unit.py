@@ -174,6 +174,9 @@ def main() -> None:
     os.dup2(2, 1)
     threads = int(os.environ.get("GONDWANA_THREADS", THREADS_DEFAULT))
     torch.set_num_threads(threads)
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # what cuBLAS needs to be deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
     serve(sys.stdin.buffer, replies)
 
