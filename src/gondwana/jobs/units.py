@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gondwana.core.clock import Instant
+from gondwana.core.errors import WrongState
 from gondwana.core.ids import UnitId, new_id
 from gondwana.core.random import Random
 from gondwana.db.transaction import Transaction
@@ -117,6 +118,11 @@ def _assign(
     tx: Transaction, now: Instant, job: Job, island: Island, spec: UnitSpec, steps: int
 ) -> Unit:
     train, everybody = _train(job), store.islands(tx, job.id)
+    if (
+        island.lease_id not in {other.lease_id for other in everybody}
+        or store.job(tx, job.id).ended
+    ):
+        raise WrongState("the lease or its job ended meanwhile")
     seconds = rules.unit_seconds_max(train, island, spec.kind)
     unit = Unit(
         id=UnitId(spec.id),

@@ -9,6 +9,7 @@ from gondwana.core.errors import GondwanaError
 from gondwana.jobs.context import Context
 from gondwana.loops.advance_training import advance_training
 from gondwana.loops.collect_blobs import collect_blobs
+from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
 from gondwana.loops.finish_jobs import finish_jobs
 from gondwana.loops.lapse_reservations import lapse_reservations
@@ -21,6 +22,7 @@ _log = logging.getLogger(__name__)
 EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     watch_machines: 1.0,
     expire_units: 1.0,
+    expire_runs: 10.0,
     lapse_reservations: 10.0,
     finish_jobs: 0.0,
     match_orders: 0.0,

@@ -20,7 +20,13 @@ def watch_machines(context: Context, now: Instant) -> int:
         if rules.may_judge_silence(now, context.listening_since, context.down_after_seconds)
         else []
     )
-    for machine in silent:
+    lost = [
+        machine
+        for machine in silent
+        if rules.state_on_silence(machine) is not machine.state
+        or market.live_leases_of_machine(reader, machine.id)
+    ]
+    for machine in lost:
         writer.call(_down, now, machine.id, context.down_after_seconds)
     for machine in supply.draining(reader):
         writer.call(_free, now, machine.id)
@@ -34,13 +40,14 @@ def watch_machines(context: Context, now: Instant) -> int:
     back = supply.alive_again(reader, Instant(now - context.down_after_seconds))
     for machine in back:
         writer.call(_up, now, machine.id)
-    return len(silent) + len(done) + len(back)
+    return len(lost) + len(done) + len(back)
 
 
 def _down(tx: Transaction, now: Instant, machine_id: str, down_after_seconds: float) -> None:
     machine = supply.machine(tx, machine_id)
     if rules.is_silent(machine, now, down_after_seconds):
-        end.lose_machine(tx, now, machine, MachineState.DOWN, CloseReason.MACHINE_LOST)
+        to = rules.state_on_silence(machine)
+        end.lose_machine(tx, now, machine, to, CloseReason.MACHINE_LOST)
 
 
 def _free(tx: Transaction, now: Instant, machine_id: str) -> None:

@@ -188,6 +188,7 @@ class Hardware:
             return
         if self._behaviour is Behaviour.SLEEPER:
             self.seen["lie.sleeper"] += 1
+            return
         seconds = min(float(run.environment["SECONDS"]), run.seconds_max)
         text = f"node {run.environment['SKYPILOT_NODE_RANK']} begins\n".encode()
         self._send(self._core.report_log(duty.lease_id, run.run_id, 0, text))

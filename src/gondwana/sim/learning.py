@@ -103,7 +103,7 @@ def _evaluate(spec: UnitSpec, read: Read, seconds: float) -> UnitResult:
     losses: list[CandidateLoss] = []
     for candidate in spec.candidates:
         upload = codecs.decode_upload(read(candidate.delta), LAYOUT, codecs.Codec(spec.codec))
-        moved = params - np.float32(CANDIDATE_SHARE) * upload.delta
+        moved = (params - np.float32(CANDIDATE_SHARE) * upload.delta).astype(np.float32)
         unassigned = spec.unassigned or candidate.shards
         losses.append(
             CandidateLoss(

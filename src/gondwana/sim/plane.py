@@ -109,7 +109,7 @@ class ControlPlane:
         self.seen = seen
         self.database = Database.in_memory()
         self.disk = Disk(timeline.clock)
-        self.context = Context(database=self.database, blobs=self.disk, random=random)
+        self._random = random
         self.stored = self.database.writer  # what survives every crash
         self.stored.listen(self._tell)
         self._chance = SeededRandom(f"plane {random.bits(64)}")
@@ -143,8 +143,14 @@ class ControlPlane:
         self._calls_to_live = None
         self._writer = ProcessWriter(self.stored, self._before_call, self._after_call)
         self.database.writer = self._writer
-        self.plane = Plane(self.context, self.timeline.clock)
-        self._reconcilers = Reconcilers(self.context)
+        context = Context(
+            database=self.database,
+            blobs=self.disk,
+            random=self._random,
+            listening_since=self.timeline.clock.now(),
+        )
+        self.plane = Plane(context, self.timeline.clock)
+        self._reconcilers = Reconcilers(context)
         self._writer.listen(lambda events: self._wake())
         self._woken = self._flushing = self._nested = False
         self._tick(self._life)
@@ -167,9 +173,7 @@ class ControlPlane:
         try:
             return work(self.plane)
         except Crash:
-            if self.plane is not None:
-                self.seen["plane.crash"] += 1
-                self.kill()
+            self._died()
             raise Unavailable("the control plane died") from None
 
     def write(self, caller: Caller, key: str) -> Write:
@@ -216,6 +220,11 @@ class ControlPlane:
         """The link is closed."""
         if cable in self._cables:
             self._cables.remove(cable)
+
+    def _died(self) -> None:
+        if self.plane is not None:
+            self.seen["plane.crash"] += 1
+            self.kill()
 
     def _mover(self, plane: Plane, token: str) -> str:
         machine_id = plane.machine_of_blob_token(token)

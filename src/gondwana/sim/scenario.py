@@ -1,5 +1,6 @@
 """A world drawn from its seed: machines, tenants, jobs, and what goes wrong when."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -180,7 +181,7 @@ def _batch(pick: Draw) -> JobSpec:
     )
 
 
-def _training(pick: Draw, names: list[str]) -> JobSpec:
+def _training(pick: Draw, names: Sequence[str]) -> JobSpec:
     most = pick.whole(1, 6)
     rounds = pick.whole(1, 4)
     train = Train(

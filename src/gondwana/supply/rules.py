@@ -89,6 +89,12 @@ def is_silent(
     return serving and now - (machine.proven_at or machine.joined_at) > down_after_seconds
 
 
+def state_on_silence(machine: Machine) -> MachineState:
+    """The state of a machine that went silent: what its owner asked for (pause, drain) stays asked for."""
+    stays = machine.state in (MachineState.PAUSED, MachineState.DRAINING)
+    return machine.state if stays else MachineState.DOWN
+
+
 def may_judge_silence(
     now: Instant, listening_since: Instant, down_after_seconds: float = DOWN_AFTER_SECONDS
 ) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
 from gondwana.core.money import due_micro_usd
 from gondwana.jobs.model import (
@@ -21,6 +22,9 @@ from gondwana.wire.jobs import JobSpec
 
 ATTEMPTS_MAX: Final = (
     3  # of one rank that its machines could not run; a third failure is hardly the machine's
+)
+OVERTIME_SECONDS_MAX: Final = (
+    600.0  # fetching, set-up and the way of a report, on top of a run's own limit
 )
 LIMIT_REASONS: Final = frozenset(
     {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
@@ -50,6 +54,14 @@ def move(job: Job, to: JobState) -> JobState:
 def may_move_run(run: Run, to: RunState) -> bool:
     """Whether a report of `to` is news; a repeated or late report is not."""
     return to in RUN_TRANSITIONS[run.state]
+
+
+def is_overdue(spec: JobSpec, run: Run, now: Instant) -> bool:
+    """Whether a run's machine should have ended it long ago: a run has a limit, whoever serves it."""
+    began = run.started_at or run.created_at
+    return (
+        bool(RUN_TRANSITIONS[run.state]) and now - began > spec.seconds_max + OVERTIME_SECONDS_MAX
+    )
 
 
 def latest_runs(runs: Sequence[Run]) -> dict[int, Run]:

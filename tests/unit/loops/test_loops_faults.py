@@ -1,0 +1,106 @@
+"""What the simulator found: machines that fail at once, never end, or go silent when their owners want them back."""
+
+import pytest
+
+from gondwana.core.errors import WrongState
+from gondwana.jobs import end, units
+from gondwana.jobs import store as jobs
+from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
+from gondwana.jobs.report import UNIT_FAILURES_MAX, heartbeat, unit_report
+from gondwana.jobs.rules import batch
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason, LeaseState
+from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState
+from gondwana.wire.agent import UnitReport
+
+
+def leases_of(world, job):
+    return market.leases_of_job(world.reader, job.id)
+
+
+def fail(world, job, why):
+    """The machine of the job's assigned unit says why it could not do it."""
+    (unit,) = [u for u in jobs.units_of_job(world.reader, job.id) if u.state is UnitState.ASSIGNED]
+    lease = market.lease(world.reader, unit.lease_id)
+    report = UnitReport(
+        number=1, unit_id=unit.id, lease_id=lease.id, epoch=lease.epoch, failure=why
+    )
+    world.write(unit_report, world.blobs, world.now, lease.machine_id, report)
+
+
+def fail_often(world, job, why):
+    for _ in range(UNIT_FAILURES_MAX):
+        world.clock.advance(1.0)
+        fail(world, job, why)
+        world.reconcile()
+
+
+def test_a_machine_that_fails_unit_after_unit_is_given_no_more_of_them(world, make):
+    world.join()
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    fail_often(world, job, "agent: the disk is broken")
+    (lease,) = leases_of(world, job)
+    assert (lease.state, lease.reason) == (LeaseState.CLOSED, CloseReason.RUN_FAILED)
+    world.join("rimu")
+    world.reconcile()
+    assert leases_of(world, job)[-1].machine_id == "mac_rimu"
+
+
+def test_a_full_disk_of_the_control_plane_is_not_held_against_machines(world, make):
+    world.join()
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    fail_often(world, job, "agent: StorageFull: There is no room left on the disk.")
+    assert [lease.state for lease in leases_of(world, job)] == [LeaseState.ACTIVE]
+
+
+def test_a_unit_is_not_given_to_a_job_that_was_cancelled_meanwhile(world, make):
+    world.join(price=0)
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    (island,) = jobs.islands(world.reader, job.id)
+    job = jobs.job(world.reader, job.id)
+    world.write(
+        end.end_job, world.now, job, batch.End(state=JobState.CANCELLED, reason=JobReason.CANCELLED)
+    )
+    with pytest.raises(WrongState):
+        world.write(units.assign_init, world.random, world.now, job, island)
+    assert [unit.state for unit in jobs.units_of_job(world.reader, job.id)] == [UnitState.EXPIRED]
+
+
+def test_a_run_that_its_machine_never_ends_goes_elsewhere(world, make):
+    world.join()
+    job = world.submit(make.spec(seconds_max=60.0))
+    world.reconcile()
+    limit = 60.0 + batch.OVERTIME_SECONDS_MAX
+    for passed, states in ((limit, [RunState.ASSIGNED]), (10.0, [RunState.LOST])):
+        world.clock.advance(passed)
+        world.write(heartbeat, world.now, "mac_kauri", ())
+        world.reconcile()
+        runs = jobs.runs_of_job(world.reader, job.id)
+        assert [run.state for run in runs] == states, passed
+
+
+@pytest.mark.parametrize(
+    "asked, then", [(MachineState.PAUSED, MachineState.PAUSED), (MachineState.DRAINING, MachineState.LEFT)]
+)  # fmt: skip
+def test_what_an_owner_asked_for_outlives_a_silence(world, asked, then):
+    world.join()
+    job = world.submit()
+    world.reconcile()
+    world.write(supply.move, world.now, world.machine(), asked)
+    world.reconcile(60.0)
+    world.reconcile(1.0)
+    assert world.machine().state is then
+    assert [lease.reason for lease in leases_of(world, job)] == [CloseReason.MACHINE_LOST]
+
+
+def test_a_paused_machine_that_is_silent_is_looked_at_without_writing(world):
+    world.join()
+    world.write(supply.move, world.now, world.machine(), MachineState.PAUSED)
+    world.reconcile(60.0)
+    before = len(world.events())
+    world.reconcile(60.0)
+    assert len(world.events()) == before
