@@ -23,6 +23,7 @@ AGENT_LEAF: Final = (
 )
 CPU_PERIOD_MICROSECONDS: Final = 100_000
 EMPTY_SECONDS_MAX: Final = 5.0  # how long killed processes may take to leave their group
+LEFT_SECONDS_MIN: Final = 60.0  # a task enters its group within milliseconds
 MOUNTS: Final = Path("/proc/self/mounts")
 MEMBERSHIP: Final = Path("/proc/self/cgroup")
 
@@ -206,17 +207,27 @@ def settings(group: Group, limits: Limits) -> list[tuple[Path, str]]:
 
 
 def sweep(cgroups: Cgroups) -> int:
-    """End what an agent of this owner left behind when it died; how many groups went."""
+    """End what an agent of this owner left behind when it died; how many groups went.
+
+    Empty groups of agents that never came back go too, once they are old enough not to be just starting.
+    """
     prefix = f"{GROUP_PREFIX}{cgroups.owner}-"
-    names = {
-        entry.name.removeprefix(prefix)
-        for parent in cgroups.parents.values()
-        for entry in parent.glob(prefix + "*")
-        if entry.is_dir()
-    }
-    for name in names:
+    ours: set[str] = set()
+    for parent in set(cgroups.parents.values()):
+        for folder in parent.glob(GROUP_PREFIX + "*"):
+            if folder.name.startswith(prefix):
+                ours.add(folder.name.removeprefix(prefix))
+            else:
+                _remove_left(folder)
+    for name in ours:
         _clear(cgroups.group(name))
-    return len(names)
+    return len(ours)
+
+
+def _remove_left(folder: Path) -> None:
+    with suppress(OSError):  # the kernel keeps a group that holds a process
+        if time.time() - folder.stat().st_mtime > LEFT_SECONDS_MIN:
+            folder.rmdir()
 
 
 def _clear(group: Group) -> None:

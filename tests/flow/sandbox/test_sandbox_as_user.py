@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gondwana.engines.trees import remove_tree
+
 pytestmark = pytest.mark.sandbox
 USER_ID = 61_234
 
@@ -36,12 +38,15 @@ def test_an_ordinary_user_gets_the_same_walls_and_limits(report):
     specs = [find_spec(name) for name in ("gondwana", "pytest")]
     paths = [str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin]
     here = Path(__file__).parent
-    done = subprocess.run(
-        [*AS_USER, python, "-m", "pytest", "-p", "no:cacheprovider", "--deselect", __file__,
-         f"--basetemp=/tmp/gondwana-as-user-{os.getpid()}", "-k", "not control", str(here)],
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)},
-        cwd=here.parents[2], capture_output=True, text=True, check=False, timeout=280,
-    )  # fmt: skip
+    basetemp = f"/tmp/gondwana-as-user-{os.getpid()}"
+    try:
+        done = subprocess.run(
+            [*AS_USER, python, "-m", "pytest", "-p", "no:cacheprovider", "--deselect", __file__,
+             f"--basetemp={basetemp}", "-k", "not control", str(here)],
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)},
+            cwd=here.parents[2], capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+    finally:
+        remove_tree(Path(basetemp))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
-    subprocess.run(["rm", "-rf", f"/tmp/gondwana-as-user-{os.getpid()}"], check=True)

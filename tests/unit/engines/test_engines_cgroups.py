@@ -6,7 +6,7 @@ import pytest
 
 from gondwana.core.errors import InvalidValue
 from gondwana.engines.base import Limits
-from gondwana.engines.cgroups import Cgroups, Flavour, Group, find_cgroups, settings
+from gondwana.engines.cgroups import Cgroups, Flavour, Group, find_cgroups, settings, sweep
 
 LIMITS = Limits(memory_bytes_max=1 << 28, pids_max=64, cpus=0.5)
 
@@ -98,6 +98,18 @@ def test_two_agents_on_one_machine_have_groups_of_their_own(tmp_path):
         for owner in ("machine_1", "machine_2")
     ]
     assert names == ["gondwana-machine_1-task", "gondwana-machine_2-task"]
+
+
+def test_groups_that_dead_agents_left_are_swept_and_those_just_starting_are_not(tmp_path):
+    for name in ("gondwana-me-task", "gondwana-dead-task", "gondwana-starting-task", "other"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "gondwana-dead-task", (0, 0))
+    os.utime(tmp_path / "other", (0, 0))
+    assert sweep(Cgroups(flavour=Flavour.V2, parents={"pids": tmp_path}, owner="me")) == 1
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [
+        "gondwana-starting-task",
+        "other",
+    ]
 
 
 def test_what_the_kernel_counted_is_read(tmp_path):
