@@ -64,7 +64,8 @@ def owner_verb(machine: Machine, verb: str, *, leased: bool) -> MachineState:
         )
     if verb == "resume" and machine.state is not MachineState.PAUSED:
         raise WrongState(f"machine '{machine.name}' is {machine.state}, not paused")
-    return move(machine, OWNER_VERBS[verb])
+    to = OWNER_VERBS[verb]
+    return to if machine.state is to else move(machine, to)  # said twice is said once
 
 
 def state_on_facts(machine: Machine) -> MachineState:

@@ -16,7 +16,7 @@ class Config:
     width: int = 16
     batch: int = 256
     learning_rate: float = 0.02
-    pause_seconds: float = 0.0  # each step takes this much longer
+    pause_seconds: float = 0.0  # each training step takes this much longer
 
 
 def model(config: Config) -> nn.Module:
@@ -27,7 +27,8 @@ def batches(data: np.ndarray, seed: int, config: Config) -> Iterator[tuple]:
     bytes_N = torch.from_numpy(data.astype(np.int64))
     generator = np.random.default_rng(seed)
     while True:
-        time.sleep(config.pause_seconds)
+        if torch.is_grad_enabled():
+            time.sleep(config.pause_seconds)
         places_B = torch.from_numpy(generator.integers(0, len(data) - 1, config.batch))
         yield bytes_N[places_B], bytes_N[places_B + 1]
 
