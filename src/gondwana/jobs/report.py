@@ -5,11 +5,12 @@ from dataclasses import replace
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing, StaleEpoch
+from gondwana.core.ids import JobId
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
-from gondwana.jobs.rules import results
+from gondwana.jobs.rules import batch, results
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
@@ -59,7 +60,7 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
     ):
         end.close_lease(tx, now, lease, CloseReason.RUN_FAILED)
         return
-    if not store.batch.may_move_run(run, to):
+    if not batch.may_move_run(run, to):
         return
     changed = replace(
         run,
@@ -76,12 +77,13 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
     _job_runs(tx, now, store.job(tx, run.job_id))
 
 
-def log_chunk(tx: Transaction, machine_id: str, chunk: LogChunk) -> None:
-    """Append a piece of a run's output."""
+def log_chunk(tx: Transaction, machine_id: str, chunk: LogChunk) -> JobId:
+    """Append a piece of a run's output; returns the job it is of."""
     lease = market.lease(tx, chunk.lease_id)
     if lease.machine_id != machine_id or store.run(tx, chunk.run_id).lease_id != lease.id:
         raise StaleEpoch(run=chunk.run_id)
     store.add_log(tx, chunk.run_id, chunk.offset, chunk.data)
+    return lease.job_id
 
 
 def unit_report(
@@ -155,5 +157,7 @@ def _machine_failures(tx: Transaction, unit: Unit) -> int:
 
 
 def _job_runs(tx: Transaction, now: Instant, job: Job) -> None:
-    if job.state in (JobState.PROVISIONING, JobState.RECOVERING):
+    if job.state not in (JobState.PROVISIONING, JobState.RECOVERING):
+        return
+    if job.spec.train or batch.is_whole(job.spec, store.runs_of_job(tx, job.id)):
         store.move_job(tx, now, job, JobState.RUNNING)

@@ -6,13 +6,13 @@ from gondwana.core.errors import WrongState
 from gondwana.jobs import end, units
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
-from gondwana.jobs.report import UNIT_FAILURES_MAX, heartbeat, unit_report
+from gondwana.jobs.report import UNIT_FAILURES_MAX, heartbeat, run_report, unit_report
 from gondwana.jobs.rules import batch
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
-from gondwana.wire.agent import UnitReport
+from gondwana.wire.agent import RunReport, UnitReport
 
 
 def leases_of(world, job):
@@ -104,3 +104,23 @@ def test_a_paused_machine_that_is_silent_is_looked_at_without_writing(world):
     before = len(world.events())
     world.reconcile(60.0)
     assert len(world.events()) == before
+
+
+def test_a_gang_that_lacks_a_node_is_not_running_whatever_the_others_report(world, make):
+    def say(state, **told):
+        report = RunReport(
+            number=1, run_id=second.id, lease_id=second.lease_id, epoch=lease.epoch, state=state, **told
+        )  # fmt: skip
+        world.write(run_report, world.now, lease.machine_id, report)
+
+    world.join("kauri")
+    world.join("rimu")
+    job = world.submit(make.spec(num_nodes=2))
+    world.reconcile()
+    first, second = jobs.runs_of_job(world.reader, job.id)
+    lease = market.lease(world.reader, second.lease_id)
+    say("running")
+    lost = market.lease(world.reader, first.lease_id)
+    world.write(end.close_lease, world.now, lost, CloseReason.MACHINE_LOST)
+    say("exited", exit_code=0)
+    assert jobs.job(world.reader, job.id).state is JobState.RECOVERING

@@ -69,6 +69,14 @@ def latest_runs(runs: Sequence[Run]) -> dict[int, Run]:
     return {run.rank: run for run in sorted(runs, key=lambda run: (run.created_at, run.id))}
 
 
+def is_whole(spec: JobSpec, runs: Sequence[Run]) -> bool:
+    """Whether every node of the gang is at work or done; a gang that lacks one is not running."""
+    latest = latest_runs(runs)
+    return len(latest) == spec.num_nodes and all(
+        run.state is not RunState.LOST for run in latest.values()
+    )
+
+
 def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     """How a batch job ends by what its runs came to, or None while it goes on."""
     latest = latest_runs(runs)
