@@ -1,6 +1,8 @@
 """Values of the domains with everything filled in, so that a test names only what it is about."""
 
 import hashlib
+import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -184,8 +186,8 @@ def make():
 class World:
     """A control plane over a real database, with its clock in the test's hand; no threads, no network."""
 
-    def __init__(self, database):
-        self.clock, self.random = ManualClock(NOW), SeededRandom(1)
+    def __init__(self, database, *, clock=None):
+        self.clock, self.random = clock or ManualClock(NOW), SeededRandom(1)
         self.database = database
         self.blobs = MemoryStore(self.clock)
         self.context = Context(database=database, blobs=self.blobs, random=self.random)
@@ -245,6 +247,13 @@ class World:
     def submit(self, spec_of_job=None):
         return self.write(admit.submit, self.random, self.now, self.tenant, spec_of_job or spec())
 
+    def until_followed(self, job_id, *, by=1):
+        """Wait until so many requests wait for news of the job."""
+        deadline, pause = time.monotonic() + 30, threading.Event()
+        while self.plane.followers(job_id) < by:
+            assert time.monotonic() < deadline, f"{self.plane.followers(job_id)} of {by} followers"
+            pause.wait(0.005)
+
     def reconcile(self, seconds=0.0):
         self.clock.advance(seconds)
         self.reconcilers.run(self.now)
@@ -259,5 +268,5 @@ def world():
 
 @pytest.fixture
 def make_world():
-    """A control plane over a database that the test brings: `make_world(database)`."""
+    """A control plane over a database that the test brings: `make_world(database, clock=…)`."""
     return World

@@ -20,14 +20,14 @@ T = TypeVar("T")
 LIMIT_MAX = 200  # rows of one page
 
 
-def plane_of(request: Request) -> Plane:
+async def plane_of(request: Request) -> Plane:
     """The running control plane."""
     return request.app.state.plane
 
 
-def reader_of(plane: Annotated[Plane, Depends(plane_of)]) -> Reader:
-    """This thread's reader."""
-    return plane.context.database.reader()
+async def reader_of(plane: Annotated[Plane, Depends(plane_of)]) -> Reader:
+    """A reader for whichever thread the route runs in."""
+    return plane.context.database.shared_reader()
 
 
 def bearer(request: Request) -> str:

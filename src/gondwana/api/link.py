@@ -7,7 +7,7 @@ the one before, so a recorded heartbeat proves nothing a second time.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -31,6 +31,7 @@ from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState
 from gondwana.wire import agent as wire
 
+T = TypeVar("T")
 NONCE_BYTES: Final = 16
 DROPPED: Final = (StaleEpoch, NotFound, Invalid, WrongState)
 """Refusals after which sending the report again is of no use, so it is acknowledged."""
@@ -111,22 +112,20 @@ class Session:
                 writer.call(_drain, now, machine_id)
                 return []
             case wire.RunReport():
-                return self._acknowledge(
-                    message.number, lambda tx: report.run_report(tx, now, machine_id, message)
-                )
+                self._store(lambda tx: report.run_report(tx, now, machine_id, message))
+                return [wire.Ack(number=message.number)]
             case wire.LogChunk():
-                return self._acknowledge(
-                    message.number, lambda tx: report.log_chunk(tx, machine_id, message)
-                )
+                job_id = self._store(lambda tx: report.log_chunk(tx, machine_id, message))
+                if job_id is not None:
+                    self._plane.output_came(job_id)
+                return [wire.Ack(number=message.number)]
             case wire.UnitReport():
                 claim = wire.unit_claim(
                     message.unit_id, message.lease_id, message.epoch, message.output
                 )
                 self._verify(message.signature, claim)
-                return self._acknowledge(
-                    message.number,
-                    lambda tx: report.unit_report(tx, blobs, now, machine_id, message),
-                )
+                self._store(lambda tx: report.unit_report(tx, blobs, now, machine_id, message))
+                return [wire.Ack(number=message.number)]
             case wire.Hello() | wire.ChallengeAnswer():
                 raise Invalid("the link has begun already")
 
@@ -139,12 +138,11 @@ class Session:
         self._desired_number += 1
         return [wire.Desired(number=self._desired_number, leases=now_due)]
 
-    def _acknowledge(self, number: int, run: Callable[[Transaction], None]) -> list[wire.FromPlane]:
-        with suppress(
-            *DROPPED
-        ):  # late, repeated or foreign: nothing is stored, and it need not come again
-            self._plane.context.database.writer.call(run)
-        return [wire.Ack(number=number)]
+    def _store(self, run: Callable[[Transaction], T]) -> T | None:
+        """What `run` returns; None where it was late, repeated or foreign: it need not come again."""
+        with suppress(*DROPPED):
+            return self._plane.context.database.writer.call(run)
+        return None
 
     def _known(self) -> str:
         if self.machine_id is None:

@@ -1,7 +1,8 @@
 """What the control plane holds in memory: who is connected, and what waits to be written. All of it can be lost."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from gondwana.core.clock import Clock
 from gondwana.db.events import StoredEvent
@@ -21,8 +22,9 @@ class Plane:
         self._wakers: dict[
             str, Callable[[], None]
         ] = {}  # machine id -> tells its link that its duty may have changed
-        self._news = threading.Condition()
-        self._seq = 0
+        self._followers: dict[
+            str | None, list[Callable[[], None]]
+        ] = {}  # job id -> tells who waits for what happens to it
         context.database.writer.listen(self._committed)
 
     def issue_blob_token(self, machine_id: str) -> str:
@@ -56,11 +58,27 @@ class Plane:
         with self._lock:
             return len(self._wakers)
 
-    def wait_for_news(self, seq: int, seconds_max: float) -> int:
-        """The newest event number known; waits up to `seconds_max` for one above `seq`."""
-        with self._news:
-            self._news.wait_for(lambda: self._seq > seq, timeout=seconds_max)
-            return self._seq
+    @contextmanager
+    def following(self, job_id: str | None, wake: Callable[[], None]) -> Generator[None]:
+        """Within this block `wake` is called when something happened to the job; None: to anything."""
+        with self._lock:
+            self._followers.setdefault(job_id, []).append(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._followers[job_id].remove(wake)
+                if not self._followers[job_id]:
+                    del self._followers[job_id]
+
+    def followers(self, job_id: str | None) -> int:
+        """How many wait for what happens to the job; None: to anything."""
+        with self._lock:
+            return len(self._followers.get(job_id, ()))
+
+    def output_came(self, job_id: str) -> None:
+        """A piece of the job's output was stored; that is no event."""
+        self._wake_followers({job_id})
 
     def _committed(self, events: Sequence[StoredEvent]) -> None:
         machines = {event.event.data.get("machine_id") for event in events}
@@ -68,6 +86,10 @@ class Plane:
             wakers = [self._wakers[machine] for machine in machines if machine in self._wakers]
         for wake in wakers:
             wake()
-        with self._news:
-            self._seq = max(self._seq, events[-1].seq)
-            self._news.notify_all()
+        self._wake_followers({None, *(event.event.job_id for event in events)})
+
+    def _wake_followers(self, job_ids: set[str | None]) -> None:
+        with self._lock:
+            wakes = [wake for job_id in job_ids for wake in self._followers.get(job_id, ())]
+        for wake in wakes:
+            wake()

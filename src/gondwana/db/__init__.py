@@ -4,7 +4,7 @@ What it owns: every transaction, the event log, idempotency keys, settings, and 
 Its invariants: nothing is written outside a `Writer`; a result is delivered only after COMMIT; a failing call undoes
 itself and nothing else; the event of a change is in the same transaction as the change; append-only tables stay so.
 
-    database.Database         Database.open(path) | Database.in_memory() -> .writer .reader() .close()
+    database.Database         Database.open(path) | Database.in_memory() -> .writer .reader() .shared_reader() .close()
     writer.Writer             submit(run, *args, **kwargs) -> Future; call(...) -> result; listen(listener); close()
                               (BatchingWriter: a thread, group commit. InlineWriter: the caller's thread)
     transaction.Reader        one(sql, params) -> Row | None; all(sql, params) -> list[Row]; snapshot()

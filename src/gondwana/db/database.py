@@ -5,13 +5,14 @@ import itertools
 import sqlite3
 import threading
 import weakref
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
 from gondwana.db.connect import file_uri, memory_uri, open_for_reading, open_for_writing, protect
 from gondwana.db.migrate import known_migrations, migrate
-from gondwana.db.transaction import Reader
+from gondwana.db.transaction import Params, Reader, Row
 from gondwana.db.writer import BatchingWriter, InlineWriter, Writer
 
 _MEMORY_NUMBERS: Final = itertools.count()
@@ -58,6 +59,10 @@ class Database:
             self._readers.add(reader)
         return reader
 
+    def shared_reader(self) -> Reader:
+        """A reader that may be passed between threads: it reads through the connection of whoever asks it."""
+        return _SharedReader(self)
+
     def close(self) -> None:
         """Finish the writes that were submitted, then let go of the file; a second call does nothing."""
         if self._closed:
@@ -72,6 +77,25 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _SharedReader(Reader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def one(self, sql: str, params: Params = ()) -> Row | None:
+        return self._database.reader().one(sql, params)
+
+    def all(self, sql: str, params: Params = ()) -> list[Row]:
+        return self._database.reader().all(sql, params)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Generator[None]:
+        with self._database.reader().snapshot():
+            yield
+
+    def close(self) -> None:
+        """Nothing to let go of: the connections belong to their threads."""
 
 
 def _prepare(uri: str, bytes_max: int | None) -> sqlite3.Connection:

@@ -1,8 +1,13 @@
 """Plans and jobs."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Query, Response
+from starlette.concurrency import run_in_threadpool
 
 from gondwana.api import views
 from gondwana.api.deps import (
@@ -16,6 +21,7 @@ from gondwana.api.deps import (
     answer,
     page,
 )
+from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
 from gondwana.db.events import events_after
 from gondwana.db.transaction import Reader, Transaction
@@ -83,74 +89,95 @@ def cancel(job_id: str, caller: TenantDep, write: WriteDep) -> Response:
 
 
 @router.get("/jobs/{job_id}/events")
-def job_events(
+async def job_events(
     job_id: str, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, after: int = 0,
     wait: float = Query(0.0, ge=0, le=WAIT_SECONDS_MAX), limit: int = Query(LIMIT_MAX, ge=1, le=1000),
 ) -> Response:  # fmt: skip
     """What happened to a job after event number `after`; waits up to `wait` seconds for a first one."""
-    job = _job(reader, caller, job_id)
-    return _events(plane, reader, after, wait, limit, job.id)
+    job = await run_in_threadpool(_job, reader, caller, job_id)
+    return await _follow(plane, job.id, wait, partial(_events, reader, after, limit, job.id))
 
 
 @router.get("/events")
-def all_events(
+async def all_events(
     caller: OperatorDep, plane: PlaneDep, reader: ReaderDep, after: int = 0,
     wait: float = Query(0.0, ge=0, le=WAIT_SECONDS_MAX), limit: int = Query(LIMIT_MAX, ge=1, le=1000),
 ) -> Response:  # fmt: skip
     """What happened on the whole network."""
-    return _events(plane, reader, after, wait, limit, None)
+    return await _follow(plane, None, wait, partial(_events, reader, after, limit, None))
 
 
 @router.get("/jobs/{job_id}/logs")
-def logs(
+async def logs(
     job_id: str, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, rank: int = 0, offset: int = Query(0, ge=0),
     wait: float = Query(0.0, ge=0, le=WAIT_SECONDS_MAX),
 ) -> Response:  # fmt: skip
     """A node's output from byte `offset` on. X-Log-Next: where to go on; X-Log-End: 1 when there will be no more."""
-    job = _job(reader, caller, job_id)
-    deadline = plane.clock.now() + wait
-    seq = 0
-    while True:
-        job = store.job(reader, job.id)
-        data = _log(reader, job, rank, offset)[:LOG_BYTES_MAX]
-        left = deadline - plane.clock.now()
-        if data or job.ended or left <= 0:
-            ended = job.ended and len(data) < LOG_BYTES_MAX
-            headers = {"x-log-next": str(offset + len(data)), "x-log-end": str(int(ended))}
-            return Response(data, media_type="application/octet-stream", headers=headers)
-        seq = plane.wait_for_news(seq, min(left, 0.25))
+    job = await run_in_threadpool(_job, reader, caller, job_id)
+    return await _follow(plane, job.id, wait, partial(_output, reader, job.id, rank, offset))
 
 
-def _log(reader: Reader, job: Job, rank: int, offset: int) -> bytes:
-    """All attempts of a node, one after the other."""
+async def _follow(
+    plane: Plane, job_id: str | None, wait_seconds: float, look: Callable[[bool], Response | None]
+) -> Response:
+    """What `look(last)` answers, asked again whenever something happened; it must answer when `last`.
+
+    Whoever waits holds no thread, so thousands may.
+    """
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
+    deadline = plane.clock.now() + wait_seconds
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop is closing
+            loop.call_soon_threadsafe(woken.set)
+
+    with plane.following(job_id, wake):
+        while True:
+            woken.clear()
+            left = deadline - plane.clock.now()
+            found = await run_in_threadpool(look, left <= 0)
+            if found is not None:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await woken.wait()
+
+
+def _output(reader: Reader, job_id: str, rank: int, offset: int, last: bool) -> Response | None:
+    job = store.job(reader, job_id)
+    data, whole = _log(reader, job, rank, offset)
+    if not (data or job.ended or last):
+        return None
+    headers = {
+        "x-log-next": str(offset + len(data)),
+        "x-log-end": str(int(job.ended and whole)),
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _log(reader: Reader, job: Job, rank: int, offset: int) -> tuple[bytes, bool]:
+    """All attempts of a node, one after the other, from byte `offset` on; and whether that is all there is."""
     text = b""
     for run in store.runs_of_job(reader, job.id):
-        if run.rank == rank:
-            size = store.log_bytes(reader, run.id)
-            if offset < size:
-                text += store.read_log(reader, run.id, offset)
-                offset = 0
-                if len(text) >= LOG_BYTES_MAX:
-                    break
-            else:
-                offset -= size
-    return text
+        size = store.log_bytes(reader, run.id) if run.rank == rank else 0
+        if offset >= size:
+            offset -= size
+            continue
+        piece = store.read_log(reader, run.id, offset)
+        text += piece
+        if len(text) > LOG_BYTES_MAX or offset + len(piece) < size:
+            return text[:LOG_BYTES_MAX], False
+        offset = 0
+    return text, True
 
 
 def _events(
-    plane: PlaneDep, reader: Reader, after: int, wait: float, limit: int, job_id: str | None
-) -> Response:
-    deadline = plane.clock.now() + wait
-    seen = after
-    while True:
-        found = events_after(reader, after, limit=limit, job_id=job_id)
-        left = deadline - plane.clock.now()
-        if found or left <= 0:
-            return page(
-                [views.event_view(each) for each in found],
-                str(found[-1].seq) if found else str(after),
-            )
-        seen = max(seen, plane.wait_for_news(seen, min(left, 5.0)))
+    reader: Reader, after: int, limit: int, job_id: str | None, last: bool
+) -> Response | None:
+    found = events_after(reader, after, limit=limit, job_id=job_id)
+    if not (found or last):
+        return None
+    return page([views.event_view(each) for each in found], str(found[-1].seq if found else after))
 
 
 def _job(reader: Reader, caller: CallerDep | Caller, name_or_id: str) -> Job:
