@@ -59,7 +59,9 @@ class AgentCore:
         self._desired_number = 0
         self._leases: dict[str, LeaseDuty] = {}
         self._alive: set[str] = set()  # leases whose worker runs
-        self._started: set[str] = set()  # of the runs and units wanted: a repeat starts nothing
+        self._started: dict[
+            str, set[str]
+        ] = {}  # lease -> runs and units begun: a repeat starts nothing
         self._working: dict[str, str] = {}  # unit id -> lease id
         self._reports: dict[int, Report] = {}  # not acknowledged yet, in order
         self._next_number = 1
@@ -81,14 +83,14 @@ class AgentCore:
         ]:
             self._forget(lease_id)
             actions.append(StopLease(lease_id=lease_id))
-        self._started &= set[str]().union(*(_work(duty) for duty in message.leases))
         for duty in message.leases:
             if duty.lease_id not in self._leases:
                 actions.append(Serve(duty=duty))
             self._leases[duty.lease_id] = duty
-            actions += self._units(duty)
-            if duty.run is not None and duty.run.run_id not in self._started:
-                self._started.add(duty.run.run_id)
+            started = self._started.setdefault(duty.lease_id, set())
+            actions += self._units(duty, started)
+            if duty.run is not None and duty.run.run_id not in started:
+                started.add(duty.run.run_id)
                 actions.append(StartRun(duty=duty))
         return actions
 
@@ -180,7 +182,7 @@ class AgentCore:
         """The leases served now."""
         return tuple(self._leases)
 
-    def _units(self, duty: LeaseDuty) -> list[Action]:
+    def _units(self, duty: LeaseDuty, started: set[str]) -> list[Action]:
         wanted = {unit.id for unit in duty.units}
         gone = [
             unit
@@ -190,16 +192,17 @@ class AgentCore:
         actions: list[Action] = []
         for unit_id in gone:
             del self._working[unit_id]
+            started.discard(unit_id)
             actions.append(StopUnit(lease_id=duty.lease_id, unit_id=unit_id))
         for unit in duty.units:
-            if unit.id not in self._started:
-                self._started.add(unit.id)
+            if unit.id not in started:
+                started.add(unit.id)
                 self._working[unit.id] = duty.lease_id
                 actions.append(StartUnit(lease_id=duty.lease_id, unit=unit))
         return actions
 
     def _forget(self, lease_id: str) -> None:
-        self._started -= _work(self._leases.pop(lease_id))
+        del self._leases[lease_id], self._started[lease_id]
         self._alive.discard(lease_id)
         self._working = {unit: lease for unit, lease in self._working.items() if lease != lease_id}
         self._reports = {
@@ -217,11 +220,6 @@ class AgentCore:
 def _changed(known: LeaseDuty, wanted: LeaseDuty | None) -> bool:
     """Whether a lease is over, or is another one by the same name."""
     return wanted is None or _identity(wanted) != _identity(known)
-
-
-def _work(duty: LeaseDuty) -> set[str]:
-    """The run and the units that a lease asks for."""
-    return {unit.id for unit in duty.units} | ({duty.run.run_id} if duty.run else set[str]())
 
 
 def _identity(duty: LeaseDuty) -> tuple[str, int, str]:

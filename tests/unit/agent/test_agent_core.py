@@ -80,7 +80,7 @@ def to_duties(make, plan):
     ]  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(st.lists(plans, min_size=1, max_size=6), st.data())
 def test_whatever_order_messages_come_in_it_ends_up_doing_what_the_newest_says(make, planned, data):
     messages = [desired(n, *to_duties(make, plan)) for n, plan in enumerate(planned, start=1)]
@@ -96,6 +96,21 @@ def test_whatever_order_messages_come_in_it_ends_up_doing_what_the_newest_says(m
         assert {unit.id for unit in told.units} == machine.units[lease_id]
         assert told.run is None or told.run.run_id in machine.runs[lease_id]
     assert agent.desired(messages[-1]) == []
+
+
+def test_a_run_that_is_wanted_again_goes_on_and_is_not_begun_twice(make):
+    agent = new_core()
+    agent.desired(desired(1, duty(make, run="run_a")))
+    assert agent.desired(desired(2, duty(make))) == []
+    assert agent.desired(desired(3, duty(make, run="run_a"))) == []
+
+
+def test_a_unit_that_was_done_is_not_begun_again_while_its_report_is_under_way(make):
+    agent = new_core()
+    agent.desired(desired(1, duty(make, units=["u"])))
+    agent.report_unit("lea_a", "unit_u", output="ab")
+    agent.connected()
+    assert agent.desired(desired(1, duty(make, units=["u"]))) == []
 
 
 def test_the_same_wish_again_starts_nothing_again(make):
