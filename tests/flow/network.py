@@ -194,10 +194,12 @@ class Network:
         return found[0] if found else None
 
     def await_machine(self, name, state="up", *, agent=None, seconds=START_SECONDS_MAX):
+        states = (state,) if isinstance(state, str) else state
+
         def look():
             assert agent is None or agent.running, agent.log
             machine = self.machine(name)
-            return machine if machine is not None and machine.state == state else None
+            return machine if machine is not None and machine.state in states else None
 
         return until(look, seconds, what=f"{name} to be {state}", note=self.logs)
 

@@ -131,9 +131,10 @@ class Blobs:
         """Send the missing pieces; the server's word on where to go on counts, also after a break."""
         path = f"/v1/blobs/{name}"
         head = self._transport.request("HEAD", path, query={"upload": 1}, accept=frozenset({404}))
-        offset = _offset(head)
+        offset = min(_offset(head), size)
         stalled = 0
-        while offset < size:
+        finished = False  # a server that died on the last byte finishes on an empty piece
+        while not finished:
             answer = self._transport.request(
                 "PATCH", path, query={"total": size}, body=piece_at(offset),
                 headers={"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"},
@@ -143,6 +144,7 @@ class Blobs:
             if stalled > RESUMES_MAX:
                 raise InvalidBytes(f"the upload of {name} does not move on from byte {offset}")
             offset = _offset(answer)
+            finished = answer.status != 409 and offset >= size
             if progress is not None:
                 progress(min(offset, size), size)
 

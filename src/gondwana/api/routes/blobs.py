@@ -113,9 +113,14 @@ def _store_whole(blobs: BlobStore, name: str, body: bytes) -> None:
 
 def _store_piece(plane: Plane, name: str, total: int, offset: int, body: bytes) -> tuple[int, int]:
     blobs = plane.context.blobs
+    if offset + len(body) > total:
+        raise InvalidValue(field="total", value=total, hint="the piece ends beyond the blob")
     received = blobs.begin(name, total)
     if blobs.size(name) is not None:
         return total, 204
+    if received > total:  # what somebody else began under this name cannot be a part of it
+        blobs.abandon(name)
+        blobs.begin(name, total)
     try:
         received = blobs.append(name, offset, body)
     except WrongState:
