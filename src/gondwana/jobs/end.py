@@ -7,7 +7,7 @@ from gondwana.db.blob_references import release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import money, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
-from gondwana.jobs.rules import batch
+from gondwana.jobs.rules import batch, rounds
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, OrderState
@@ -42,6 +42,13 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason
 def expire_unit(tx: Transaction, now: Instant, unit: Unit, *, verdict: str) -> Unit:
     """A unit that was not delivered in time: nobody is paid, its price is free again for the next."""
     return _release(tx, now, replace(unit, verdict=verdict), UnitState.EXPIRED)
+
+
+def drop_useless(tx: Transaction, now: Instant, unit: Unit) -> None:
+    """After a unit expired: end its lease if its machine only ever lets the round down; the job goes on elsewhere."""
+    lease_id, units = unit.lease_id, store.units_of_round(tx, unit.job_id, unit.round)
+    if lease_id is not None and rounds.is_useless(units, lease_id):
+        close_lease(tx, now, market.lease(tx, lease_id), CloseReason.RUN_FAILED)
 
 
 def reject_unit(tx: Transaction, now: Instant, unit: Unit, *, verdict: str) -> Unit:

@@ -11,22 +11,13 @@ from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, results
+from gondwana.jobs.rules.rounds import AGENT_FAILURES
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
 from gondwana.supply import store as supply
 from gondwana.wire.agent import LeaseProof, LogChunk, RunReport, UnitReport
 from gondwana.wire.units import UnitKind
-
-AGENT_FAILURES = ("agent:", "sandbox_unavailable", "died")
-"""Beginnings of failures that are the machine's, not the job's: it is done again elsewhere."""
-
-PLANE_FAILURES = tuple(
-    f"agent: {name}" for name in ("StorageFull", "Unavailable", "ServerUnreachable", "ShuttingDown")
-)
-"""Those of them that are the control plane's own: they say nothing of the machine."""
-
-UNIT_FAILURES_MAX = 3  # of one machine in one round; past it the job does without that machine
 
 REPORTED = {str(state): state for state in (RunState.PREPARING, RunState.RUNNING, RunState.EXITED)}
 """What an agent may report; how else a run ends is not its word."""
@@ -136,24 +127,12 @@ def _unit_failed(tx: Transaction, now: Instant, unit: Unit, failure: str) -> Non
     """A failure of the machine leaves the unit to others; one of the recipe counts against the recipe."""
     if failure.startswith(AGENT_FAILURES):
         end.expire_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
-        if _machine_failures(tx, unit) >= UNIT_FAILURES_MAX:
-            end.close_lease(tx, now, market.lease(tx, unit.lease_id or ""), CloseReason.RUN_FAILED)
+        end.drop_useless(tx, now, unit)
         return
     end.reject_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
     training = store.training(tx, unit.job_id)
     if training is not None and unit.kind is not UnitKind.EVALUATE:
         store.save_training(tx, replace(training, failures_in_row=training.failures_in_row + 1))
-
-
-def _machine_failures(tx: Transaction, unit: Unit) -> int:
-    """How many units of this round the unit's machine could not do, through a fault of its own."""
-    return sum(
-        other.lease_id == unit.lease_id
-        and other.state is UnitState.EXPIRED
-        and other.verdict.startswith(AGENT_FAILURES)
-        and not other.verdict.startswith(PLANE_FAILURES)
-        for other in store.units_of_round(tx, unit.job_id, unit.round)
-    )
 
 
 def _job_runs(tx: Transaction, now: Instant, job: Job) -> None:

@@ -11,6 +11,7 @@ from gondwana.jobs import end, money, store
 from gondwana.jobs.model import Job, JobReason, JobState, Phase, Round, Training, Unit, UnitState
 from gondwana.jobs.rules import batch
 from gondwana.jobs.rules import islands as speeds
+from gondwana.jobs.rules import rounds as rules
 from gondwana.market.model import CloseReason
 from gondwana.supply import rules as supply_rules
 from gondwana.supply import store as supply
@@ -62,7 +63,7 @@ def close_training(
     """The inner steps are over: turn away what the numbers speak against; the rest goes before an evaluator."""
     for unit in store.units_of_round(tx, before.job_id, before.round):
         if unit.kind is UnitKind.TRAIN and unit.state is UnitState.ASSIGNED:
-            end.expire_unit(tx, now, unit, verdict="too_late")
+            end.expire_unit(tx, now, unit, verdict=rules.TOO_LATE)
     for one in judged:
         marked = replace(one.unit, norm=one.norm, cosine=one.cosine)
         if one.accepted:

@@ -24,7 +24,7 @@ from gondwana.wire.units import CandidateLoss, UnitKind, UnitResult, UnitSpec
 LAYOUT: Final = Layout(
     tensors=(Tensor(name="matrix", shape=(4, 6)), Tensor(name="gain", shape=(8,)))
 )
-RATE: Final = 0.02  # peak learning rate: a round goes an eighth of the way
+RATE: Final = 0.004  # peak learning rate: a round goes a tenth of the way
 SPREAD: Final = 0.005  # of the shards' points around the one that all of them mean
 ENTROPY: Final = 1.0  # what is left of the loss at the best parameters
 TOKENS_PER_STEP: Final = 64
@@ -104,15 +104,14 @@ def _evaluate(spec: UnitSpec, read: Read, seconds: float) -> UnitResult:
     for candidate in spec.candidates:
         upload = codecs.decode_upload(read(candidate.delta), LAYOUT, codecs.Codec(spec.codec))
         moved = (params - np.float32(CANDIDATE_SHARE) * upload.delta).astype(np.float32)
-        unassigned = spec.unassigned or candidate.shards
         losses.append(
             CandidateLoss(
                 unit_id=candidate.unit_id,
                 heldout=loss(moved, spec.heldout, read),
                 assigned=loss(moved, candidate.shards, read),
                 assigned_before=loss(params, candidate.shards, read),
-                unassigned=loss(moved, unassigned, read),
-                unassigned_before=loss(params, unassigned, read),
+                unassigned=loss(moved, spec.unassigned, read),
+                unassigned_before=loss(params, spec.unassigned, read),
             )
         )
     sample = "x" * spec.sample_chars
@@ -125,7 +124,9 @@ def _evaluate(spec: UnitSpec, read: Read, seconds: float) -> UnitResult:
 
 
 def loss(params: Float32Array, shards: Sequence[str], read: Read) -> float:
-    """The mean loss over these shards, as a mean per token."""
+    """The mean loss over these shards; 0 where there are none to judge by."""
+    if not shards:
+        return 0.0
     distances = [float(np.sum(np.square(params - _point(name, read)))) for name in shards]
     return ENTROPY + 0.5 * sum(distances) / len(distances)
 

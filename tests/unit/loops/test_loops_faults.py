@@ -1,13 +1,17 @@
 """What the simulator found: machines that fail at once, never end, or go silent when their owners want them back."""
 
+from dataclasses import replace
+
 import pytest
 
 from gondwana.core.errors import WrongState
 from gondwana.jobs import end, units
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
-from gondwana.jobs.report import UNIT_FAILURES_MAX, heartbeat, run_report, unit_report
+from gondwana.jobs.report import heartbeat, run_report, unit_report
 from gondwana.jobs.rules import batch
+from gondwana.jobs.rules.rounds import UNIT_FAILURES_MAX
+from gondwana.loops.expire_units import expire_units
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
 from gondwana.supply import store as supply
@@ -46,6 +50,30 @@ def test_a_machine_that_fails_unit_after_unit_is_given_no_more_of_them(world, ma
     world.join("rimu")
     world.reconcile()
     assert leases_of(world, job)[-1].machine_id == "mac_rimu"
+
+
+def test_a_machine_that_is_always_too_late_is_given_no_more_units(world, make):
+    world.join()
+    job = world.submit(make.train_spec())
+    for _ in range(UNIT_FAILURES_MAX):
+        world.write(heartbeat, world.now, "mac_kauri", ())
+        world.reconcile(1.0)
+        (unit,) = jobs.units_assigned_to(world.reader, leases_of(world, job)[0].id)
+        world.clock.advance(unit.expires_at - world.now)
+    world.write(heartbeat, world.now, "mac_kauri", ())
+    world.reconcile(1.0)
+    assert [lease.reason for lease in leases_of(world, job)] == [CloseReason.RUN_FAILED]
+
+
+def test_a_unit_does_not_expire_before_agents_had_time_to_come_back(world, make):
+    world.join()
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    (unit,) = jobs.units_of_job(world.reader, job.id)
+    world.clock.advance(unit.expires_at - world.now + 1.0)
+    restarted = replace(world.context, listening_since=world.now)
+    assert expire_units(restarted, world.now) == 0
+    assert expire_units(world.context, world.now) == 1
 
 
 def test_a_full_disk_of_the_control_plane_is_not_held_against_machines(world, make):

@@ -18,6 +18,16 @@ ATTEMPTS_MAX: Final = 3  # evaluations that expire or fail before the round goes
 FAILURES_MAX: Final = 4  # units in a row that the recipe itself failed, over all machines
 BYTES_PER_TOKEN: Final = 2  # data a unit is given per token it will read: enough for 16-bit tokens
 SHARDS_FIRST: Final = 16  # for a unit before anybody knows how many tokens a step takes
+UNIT_FAILURES_MAX: Final = (
+    3  # of one machine in one round; past it the job does without that machine
+)
+TOO_LATE: Final = "too_late"  # the verdict on a unit that was not delivered in time
+AGENT_FAILURES: Final = ("agent:", "sandbox_unavailable", "died")
+"""Beginnings of failures that are the machine's, not the job's: it is done again elsewhere."""
+PLANE_FAILURES: Final = (
+    "agent: StorageFull", "agent: Unavailable", "agent: ServerUnreachable", "agent: ShuttingDown",
+)  # fmt: skip
+"""Those of them that are the control plane's own: they say nothing of the machine."""
 LIVE: Final = frozenset({UnitState.OPEN, UnitState.ASSIGNED, UnitState.DELIVERED})
 
 
@@ -84,6 +94,19 @@ def unit_seconds_max(train: Train, island: Island, kind: UnitKind) -> float:
     if kind is UnitKind.TRAIN:
         return train.window_seconds * speeds.WINDOWS_MAX + UNIT_SLACK_SECONDS + cold
     return speeds.EVALUATE_SECONDS_MAX + cold
+
+
+def is_useless(units: Sequence[Unit], lease_id: str | None) -> bool:
+    """Whether a machine let down the round again and again: was too late, or could not do what it was given."""
+    failed = [
+        unit
+        for unit in units
+        if unit.lease_id == lease_id
+        and unit.state is UnitState.EXPIRED
+        and unit.verdict.startswith((TOO_LATE, *AGENT_FAILURES))
+        and not unit.verdict.startswith(PLANE_FAILURES)
+    ]
+    return len(failed) >= UNIT_FAILURES_MAX
 
 
 def data_seed(params_hash: str) -> int:
