@@ -44,7 +44,9 @@ class MachineView:
     speed: MachineSpeed | None = None
     proven_at: float | None = None
     seconds_proven: int = 0
-    units_accepted: int = 0  # training units; making and evaluating parameters is paid, but not counted here
+    units_accepted: int = (
+        0  # training units; making and evaluating parameters is paid, but not counted here
+    )
     units_rejected: int = 0
     earned_micro_usd: int = 0
 
@@ -106,7 +108,9 @@ class LeaseView:
     seconds_proven: int = 0
     run_state: str = ""
     exit_code: int | None = None
-    units_accepted: int = 0  # training units; making and evaluating parameters is paid, but not counted here
+    units_accepted: int = (
+        0  # training units; making and evaluating parameters is paid, but not counted here
+    )
     units_rejected: int = 0
     units_expired: int = 0
     earned_micro_usd: int = 0
@@ -209,7 +213,9 @@ class AuditView:
     accounts: int
     transfers: int
     total_micro_usd: int
-    posted_micro_usd_by_code: dict[str, int] = field(default_factory=dict[str, int])  # line of the chart -> net credit
+    posted_micro_usd_by_code: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # line of the chart -> net credit
     differences: tuple[str, ...] = ()
 
 

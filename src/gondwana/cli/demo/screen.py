@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -144,7 +145,7 @@ def chart_lines(values: Sequence[float]) -> list[str]:
     """A bar chart of the values in characters, the highest at the top, one column each."""
     if not values:
         return ["waiting for the first evaluation"]
-    low, high = min(values), max(values[1:] if _towers(values) else values)
+    low, high = min(values), _top(values)
     span = (high - low) or 1.0
     levels = [1 + round((CHART_ROWS * 8 - 1) * min(1.0, (value - low) / span)) for value in values]
     lines: list[str] = []
@@ -154,15 +155,16 @@ def chart_lines(values: Sequence[float]) -> list[str]:
         lines.append(
             f"{label:6.3f} │" + "".join(cells) if label is not None else "       │" + "".join(cells)
         )
-    if _towers(values):
-        lines[0] = lines[0].replace("███", f"▲{values[0]:.1f}"[:4], 1)
+    if values[0] > high:
+        lines[0] = lines[0].replace("███", f"▲{values[0]:.1f}"[:4].rstrip("."), 1)
     numbers = "".join(str(index).ljust(CHART_COLUMN) for index in range(len(values)))
     return [*lines, "       └" + "─" * len(numbers), "        " + numbers]
 
 
-def _towers(values: Sequence[float]) -> bool:
-    """Whether the first value, of parameters that learnt nothing yet, would flatten all others; it is cut off then."""
-    return len(values) > 2 and values[0] - min(values) > 2 * (max(values[1:]) - min(values))
+def _top(values: Sequence[float]) -> float:
+    """The top of the scale: untrained parameters tower over all that follows, so what is far above is cut off."""
+    low = min(values)
+    return min(max(values), low + 2.5 * (median(values) - low)) if len(values) > 3 else max(values)
 
 
 def _cell(eighths: int) -> str:
