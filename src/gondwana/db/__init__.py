@@ -11,6 +11,7 @@ itself and nothing else; the event of a change is in the same transaction as the
     transaction.Transaction   a Reader that also has execute(sql, params) -> rows changed, insert, emit, savepoint
     queries.load_queries      SQL = load_queries(__package__); tx.all(SQL.reserved_before, {"instant": now})
     rows                      to_row(value) -> dict; from_row(Type, row) -> value
+    conditional               expect_state(tx, query, id, state): a move happens only from where the mover saw the row
     events                    StoredEvent(seq, event); events_after(reader, after, limit=, job_id=); last_seq(reader)
     idempotency               idempotent(tx, IdempotencyKey(...), run, at=) -> response bytes, the same for ever
     settings                  read_setting(reader, key, Type, default=); write_setting(tx, key, value, at=)

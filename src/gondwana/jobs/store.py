@@ -8,11 +8,13 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, PrincipalId
+from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.jobs.model import (
     PHASE_TRANSITIONS,
+    RUN_TRANSITIONS,
     UNIT_TRANSITIONS,
     Island,
     Job,
@@ -82,6 +84,7 @@ def move_job(tx: Transaction, now: Instant, target: Job, to: JobState) -> Job:
     if target.state is to:
         return target
     moved = replace(target, state=batch.move(target, to))
+    expect_state(tx, SQL.job_by_id, target.id, target.state)
     tx.execute(SQL.save_job, to_row(moved))
     tx.emit(Event(at=now, kind=f"job.{to}", subject=target.id, job_id=target.id))
     return moved
@@ -103,6 +106,7 @@ def end_job(tx: Transaction, now: Instant, target: Job, end: batch.End) -> Job:
         exit_code=end.exit_code,
         ended_at=now,
     )
+    expect_state(tx, SQL.job_by_id, target.id, target.state)
     tx.execute(SQL.save_job, to_row(ended))
     data = {"reason": end.reason, "detail": end.detail}
     tx.emit(Event(at=now, kind=f"job.{end.state}", subject=target.id, job_id=target.id, data=data))
@@ -128,7 +132,10 @@ def runs_of_lease(reader: Reader, lease_id: str) -> list[Run]:
 
 
 def save_run(tx: Transaction, now: Instant, changed: Run, *, machine_id: str) -> Run:
-    """Store a run in its new state, with its event."""
+    """Store a run in its new state, with its event; raises WrongState where the table has no such arrow."""
+    known = tx.one(SQL.run_by_id, {"id": changed.id})
+    if known is not None and changed.state not in RUN_TRANSITIONS[RunState(known["state"])]:
+        raise WrongState(f"the run is {known['state']}, it cannot become {changed.state}")
     tx.execute(SQL.save_run, to_row(changed))
     data = {
         "rank": changed.rank,
@@ -274,6 +281,7 @@ def move_unit(tx: Transaction, now: Instant, changed: Unit, to: UnitState) -> Un
     """Store `changed` in the state `to`, with its event; raises WrongState where the table has no such arrow."""
     if to not in UNIT_TRANSITIONS[changed.state]:
         raise WrongState(f"the unit is {changed.state}, it cannot become {to}")
+    expect_state(tx, SQL.unit_by_id, changed.id, changed.state)
     moved = replace(changed, state=to)
     tx.execute(SQL.save_unit, to_row(moved))
     _emit_unit(tx, now, moved)

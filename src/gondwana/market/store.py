@@ -9,6 +9,7 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, LeaseId, new_id
 from gondwana.core.random import Random
+from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
@@ -53,6 +54,7 @@ def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> 
         return target
     if to not in ORDER_TRANSITIONS[target.state]:
         raise WrongState(f"the order is {target.state}, it cannot become {to}")
+    expect_state(tx, SQL.order_by_id, target.id, target.state)
     moved = replace(target, state=to)
     tx.execute(SQL.save_order, to_row(moved))
     tx.emit(Event(at=now, kind=f"order.{to}", subject=target.id, job_id=target.job_id))
@@ -97,7 +99,7 @@ def reserve(
 
 def activate(tx: Transaction, now: Instant, lease: Lease) -> Lease:
     """The lease, serving from now on."""
-    active = replace(_move(lease, LeaseState.ACTIVE), active_at=now, proven_at=now)
+    active = replace(_move(tx, lease, LeaseState.ACTIVE), active_at=now, proven_at=now)
     tx.execute(SQL.save_lease, to_row(active))
     emit_lease(
         tx,
@@ -113,7 +115,7 @@ def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> L
     """The lease, over; a closed one stays as it is."""
     if lease.state is LeaseState.CLOSED:
         return lease
-    closed = replace(_move(lease, LeaseState.CLOSED), closed_at=now, reason=reason)
+    closed = replace(_move(tx, lease, LeaseState.CLOSED), closed_at=now, reason=reason)
     tx.execute(SQL.save_lease, to_row(closed))
     emit_lease(
         tx, now, closed, "lease.closed", {"reason": reason, "seconds_proven": closed.seconds_proven}
@@ -187,7 +189,8 @@ def emit_lease(
     )
 
 
-def _move(lease: Lease, to: LeaseState) -> Lease:
+def _move(tx: Transaction, lease: Lease, to: LeaseState) -> Lease:
     if to not in LEASE_TRANSITIONS[lease.state]:
         raise WrongState(f"the lease is {lease.state}, it cannot become {to}")
+    expect_state(tx, SQL.lease_by_id, lease.id, lease.state)
     return replace(lease, state=to)

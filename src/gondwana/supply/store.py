@@ -7,6 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
@@ -111,6 +112,7 @@ def move(
     if target.state is to:
         return target
     moved = replace(target, state=rules.move(target, to), reason=reason)
+    expect_state(tx, SQL.machine_by_id, target.id, target.state)
     tx.execute(SQL.save_machine, to_row(moved))
     offer = offer_of(tx, target.id)
     tx.execute(SQL.save_offer, to_row(replace(offer, state=rules.offer_state(to))))
