@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random as chance
+import secrets
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -31,6 +32,7 @@ class Link:
         self, url: str, identity: Identity, core: AgentCore, *, on_welcome: Callable[[wire.Welcome], None],
         on_desired: Callable[[wire.Desired], None],
     ) -> None:  # fmt: skip
+        self._boot = secrets.token_hex(8)
         self._url = url.replace("http", "ws", 1).rstrip("/") + "/v1/link"
         self._identity = identity
         self._core = core
@@ -98,7 +100,10 @@ class Link:
     async def _handshake(self, socket: ClientConnection) -> None:
         machine_id = self._core.machine_id
         hello = wire.Hello(
-            protocol=wire.PROTOCOL, machine_id=machine_id, agent_version=gondwana.__version__
+            protocol=wire.PROTOCOL,
+            machine_id=machine_id,
+            agent_version=gondwana.__version__,
+            boot=self._boot,
         )
         await socket.send(wire.encode(hello))
         challenge = await self._receive(socket, wire.Challenge)

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gondwana.api.plane import Plane
+from gondwana.core.clock import Instant
 from gondwana.core.errors import (
     BadSignature,
     GondwanaError,
@@ -23,7 +24,7 @@ from gondwana.core.errors import (
 )
 from gondwana.core.events import Event
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import report
+from gondwana.jobs import end, report
 from gondwana.jobs.duty import duty
 from gondwana.jobs.proofs import Proof
 from gondwana.supply import rules as supply_rules
@@ -33,6 +34,7 @@ from gondwana.wire import agent as wire
 
 T = TypeVar("T")
 NONCE_BYTES: Final = 16
+BOOT_CHARS_MAX: Final = 64
 DROPPED: Final = (StaleEpoch, NotFound, Invalid, WrongState)
 """Refusals after which sending the report again is of no use, so it is acknowledged."""
 
@@ -48,6 +50,7 @@ class Session:
         self._last_duty: tuple[wire.LeaseDuty, ...] | None = None
         self._key: Ed25519PublicKey | None = None
         self._claimed = ""
+        self._boot = ""
         self.machine_id: str | None = None  # set once the machine has shown that it holds its key
 
     def hello(self, message: wire.FromAgent) -> list[wire.FromPlane]:
@@ -66,6 +69,7 @@ class Session:
                 hint="join again with another --state folder",
             )
         self._claimed = machine.id
+        self._boot = message.boot[:BOOT_CHARS_MAX]
         self._key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(machine.public_key))
         return [wire.Challenge(nonce=self._nonce)]
 
@@ -77,7 +81,8 @@ class Session:
         self.machine_id = self._claimed
         self._nonce = self._plane.context.random.token(NONCE_BYTES)
         writer = self._plane.context.database.writer
-        writer.call(_connected, self._plane.clock.now(), self.machine_id, self._address)
+        now = self._plane.clock.now()
+        writer.call(_connected, now, self.machine_id, address=self._address, boot=self._boot)
         return [
             wire.Welcome(
                 blob_token=self._plane.issue_blob_token(self.machine_id),
@@ -165,14 +170,15 @@ def refusal(error: GondwanaError) -> wire.Refused:
     )
 
 
-def _connected(tx: Transaction, now: float, machine_id: str, address: str) -> None:
-    machine = supply.machine(tx, machine_id)
-    machine = supply.save(tx, replace(machine, address=address))
-    instant = supply.Instant(now)
+def _connected(tx: Transaction, now: Instant, machine_id: str, *, address: str, boot: str) -> None:
+    known = supply.machine(tx, machine_id)
+    machine = supply.save(tx, replace(known, address=address, boot=boot))
+    if known.boot not in ("", boot):
+        end.lose_begun_runs(tx, now, machine_id)
     if machine.state in (MachineState.JOINING, MachineState.DOWN):
-        supply.move(tx, instant, machine, MachineState.PROBING)
+        supply.move(tx, now, machine, MachineState.PROBING)
     names = {"machine": machine.name, "machine_id": machine.id}
-    tx.emit(Event(at=instant, kind="machine.connected", subject=machine.id, data=names))
+    tx.emit(Event(at=now, kind="machine.connected", subject=machine.id, data=names))
 
 
 def _facts(tx: Transaction, now: float, machine_id: str, facts: wire.Facts) -> None:

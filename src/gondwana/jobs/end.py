@@ -66,6 +66,17 @@ def lose_machine(
     return moved
 
 
+def lose_begun_runs(tx: Transaction, now: Instant, machine_id: str) -> None:
+    """The machine's agent started anew: what its earlier life had begun is lost, and goes on under another lease.
+
+    A unit of training stays: it keeps nothing private, so the new life does it again in the time that is left.
+    """
+    for lease in market.live_leases_of_machine(tx, machine_id):
+        states = {run.state for run in store.runs_of_lease(tx, lease.id)}
+        if states & {RunState.PREPARING, RunState.RUNNING}:
+            close_lease(tx, now, lease, CloseReason.MACHINE_LOST)
+
+
 def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
     """End a job: its leases close, what is left of its money goes back, its outputs stay."""
     if job.ended:

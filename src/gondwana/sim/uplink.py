@@ -27,6 +27,7 @@ class Uplink:
     ) -> None:  # fmt: skip
         self._control = control
         self._timeline = control.timeline
+        self._boot = random.token(8).hex()
         self._route = route
         self._core = core
         self._key = key
@@ -41,6 +42,7 @@ class Uplink:
         )
         self.welcomed = False
         self.over = False  # no more attempts
+        self.refused = ""  # why the control plane does not want this machine ever again
         self.blob_token = ""
         self.recorded: list[bytes] = []  # what an eavesdropper has of this link
 
@@ -73,7 +75,10 @@ class Uplink:
 
     def _hello(self) -> wire.Hello:
         return wire.Hello(
-            protocol=wire.PROTOCOL, machine_id=self._core.machine_id, agent_version="simulated"
+            protocol=wire.PROTOCOL,
+            machine_id=self._core.machine_id,
+            agent_version="simulated",
+            boot=self._boot,
         )
 
     def _heard(self, cable: Cable, data: bytes) -> None:
@@ -97,8 +102,9 @@ class Uplink:
                 self._core.acknowledged(number)
             case wire.Desired():
                 self._on_desired(message)
-            case wire.Refused(final=final):
+            case wire.Refused(final=final, detail=detail):
                 self.over = final
+                self.refused = detail if final else ""
                 cable.close()
             case _:
                 pass

@@ -93,6 +93,7 @@ class Machine:
     speed: MachineSpeed | None = None
     isolation: str = ""
     address: str = ""  # as the control plane saw it
+    boot: str = ""  # of its agent's present life
     epoch: int = 0  # grows with each lease; a worker with an older one is refused
     joined_at: Instant
     proven_at: Instant | None = None  # last proof of life

@@ -32,6 +32,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     protocol: int
     machine_id: str
     agent_version: str
+    boot: str = ""  # another one each time the agent starts: what an earlier life ran died with it
 
 
 class ChallengeAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="challenge_answer"):
@@ -151,7 +152,9 @@ class LeaseDuty(msgspec.Struct, frozen=True, kw_only=True):
     own: bool  # the tenant is the machine's owner: a plain process will do where that was allowed
     run: RunDuty | None = None
     units: tuple[UnitSpec, ...] = ()
-    code: str | None = None  # training: blob with the recipe's folder, for warming the worker up early
+    code: str | None = (
+        None  # training: blob with the recipe's folder, for warming the worker up early
+    )
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
@@ -161,7 +164,9 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
     leases: tuple[LeaseDuty, ...] = ()
 
 
-FromAgent = Hello | ChallengeAnswer | Facts | Heartbeat | RunReport | UnitReport | LogChunk | Draining
+FromAgent = (
+    Hello | ChallengeAnswer | Facts | Heartbeat | RunReport | UnitReport | LogChunk | Draining
+)
 FromPlane = Challenge | Welcome | Beat | Refused | Ack | Desired
 
 _encoder = msgspec.msgpack.Encoder()
