@@ -140,14 +140,16 @@ def task_balance(reader: Reader, job: Job) -> Balance:
 
 
 def paid_micro_usd(reader: Reader, job: Job) -> int:
-    """What a job has cost its tenant so far: its accepted units, or its proven seconds."""
+    """What a job has cost its tenant so far: its accepted units, or its proven seconds as far as its escrows reached."""
     if job.spec.train:
         counts = store.unit_counts(reader, job_id=job.id)
         return sum(row["price_micro_usd"] for row in counts if row["state"] == UnitState.ACCEPTED)
-    return sum(
-        due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
-        for lease in market.leases_of_job(reader, job.id)
-    )
+    return sum(_paid_of_lease(reader, lease) for lease in market.leases_of_job(reader, job.id))
+
+
+def _paid_of_lease(reader: Reader, lease: Lease) -> int:
+    due = due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
+    return min(due, balance(reader, lease_escrow(lease.id)).credits_posted)
 
 
 def earned_micro_usd(reader: Reader, machine_id: str) -> int:
@@ -165,7 +167,7 @@ def _runway_micro_usd(tx: Transaction, lease: Lease, job: Job) -> int:
     unopened = 0
     for other in market.leases_of_job(tx, job.id):
         if other.state is LeaseState.CLOSED:
-            used += due_micro_usd(other.price_micro_usd_per_hour, other.seconds_proven)
+            used += _paid_of_lease(tx, other)
         elif other.state is LeaseState.RESERVED:
             unopened += 1
         else:

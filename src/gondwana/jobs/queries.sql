@@ -193,9 +193,11 @@ SELECT coalesce(sum(unit.price_micro_usd - CASE WHEN unit.kind = 'evaluate' THEN
 FROM unit JOIN job ON job.id = unit.job_id WHERE unit.machine_id = :machine_id AND unit.state = 'accepted';
 
 -- name: earned_by_seconds
--- The same of its leases by the second.
+-- The same of its leases by the second, as far as their escrows reached.
 SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
-    SELECT lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600 AS due,
+    SELECT min(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+            coalesce((SELECT credits_posted FROM ledger_account
+                      WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
         (json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps')
         + json_extract(job.shares, '$.verification_bps') + json_extract(job.shares, '$.tax_bps')) AS bps
     FROM lease JOIN job ON job.id = lease.job_id WHERE lease.machine_id = :machine_id AND lease.charge = 'second');

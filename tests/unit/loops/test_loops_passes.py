@@ -3,16 +3,19 @@
 import pytest
 
 from gondwana.db.rows import to_row
-from gondwana.jobs import place
+from gondwana.jobs import money, place
 from gondwana.jobs import store as jobs
+from gondwana.jobs.end import end_job
 from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.report import heartbeat
+from gondwana.jobs.rules.batch import End
 from gondwana.loops.each import AT_ONCE_MAX, write_each
 from gondwana.loops.run import EVERY_SECONDS, Reconcilers
 from gondwana.market import rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.supply.model import MachineState
+from gondwana.wire.agent import LeaseProof
 
 
 def job_of(world, job):
@@ -144,3 +147,41 @@ def test_more_than_fit_one_commit_are_all_done(world, make):
 
     assert write_each(world.context, put, [(n,) for n in range(AT_ONCE_MAX + 3)]) == AT_ONCE_MAX + 3
     assert len(market.open_orders(world.reader)) == AT_ONCE_MAX + 3
+
+
+def prove_seconds(world, lease, seconds):
+    """The lease's machine proves that it served it for so long."""
+    for _ in range(int(seconds / 5)):
+        world.clock.advance(5.0)
+        proof = LeaseProof(lease_id=lease.id, epoch=lease.epoch, alive=True)
+        world.write(heartbeat, world.now, lease.machine_id, (proof,))
+
+
+def test_a_job_costs_no_more_than_its_budget_however_late_that_is_noticed(world, make):
+    world.join(price=3_600_000_000)  # a dollar a second
+    job = world.submit(make.spec(budget_micro_usd=7_000_000))
+    world.reconcile()
+    (lease,) = leases_of(world, job)
+    prove_seconds(world, lease, 60)
+    world.reconcile()
+    ended = job_of(world, job)
+    assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.FUNDS_GONE)
+    assert money.paid_micro_usd(world.reader, ended) == 7_000_000
+    assert (
+        money.earned_micro_usd(world.reader, "mac_kauri") == 6_790_000
+    )  # three of a hundred are the network's
+    assert money.available(world.reader, world.tenant) == 1_000_000_000 - 7_000_000
+
+
+def test_what_a_job_paid_is_what_left_its_tenants_account(world):
+    world.join(price=3_600_000)
+    job = world.submit()
+    world.reconcile()
+    (lease,) = leases_of(world, job)
+    for _ in range(4):
+        prove_seconds(world, lease, 35)
+        world.reconcile()
+    how = End(state=JobState.CANCELLED, reason=JobReason.CANCELLED)
+    world.write(end_job, world.now, job_of(world, job), how)
+    assert money.paid_micro_usd(world.reader, job) == 140_000
+    assert money.available(world.reader, world.tenant) == 1_000_000_000 - 140_000
