@@ -140,7 +140,7 @@ def task_balance(reader: Reader, job: Job) -> Balance:
 
 
 def paid_micro_usd(reader: Reader, job: Job) -> int:
-    """What a job has cost its tenant so far: its accepted units, or its proven seconds as far as its escrows reached."""
+    """What a job has cost its tenant so far: accepted units, or proven seconds as far as its escrows reached."""
     if job.spec.train:
         counts = store.unit_counts(reader, job_id=job.id)
         return sum(row["price_micro_usd"] for row in counts if row["state"] == UnitState.ACCEPTED)
