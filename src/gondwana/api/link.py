@@ -189,7 +189,7 @@ def _facts(tx: Transaction, now: float, machine_id: str, facts: wire.Facts) -> N
         replace(
             machine,
             inventory=facts.inventory,
-            speed=facts.speed,
+            speed=supply_rules.measured(facts.speed),
             isolation=facts.isolation,
             proven_at=instant,
         ),

@@ -23,11 +23,12 @@ from gondwana.ledger.audit import audit
 from gondwana.ledger.store import balance
 from gondwana.market import store as market
 from gondwana.market.model import LEASE_TRANSITIONS, ORDER_TRANSITIONS, Charge, LeaseState
-from gondwana.sim.lies import HONEST, Behaviour
+from gondwana.sim.lies import HONEST, MALFORMED, TWISTED, Behaviour
 from gondwana.supply import store as supply
 from gondwana.supply.model import TRANSITIONS as MACHINE_TRANSITIONS
 from gondwana.supply.model import MachineState
 from gondwana.training.manifest import decode_checkpoint
+from gondwana.wire.agent import Heartbeat
 from gondwana.wire.units import UnitKind
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ _FIRST: Final = {"order": "open", "machine": "joining"}
 _LEASED_TWICE: Final = """
 SELECT machine.id FROM machine JOIN lease ON lease.machine_id = machine.id AND lease.state <> 'closed'
 WHERE machine.id = :id GROUP BY machine.id HAVING sum(lease.devices) > machine.devices"""
-_PROVEN_TOO_MUCH: Final = """
-SELECT id FROM lease WHERE proven_ms > 0
-AND (active_at IS NULL OR proven_ms > (coalesce(closed_at, :now) - active_at) * 1000 + 1)"""
+_PROVEN: Final = """
+SELECT id, proven_ms, coalesce(closed_at, :now) - active_at AS active_seconds FROM lease WHERE proven_ms > 0"""
+PROOF_REACH_SECONDS: Final = 12.0  # a heartbeat proves no more than this before it
 _WORK_OF_NOBODY: Final = """
 SELECT unit.id FROM unit JOIN lease ON lease.id = unit.lease_id JOIN job ON job.id = unit.job_id
 WHERE unit.state = 'assigned' AND (lease.state NOT IN ('active', 'reclaiming') OR job.ended_at IS NOT NULL)
@@ -91,7 +92,14 @@ class Watch:
         self._reader = reader
         self._violations = violations
         self._states: dict[str, str] = {}
-        self.withheld: set[str] = set()  # machines whose owners sell nothing now
+        self._active_at: dict[str, float] = {}  # lease -> when it became active
+        self._covered_until: dict[str, float] = {}
+        self._covered_seconds: dict[
+            str, float
+        ] = {}  # lease -> what its heartbeats can have proven at most
+        self._signatures: set[bytes] = set()
+        self.paused: set[str] = set()  # machines whose owners sell nothing now
+        self.gone: set[str] = set()  # and nothing ever again
 
     def happened(self, event: Event) -> None:
         """One event: it must follow from the one before, and no device may be leased twice."""
@@ -110,11 +118,29 @@ class Watch:
         self._states[event.subject] = verb
         if event.kind == "lease.reserved":
             self._reserved(event)
+        if event.kind == "lease.active":
+            self._active_at[event.subject] = event.at
+
+    def beat(self, now: Instant, heartbeat: Heartbeat) -> None:
+        """One heartbeat that was counted: it counts once, and proves little of the time before it."""
+        if heartbeat.signature in self._signatures:
+            self._violations.append("a heartbeat was counted twice")
+        self._signatures.add(heartbeat.signature)
+        for proof in heartbeat.leases:
+            active_at = self._active_at.get(proof.lease_id)
+            if proof.alive and active_at is not None:
+                known = self._covered_until.get(proof.lease_id, active_at)
+                reach = now - max(known, now - PROOF_REACH_SECONDS)
+                covered = self._covered_seconds.get(proof.lease_id, 0.0)
+                self._covered_seconds[proof.lease_id] = covered + reach
+                self._covered_until[proof.lease_id] = now
 
     def look(self, now: Instant) -> None:
         """What must hold at any moment."""
-        for row in self._reader.all(_PROVEN_TOO_MUCH, {"now": now}):
-            self._violations.append(f"{row['id']} proved more seconds than it was active")
+        for row in self._reader.all(_PROVEN, {"now": now}):
+            covered = self._covered_seconds.get(row["id"], 0.0)
+            if row["proven_ms"] > min(row["active_seconds"] or 0.0, covered) * 1000 + 1:
+                self._violations.append(f"{row['id']} is billed for seconds that nobody proved")
         for row in self._reader.all(_WORK_OF_NOBODY):
             self._violations.append(f"{row['id']} is to be done under a lease that is over")
 
@@ -122,7 +148,7 @@ class Watch:
         machine_id = event.data["machine_id"]
         if self._reader.one(_LEASED_TWICE, {"id": machine_id}) is not None:
             self._violations.append(f"{machine_id} is leased twice")
-        if machine_id in self.withheld:
+        if machine_id in self.paused | self.gone:
             self._violations.append(f"{machine_id} is leased although its owner sells nothing")
 
 
@@ -136,6 +162,8 @@ def check(world: "World", tally: Tally) -> list[str]:
     found += _units(reader, world)
     found += _money(reader, world)
     found += _refusals(reader, world)
+    found += _launches(reader, world)
+    found += _lies(reader, world)
     _count(reader, world, tally)
     return found
 
@@ -222,15 +250,42 @@ def _money(reader: Reader, world: "World") -> list[str]:
 
 
 def _refusals(reader: Reader, world: "World") -> list[str]:
-    """Only machines that left are sent away for good."""
+    """Only machines that left, or lied about what they are, are sent away for good."""
+    return [
+        f"{machine.id} was refused for good: {machine.refused}"
+        for machine in world.machines
+        if machine.refused and machine.setup.behaviour is not Behaviour.NUMBERLESS
+        and supply.machine(reader, machine.id).state is not MachineState.LEFT
+    ]  # fmt: skip
+
+
+def _launches(reader: Reader, world: "World") -> list[str]:
+    """Each launch made one job, however often it was sent."""
+    launched = [job_id for tenant in world.tenants for job_id in tenant.launched]
+    jobs = _jobs(world)
+    return (
+        []
+        if sorted(jobs) == sorted(launched)
+        else [f"{len(launched)} launches made {len(jobs)} jobs"]
+    )
+
+
+def _lies(reader: Reader, world: "World") -> list[str]:
+    """No lie that numbers can tell is merged, where an honest delivery stands beside it."""
     found: list[str] = []
-    for machine_id, told in world.control.final_refusals:
-        if not machine_id.startswith("mac_"):
-            continue
-        machine = supply.machine(reader, machine_id)
-        liar = _behaviour(world, machine_id) not in HONEST
-        if machine.state is not MachineState.LEFT and not liar:
-            found.append(f"{machine_id}, {machine.state}, was refused for good: {told}")
+    for job_id in _jobs(world):
+        judged = [
+            (unit, _behaviour(world, unit.machine_id or ""))
+            for unit in store.units_of_job(reader, store.job(reader, job_id).id)
+            if unit.kind is UnitKind.TRAIN and unit.delivered_at is not None
+        ]
+        honest = {unit.round for unit, behaviour in judged if behaviour in HONEST}
+        found += [
+            f"{unit.id}, {behaviour}, was accepted"
+            for unit, behaviour in judged
+            if unit.state is UnitState.ACCEPTED
+            and (behaviour in MALFORMED or (behaviour in TWISTED and unit.round in honest))
+        ]
     return found
 
 

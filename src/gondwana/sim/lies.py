@@ -33,6 +33,8 @@ class Behaviour(StrEnum):
 
 
 HONEST: Final = frozenset({Behaviour.HONEST, Behaviour.SLOW, Behaviour.MISER, Behaviour.BROKEN})
+MALFORMED: Final = frozenset({Behaviour.GARBAGE, Behaviour.WRONG_SIZE, Behaviour.NOT_A_NUMBER})
+TWISTED: Final = frozenset({Behaviour.INVERTED, Behaviour.ZEROS})
 _INT64_MAX: Final = 2**63 - 1
 _CLAIMED_SECONDS: Final = (1e-12, 0.0, -1.0, float("inf"), float("nan"))
 

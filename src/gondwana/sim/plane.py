@@ -114,7 +114,7 @@ class ControlPlane:
         self.stored.listen(self._tell)
         self._chance = SeededRandom(f"plane {random.bits(64)}")
         self.unexpected: list[str] = []  # what no message may ever cause
-        self.final_refusals: list[tuple[str, str]] = []  # machine, what it was told
+        self.on_heartbeat: Callable[[str, wire.Heartbeat], None] = _ignore  # each one that counted
         self.database_full = False
         self.overlap_chance = 0.0
         self.plane: Plane | None = None
@@ -328,13 +328,11 @@ class _Served:
             self._send(self._session.handle(message))
             if isinstance(message, wire.Heartbeat):
                 self._control.flush_soon()
+                self._control.on_heartbeat(self._session.machine_id or "", message)
 
     def _refuse(self, error: GondwanaError) -> None:
         told = refusal(error)
-        machine = self._session.machine_id or "unknown"
         self._control.seen[f"link.refused.{told.code}"] += 1
-        if told.final:
-            self._control.final_refusals.append((machine, told.detail))
         self._send([told])
         self._cable.close()
 
@@ -370,3 +368,7 @@ class _Served:
         self._control.forget(self._cable)
         if self._session.machine_id is not None:
             self._plane.disconnect(self._session.machine_id, self._wake)
+
+
+def _ignore(machine_id: str, heartbeat: wire.Heartbeat) -> None:
+    """Nobody watches."""

@@ -16,6 +16,7 @@ from gondwana.wire.jobs import Accelerators, Gates, JobSpec, Resources, Train
 
 FAULTS_END_SECONDS: Final = 240.0  # what goes wrong does so until then
 MACHINES_MAX: Final = 6
+RARE_EVERY: Final = 20  # of as many seeds, one is of each rare kind
 MICRO: Final = 1_000_000
 CODE: Final = b"the folder of a job"
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class Draw:
 
 
 def draw(seed: int) -> Scenario:
-    """The world of this seed."""
+    """The world of this seed; each of the rare worlds comes up once in RARE_EVERY seeds."""
     pick = Draw(f"scenario {seed}")
     rough = pick.chance(0.4)  # a hostile network in between
     machines = tuple(
@@ -98,29 +99,52 @@ def draw(seed: int) -> Scenario:
     )
     shards = tuple(make_shard(seed, number) for number in range(12))
     tenants = pick.whole(1, 2)
-    launches = tuple(_launch(pick, number, tenants, shards) for number in range(pick.whole(1, 4)))
-    faults = [_fault(pick, len(machines)) for _ in range(pick.whole(0, 7))]
-    if pick.chance(0.04):
+    launches = tuple(_launch(pick, number, tenants, shards) for number in range(pick.whole(1, 5)))
+    faults = [_fault(pick, len(machines)) for _ in range(pick.whole(0, 8))]
+    rare = seed % RARE_EVERY
+    if rare == 0:
         faults.append(Fault(at=pick.between(20, 150), kind=FaultKind.BLACKOUT, seconds=25 * 3600))
-    deposits = tuple(
-        pick.one(50 * MICRO, 50 * MICRO, pick.whole(1_000, 40_000)) for _ in range(tenants)
-    )
-    if pick.chance(0.04):  # everybody goes for good: what waits for machines waits for nothing
-        faults += [
-            Fault(at=pick.between(30, 200), kind=FaultKind.AGENT_KILLED, machine=number)
-            for number in range(len(machines))
-        ]
-        launches = tuple(replace(launch, patience_seconds=None) for launch in launches)
+    if rare == 5:
+        launches, faults = _desert(pick, launches, len(machines))
+    if rare == 10:
+        launches, faults = _plague(pick, launches, len(machines))
+    deposits = (pick.one(50 * MICRO, 50 * MICRO, pick.whole(1_000, 40_000)) for _ in range(tenants))
     return Scenario(
         seed=seed,
         machines=machines,
         owners=pick.whole(1, 3),
-        deposits_micro_usd=deposits,
+        deposits_micro_usd=tuple(deposits),
         launches=launches,
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         shards=shards,
         overlap_chance=pick.one(0.0, 0.05, 0.3),
     )
+
+
+def _desert(
+    pick: Draw, launches: tuple[Launch, ...], machines: int
+) -> tuple[tuple[Launch, ...], list[Fault]]:
+    """Everybody goes for good; tenants who never give up wait until their orders expire."""
+    gone = [
+        Fault(at=pick.between(10, 90), kind=FaultKind.AGENT_KILLED, machine=number)
+        for number in range(machines)
+    ]
+    return tuple(replace(launch, patience_seconds=None) for launch in launches), gone
+
+
+def _plague(
+    pick: Draw, launches: tuple[Launch, ...], machines: int
+) -> tuple[tuple[Launch, ...], list[Fault]]:
+    """All machines die again and again under a long run."""
+    times = [pick.between(30, 40) + 50.0 * time for time in range(4)]
+    deaths = [
+        Fault(at=at, kind=FaultKind.AGENT_KILLED, machine=number, seconds=20.0)
+        for at in times
+        for number in range(machines)
+    ]
+    envs = {"SECONDS": "110", "EXIT": "0"}
+    long = JobSpec(name="long", run="work", envs=envs, workdir=blob_name(CODE), seconds_max=300.0)
+    return (*launches, Launch(at=12.0, tenant=0, spec=long)), deaths
 
 
 def _machine(pick: Draw, number: int, *, rough: bool) -> MachineSetup:

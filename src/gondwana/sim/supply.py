@@ -67,6 +67,11 @@ class Machine:
         return self._uplink is not None and not self._uplink.over
 
     @property
+    def refused(self) -> str:
+        """Why the control plane sent its agent away for good; empty where it did not."""
+        return self._uplink.refused if self._uplink else ""
+
+    @property
     def recorded(self) -> list[bytes]:
         """What an eavesdropper has of its last link."""
         return self._uplink.recorded if self._uplink else []

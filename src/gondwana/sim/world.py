@@ -76,6 +76,9 @@ class World:
         self.control.overlap_chance = scenario.overlap_chance
         self.watch = invariants.Watch(self.control.database.reader(), self.violations)
         self.control.stored.listen(self._happened)
+        self.control.on_heartbeat = lambda machine_id, heartbeat: self.watch.beat(
+            self.timeline.clock.now(), heartbeat
+        )
         operator = self._principal("operator", tuple(Scope))
         owners = [
             self._principal(f"owner-{n}", (Scope.PROVIDER, Scope.TENANT))
@@ -243,12 +246,12 @@ class World:
             case FaultKind.LINK_CUT:
                 machine.route.cut(fault.seconds)
             case FaultKind.PAUSED:
-                machine.verb("pause", lambda: self.watch.withheld.add(machine.id))
+                machine.verb("pause", lambda: self.watch.paused.add(machine.id))
                 self._back(fault.seconds, lambda: self._resume(machine))
             case FaultKind.DRAINED:
-                machine.verb("drain", lambda: self.watch.withheld.add(machine.id))
+                machine.verb("drain", lambda: self.watch.gone.add(machine.id))
             case FaultKind.LEFT:
-                machine.verb("leave", lambda: self.watch.withheld.add(machine.id))
+                machine.verb("leave", lambda: self.watch.gone.add(machine.id))
             case FaultKind.STOPPED:
                 machine.stop()
                 if fault.seconds:
@@ -297,9 +300,11 @@ class World:
             self._back(5.0 + 3.0 * number, machine.start)
 
     def _resume(self, machine: Machine) -> None:
-        machine.verb("resume", lambda: self.watch.withheld.discard(machine.id))
+        machine.verb("resume", lambda: self.watch.paused.discard(machine.id))
 
     def _start_again(self, machine: Machine) -> None:
+        """Who starts an agent offers its machine, even if it was paused when it was stopped."""
+        self.watch.paused.discard(machine.id)
         machine.kill()
         machine.start()
 

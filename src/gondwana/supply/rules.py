@@ -1,10 +1,12 @@
 """Decisions about machines; pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
+from gondwana.wire.machines import MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
 DOWN_AFTER_SECONDS: Final = 15.0  # three heartbeats missed
@@ -13,6 +15,10 @@ REJECTIONS_MAX: Final = (
     3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
 )
 DEVICES_MAX: Final = 64
+STEPS_PER_SECOND_MAX: Final = (
+    1e6  # of the reference training step; the fastest accelerators do thousands
+)
+SPEED_MAX: Final = 1e15  # in any other unit
 PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR: Final = 1_000_000_000
 
 SERVING: Final = frozenset(
@@ -66,6 +72,20 @@ def owner_verb(machine: Machine, verb: str, *, leased: bool) -> MachineState:
         raise WrongState(f"machine '{machine.name}' is {machine.state}, not paused")
     to = OWNER_VERBS[verb]
     return to if machine.state is to else move(machine, to)  # said twice is said once
+
+
+def measured(told: MachineSpeed) -> MachineSpeed:
+    """The speed as it may be stored and reckoned with: what cannot be a speed counts as not measured."""
+    return replace(
+        told,
+        matmul_gflops=_speed(told.matmul_gflops),
+        memory_bytes_per_second=_speed(told.memory_bytes_per_second),
+        steps_per_second=_speed(told.steps_per_second, STEPS_PER_SECOND_MAX),
+    )
+
+
+def _speed(told: float | None, most: float = SPEED_MAX) -> float | None:
+    return told if told is not None and 0 < told <= most else None
 
 
 def state_on_facts(machine: Machine) -> MachineState:

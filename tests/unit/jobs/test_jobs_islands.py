@@ -71,7 +71,7 @@ def test_an_island_gets_the_steps_that_it_does_in_a_window(make, rate, most, win
     assert 1 <= steps <= most
     assert steps == 1 or steps / rate <= window
     warm = islands.inner_steps(train, island, [island], warm=True)
-    assert warm == max(1, int(window * rate))
+    assert warm == max(1, min(int(window * rate), islands.INNER_STEPS_MAX))
 
 
 def test_faster_islands_get_more_steps_of_the_same_window(make):
@@ -168,3 +168,10 @@ def test_a_phase_ends_after_everything_in_it_has_expired(make):
     assert islands.phase_seconds_max(train, Phase.TRAIN) == 210
     assert islands.phase_seconds_max(train, Phase.EVALUATE) == 210
     assert islands.phase_seconds_max(train, Phase.FINISH) == 210
+
+
+@pytest.mark.parametrize("speed", [1e12, float("inf")])
+def test_an_islands_own_word_on_its_speed_does_not_make_a_unit_endless(make, speed):
+    island = make.island(steps_per_second=speed)
+    steps = islands.inner_steps(make.train(warm_rounds=2), island, [island], warm=True)
+    assert steps == islands.INNER_STEPS_MAX

@@ -8,6 +8,7 @@ from gondwana.supply.model import (
     MachineState,
     OfferState,
 )
+from gondwana.wire.machines import MachineSpeed
 
 ARROWS = [(a, b) for a in MachineState for b in MachineState]
 
@@ -145,3 +146,16 @@ def test_terms_at_their_bounds_can_be_sold(price, devices):
 def test_terms_beyond_their_bounds_cannot(price, devices):
     with pytest.raises(InvalidValue):
         rules.check_terms(price, devices)
+
+
+@pytest.mark.parametrize("told", [float("nan"), float("inf"), -1.0, 0.0, 1e308])
+def test_what_cannot_be_a_speed_counts_as_not_measured(told):
+    speed = MachineSpeed(
+        matmul_gflops=told, memory_bytes_per_second=told, steps_per_second=told, torch="2"
+    )
+    assert rules.measured(speed) == MachineSpeed(torch="2")
+
+
+def test_a_measured_speed_stays_as_it_is():
+    speed = MachineSpeed(matmul_gflops=80.0, memory_bytes_per_second=2e10, steps_per_second=12.5)
+    assert rules.measured(speed) == speed

@@ -15,6 +15,7 @@ PASSES_PER_CANDIDATE: Final = 3  # held-out, assigned, unassigned
 START_SECONDS_MAX: Final = (
     90.0  # a cold worker: fetch the recipe, import PyTorch, on a slow and busy machine
 )
+INNER_STEPS_MAX: Final = 100_000  # as in a job file; an island's own word on its speed is no bound
 WINDOWS_MAX: Final = 2.0  # a unit may take this many windows before it expires
 EVALUATE_SECONDS_MAX: Final = 120.0
 HOLD_MARGIN: Final = 1.25  # what is set aside at launch, over the estimate; the rest comes back
@@ -48,7 +49,7 @@ def inner_steps(train: Train, island: Island, islands: Sequence[Island], *, warm
     known = any(other.steps_per_second is not None for other in islands)
     if not known or train.islands_max == 1:
         return train.inner_steps  # the first unit measures
-    in_window = int(train.window_seconds * speed(island, islands))
+    in_window = int(min(train.window_seconds * speed(island, islands), INNER_STEPS_MAX))
     return max(1, in_window if warm else min(in_window, train.inner_steps))
 
 
