@@ -11,9 +11,9 @@ from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import money, store
+from gondwana.jobs import holders, money, store
 from gondwana.jobs.listings import listings
-from gondwana.jobs.model import Job, JobReason, JobState
+from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
@@ -82,7 +82,7 @@ def submit(
         created_at=now,
     )
     store.add_job(tx, job)
-    hold_blobs(tx, blobs_of(spec), holder=f"{job.id}/work", at=now)
+    hold_blobs(tx, blobs_of(spec), holder=holders.job(job.id), at=now)
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
     return store.move_job(tx, now, job, JobState.ADMITTED)
@@ -106,19 +106,6 @@ def check_blobs(blobs: BlobStore, spec: JobSpec) -> None:
                 f"the job names the blob {name}, which was never uploaded",
                 hint="gondwana launch JOB",
             )
-
-
-def expire(tx: Transaction, now: Instant, job: Job) -> Job:
-    """End a job for which nothing fitted while its order stood."""
-    from gondwana.jobs.end import end_job
-
-    end = batch.End(
-        state=JobState.FAILED,
-        reason=JobReason.NOTHING_FITS,
-        detail="no machine fitted in time",
-        exit_code=1,
-    )
-    return end_job(tx, now, job, end)
 
 
 def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:

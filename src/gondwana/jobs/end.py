@@ -5,7 +5,7 @@ from dataclasses import replace
 from gondwana.core.clock import Instant
 from gondwana.db.blob_references import release_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import money, store
+from gondwana.jobs import holders, money, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, rounds
 from gondwana.market import rules as market_rules
@@ -89,11 +89,11 @@ def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
         order = market.order(tx, job.order_id)
         if order.state in (OrderState.OPEN, OrderState.MATCHED):
             market.move_order(tx, now, order, OrderState.CLOSED)
-    for unit in store.units_of_job(tx, job.id):
-        if unit.state is UnitState.DELIVERED:
-            expire_unit(tx, now, unit, verdict="job_ended")
+    for unit in store.units_delivered(tx, job.id):
+        expire_unit(tx, now, unit, verdict="job_ended")
     money.close_job(tx, now, job)
-    release_blobs(tx, holder=f"{job.id}/work")
+    for holder in (holders.job(job.id), holders.round(job.id)):
+        release_blobs(tx, holder=holder)
     return ended
 
 

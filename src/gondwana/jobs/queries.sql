@@ -123,7 +123,7 @@ SELECT * FROM run WHERE lease_id = :lease_id ORDER BY created_at, id;
 
 -- name: log_end
 -- How many bytes of log a run has.
-SELECT coalesce(max(start + length(data)), 0) AS bytes FROM log_chunk WHERE run_id = :run_id;
+SELECT start + length(data) AS bytes FROM log_chunk WHERE run_id = :run_id ORDER BY start DESC LIMIT 1;
 
 -- name: add_log
 -- One more piece.
@@ -131,7 +131,8 @@ INSERT INTO log_chunk (run_id, start, data) VALUES (:run_id, :start, :data) ON C
 
 -- name: read_log
 -- The pieces from byte :offset on.
-SELECT start, data FROM log_chunk WHERE run_id = :run_id AND start + length(data) > :offset
+SELECT start, data FROM log_chunk WHERE run_id = :run_id AND start >= coalesce(
+    (SELECT max(start) FROM log_chunk WHERE run_id = :run_id AND start <= :offset), 0)
 ORDER BY start LIMIT :limit;
 
 -- name: training_of_job
@@ -163,6 +164,10 @@ SELECT * FROM unit WHERE job_id = :job_id AND round = :round ORDER BY id;
 -- name: units_of_job
 -- All units of a job.
 SELECT * FROM unit WHERE job_id = :job_id ORDER BY id;
+
+-- name: units_delivered_of_job
+-- Units of a job that wait for a verdict.
+SELECT * FROM unit WHERE job_id = :job_id AND state = 'delivered' ORDER BY id;
 
 -- name: units_assigned_to_lease
 -- What a lease's machine should be working on.

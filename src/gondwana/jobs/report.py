@@ -8,10 +8,10 @@ from gondwana.core.errors import InvalidValue, NoSuchThing, StaleEpoch
 from gondwana.core.ids import JobId
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, store
+from gondwana.jobs import end, holders, store
 from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, results
-from gondwana.jobs.rules.rounds import AGENT_FAILURES
+from gondwana.jobs.rules.rounds import AGENT_FAILURES, DIED
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
@@ -95,13 +95,13 @@ def unit_report(
         if found is None:
             raise NoSuchThing("the delivered blob was never uploaded", blob=report.output)
         size = found
-        hold_blobs(tx, [report.output], holder=f"{unit.job_id}/work", at=now)
+        hold_blobs(tx, [report.output], holder=holders.round(unit.job_id), at=now)
     delivered = replace(
         unit,
         delivered_at=now,
         output=report.output,
         output_bytes=size,
-        result=results.bounded(report.result, unit.spec),
+        result=results.bounded(report.result, unit.spec, seconds_max=_seconds_had(unit, now)),
     )
     store.move_unit(tx, now, delivered, UnitState.DELIVERED)
     training = store.training(tx, unit.job_id)
@@ -123,13 +123,20 @@ def live_lease(tx: Transaction, machine_id: str, lease_id: str, epoch: int) -> L
     return lease
 
 
+def _seconds_had(unit: Unit, now: Instant) -> float:
+    """How long the machine had for a unit, by the control plane's own clock."""
+    return now - (now if unit.assigned_at is None else unit.assigned_at)
+
+
 def _unit_failed(tx: Transaction, now: Instant, unit: Unit, failure: str) -> None:
     """A failure of the machine leaves the unit to others; one of the recipe counts against the recipe."""
     if failure.startswith(AGENT_FAILURES):
         end.expire_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
         end.drop_useless(tx, now, unit)
-        return
-    end.reject_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
+        if not failure.startswith(DIED):  # by its machine or by its recipe: it counts against both
+            return
+    else:
+        end.reject_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
     training = store.training(tx, unit.job_id)
     if training is not None and unit.kind is not UnitKind.EVALUATE:
         store.save_training(tx, replace(training, failures_in_row=training.failures_in_row + 1))

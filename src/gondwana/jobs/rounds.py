@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gondwana.core.clock import Instant
-from gondwana.core.ids import JobId
-from gondwana.db.blob_references import hold_blobs
+from gondwana.core.errors import WrongState
+from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, money, store
+from gondwana.jobs import end, holders, money, store
 from gondwana.jobs.model import Job, JobReason, JobState, Phase, Round, Training, Unit, UnitState
 from gondwana.jobs.rules import batch
 from gondwana.jobs.rules import islands as speeds
@@ -53,16 +53,27 @@ def begin_rounds(
         before, phase=Phase.TRAIN, layout=layout, parameters=parameters, outer=published.outer,
         params=published.params, started_at=now, deadline=Instant(now + speeds.phase_seconds_max(train, Phase.TRAIN)),
     )  # fmt: skip
-    _hold(tx, now, before.job_id, published, layout)
-    store.move_training(tx, now, before, after)
+    hold_blobs(tx, [layout], holder=holders.job(before.job_id), at=now)
+    _hold_published(tx, now, store.move_training(tx, now, before, after))
 
 
 def close_training(
     tx: Transaction, now: Instant, before: Training, train: Train, judged: Sequence[Judged]
 ) -> None:
-    """The inner steps are over: turn away what the numbers speak against; the rest goes before an evaluator."""
-    for unit in store.units_of_round(tx, before.job_id, before.round):
-        if unit.kind is UnitKind.TRAIN and unit.state is UnitState.ASSIGNED:
+    """The inner steps are over: turn away what the numbers speak against; the rest goes before an evaluator.
+
+    Raises WrongState when a delta came that nobody has judged: unjudged, it would be merged.
+    """
+    units = [
+        unit
+        for unit in store.units_of_round(tx, before.job_id, before.round)
+        if unit.kind is UnitKind.TRAIN
+    ]
+    known = {one.unit.id for one in judged}
+    if any(unit.state is UnitState.DELIVERED and unit.id not in known for unit in units):
+        raise WrongState("another delta came meanwhile")
+    for unit in units:
+        if unit.state is UnitState.ASSIGNED:
             end.expire_unit(tx, now, unit, verdict=rules.TOO_LATE)
     for one in judged:
         marked = replace(one.unit, norm=one.norm, cosine=one.cosine)
@@ -106,8 +117,8 @@ def finish_round(
         after = replace(
             after, outer=published.outer, params=published.params, state=published.state
         )
-        _hold(tx, now, before.job_id, published)
-    store.move_training(tx, now, before, after)
+    release_blobs(tx, holder=holders.round(before.job_id))
+    _hold_published(tx, now, store.move_training(tx, now, before, after))
     store.save_round(tx, now, done)
 
 
@@ -220,8 +231,9 @@ def _round(
     )
 
 
-def _hold(tx: Transaction, now: Instant, job_id: JobId, published: Published, *more: str) -> None:
-    names = [published.outer, published.params.checkpoint, *published.params.changes, *more]
-    if published.state is not None:
-        names.append(published.state)
-    hold_blobs(tx, names, holder=f"{job_id}/work", at=now)
+def _hold_published(tx: Transaction, now: Instant, training: Training) -> None:
+    """Keep what the round starts from, until the next one is published."""
+    assert training.params is not None
+    names = [training.params.checkpoint, *training.params.changes, training.outer, training.state]
+    held = [name for name in names if name is not None]
+    hold_blobs(tx, held, holder=holders.round(training.job_id), at=now)

@@ -200,10 +200,15 @@ def save_training(tx: Transaction, changed: Training) -> Training:
 
 
 def move_training(tx: Transaction, now: Instant, before: Training, after: Training) -> Training:
-    """Store the training run in its next phase, if it still stands where `before` says; raises WrongState."""
+    """Store the training run in its next phase, if it still stands where `before` says and its job goes on.
+
+    Raises WrongState.
+    """
     current = training(tx, before.job_id)
     if current is None or (current.phase, current.round) != (before.phase, before.round):
         raise WrongState("the training run has moved on")
+    if job(tx, before.job_id).ended:
+        raise WrongState("the job ended meanwhile")
     if after.phase is not before.phase and after.phase not in PHASE_TRANSITIONS[before.phase]:
         raise WrongState(f"training cannot go from {before.phase} to {after.phase}")
     saved = save_training(tx, replace(after, bytes_down=current.bytes_down))
@@ -253,6 +258,11 @@ def unit(reader: Reader, id: str) -> Unit | None:
 def units_of_round(reader: Reader, job_id: JobId, round: int) -> list[Unit]:
     """All units of one round."""
     return _units(reader.all(SQL.units_of_round, {"job_id": job_id, "round": round}))
+
+
+def units_delivered(reader: Reader, job_id: JobId) -> list[Unit]:
+    """Units of a job that wait for a verdict."""
+    return _units(reader.all(SQL.units_delivered_of_job, {"job_id": job_id}))
 
 
 def units_of_job(reader: Reader, job_id: JobId) -> list[Unit]:

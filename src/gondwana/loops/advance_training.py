@@ -15,6 +15,7 @@ from gondwana.jobs.model import Job, JobReason, Phase, Training, Unit, UnitState
 from gondwana.jobs.rules import islands as speeds
 from gondwana.jobs.rules import rounds as rules
 from gondwana.loops import evaluate_round, merge_round
+from gondwana.supply import store as supply
 from gondwana.wire.jobs import Train
 from gondwana.wire.units import UnitKind
 
@@ -104,7 +105,9 @@ def _evaluate(context: Context, job: Job, training: Training, train: Train, now:
     if any(unit.kind is UnitKind.EVALUATE and unit.state is UnitState.ASSIGNED for unit in current):
         return False
     everybody = store.islands(reader, job.id)
-    asked = evaluate_round.next_question(training, train, current, everybody)
+    machines = {one.machine_id for one in (*everybody, *current) if one.machine_id is not None}
+    owners = {name: supply.machine(reader, name).owner_id for name in machines}
+    asked = evaluate_round.next_question(training, train, current, everybody, owners)
     if asked is not None:
         island, candidates = asked
         writer.call(units.assign_evaluation, context.random, now, job, training, island, candidates)
@@ -184,6 +187,6 @@ def _last_failure(context: Context, job: Job) -> str:
     failed = [
         unit
         for unit in store.units_of_job(context.database.reader(), job.id)
-        if unit.state is UnitState.REJECTED
+        if unit.state is UnitState.REJECTED or unit.verdict.startswith(rules.DIED)
     ]
     return failed[-1].verdict if failed else "the recipe failed"

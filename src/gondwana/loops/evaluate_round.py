@@ -1,6 +1,6 @@
 """Held-out evidence: who is asked about which deltas, and what follows from the answers. Two must agree to reject."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from gondwana.core.clock import Instant
@@ -14,6 +14,7 @@ from gondwana.wire.jobs import Train
 from gondwana.wire.units import UnitKind
 
 DOUBTS_TO_REJECT = 2  # one evaluator alone may be the liar
+CANDIDATES_MAX = 8  # of one question: it has two minutes, and names the data of each
 
 
 def accept_delivered(context: Context, current: Sequence[Unit], now: Instant) -> bool:
@@ -27,14 +28,18 @@ def accept_delivered(context: Context, current: Sequence[Unit], now: Instant) ->
         if _is_sane(unit):
             context.database.writer.call(rounds.accept_evaluation, now, unit, _doubts(unit))
         else:
-            context.database.writer.call(rounds.reject_unit, now, unit, "not_finite")
+            context.database.writer.call(rounds.reject_unit, now, unit, "not_answered")
     return bool(delivered)
 
 
 def next_question(
-    training: Training, train: Train, current: Sequence[Unit], everybody: Sequence[Island]
-) -> tuple[Island, list[Unit]] | None:
-    """Which machine to ask about which deltas next; None when all that can be asked has been."""
+    training: Training, train: Train, current: Sequence[Unit], everybody: Sequence[Island],
+    owners: Mapping[str, str],
+) -> tuple[Island, list[Unit]] | None:  # fmt: skip
+    """Which machine to ask about which deltas next; None when all that can be asked has been.
+
+    `owners`: machine -> owner. Nobody judges what a machine of the same owner made, but where there is no other owner.
+    """
     assert training.params is not None
     asked = [unit for unit in current if unit.kind is UnitKind.EVALUATE]
     deltas = [
@@ -56,22 +61,31 @@ def next_question(
     seed = f"{training.params.hash} {len(asked)}"
     for unit in open_questions:
         spoke = [other.lease_id or "" for other in asked if unit.id in _asked(other)]
-        island = rules.evaluator(everybody, [unit.machine_id or ""], spoke, seed)
+        island = rules.evaluator(everybody, _barred(unit, everybody, owners), spoke, seed)
         if island is not None:
             others = [
                 one
                 for one in open_questions
-                if one.machine_id != island.machine_id and one.id not in said
+                if unit.id not in said
+                and one.id not in said
+                and one.id != unit.id
+                and island.machine_id not in _barred(one, everybody, owners)
             ]
-            return island, [
-                unit,
-                *(one for one in others if one.id != unit.id),
-            ] if unit.id not in said else [unit]
+            return island, [unit, *others][:CANDIDATES_MAX]
     measured = any(unit.state is UnitState.ACCEPTED for unit in asked)
     if measured or len(asked) >= rules.ATTEMPTS_MAX:
         return None
     island = rules.evaluator(everybody, [], [other.lease_id or "" for other in asked], seed)
     return (island, []) if island is not None else None
+
+
+def _barred(unit: Unit, everybody: Sequence[Island], owners: Mapping[str, str]) -> list[str]:
+    """The machines that may not judge the unit."""
+    maker = unit.machine_id or ""
+    theirs = [
+        island.machine_id for island in everybody if owners[island.machine_id] == owners[maker]
+    ]
+    return [maker] if len(theirs) == len(everybody) else [maker, *theirs]
 
 
 def opinions(current: Sequence[Unit]) -> list[rules.Opinion]:
@@ -140,5 +154,8 @@ def _asked(evaluation: Unit) -> set[str]:
 
 
 def _is_sane(unit: Unit) -> bool:
-    loss = unit.result.heldout_loss if unit.result else None
-    return loss is not None and isfinite(loss) and loss >= 0
+    """Whether it measured the parameters, and answered all that it was asked."""
+    if unit.result is None or unit.result.heldout_loss is None:
+        return False
+    loss, answered = unit.result.heldout_loss, {one.unit_id for one in unit.result.candidates}
+    return isfinite(loss) and loss >= 0 and _asked(unit) <= answered

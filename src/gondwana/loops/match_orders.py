@@ -2,8 +2,10 @@
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import admit, place, store
+from gondwana.jobs import place, rounds, store
 from gondwana.jobs.context import Context
+from gondwana.jobs.model import JobReason
+from gondwana.loops import merge_round
 from gondwana.loops.each import write_each
 from gondwana.market import rules
 from gondwana.market import store as market
@@ -24,7 +26,8 @@ def match_orders(context: Context, now: Instant) -> int:
         for order in market.open_orders(reader)
         if rules.order_state(order, _held(reader, order), now) is OrderState.EXPIRED
     ]
-    write_each(context, _expire, [(now, order_id) for order_id in expired])
+    for order_id in expired:
+        _expire_alone(context, now, order_id)
     return active
 
 
@@ -32,7 +35,16 @@ def _held(reader: Reader, order: Order) -> int:
     return market.held_by(market.leases_of_job(reader, order.job_id, live=True), order.id)
 
 
-def _expire(tx: Transaction, now: Instant, order_id: str) -> None:
+def _expire_alone(context: Context, now: Instant, order_id: str) -> None:
+    """End a job for which nothing fitted while its order stood; the model it has so far stays."""
+    reader = context.database.reader()
+    training = store.training(reader, market.order(reader, order_id).job_id)
+    artifact = merge_round.artifact(context, training) if training else None
+    write_each(context, _expire, [(now, order_id, artifact)])
+
+
+def _expire(tx: Transaction, now: Instant, order_id: str, artifact: str | None) -> None:
     order = market.order(tx, order_id)
     market.move_order(tx, now, order, OrderState.EXPIRED)
-    admit.expire(tx, now, store.job(tx, order.job_id))
+    job, why = store.job(tx, order.job_id), "no machine fitted in time"
+    rounds.give_up(tx, now, job, JobReason.NOTHING_FITS, why, artifact=artifact)

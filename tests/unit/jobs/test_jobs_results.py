@@ -45,7 +45,7 @@ def test_an_honest_result_is_kept_as_it_is(make):
     loss = CandidateLoss(
         unit_id="a", heldout=3.0, assigned=2.0, assigned_before=2.5, unassigned=2.2, unassigned_before=2.4
     )  # fmt: skip
-    told = UnitResult(tokens=5, steps=2, seconds=1.5, loss_first=4.0, loss_last=3.0, heldout_loss=3.1,
+    told = UnitResult(tokens=5, steps=10, seconds=1.5, loss_first=4.0, loss_last=3.0, heldout_loss=3.1,
                       candidates=(loss,), sample="hello")  # fmt: skip
     assert results.bounded(told, spec(make, "a")) == told
 

@@ -151,7 +151,7 @@ def test_a_unit_is_given_the_data_it_will_read_and_no_more(make):
 def test_tokens_per_step_come_from_units_that_were_delivered(make):
     done = [
         unit_of(make, name, result=UnitResult(tokens=tokens, steps=steps))
-        for name, tokens, steps in (("a", 100, 10), ("b", 500, 20))
+        for name, tokens, steps in (("a", 100, 10), ("b", 500, 25), ("liar", 2**40, 1))
     ]
     judged = unit_of(make, "c", kind=UnitKind.EVALUATE, result=UnitResult(tokens=9, steps=9))
     assert rounds.tokens_per_step([*done, unit_of(make, "d"), judged]) == 20.0

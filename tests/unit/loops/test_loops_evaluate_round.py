@@ -48,8 +48,9 @@ def play(make, islands, trained, *, needs=(), liars=(), bad=(), silent=(), per_r
         delta(make, name, verdict="needs_evaluation" if name in needs else "") for name in trained
     ]
     asked = []
+    owners = {one.machine_id: one.machine_id for one in (*everybody, *units)}
     for number in range(100):
-        question = evaluate_round.next_question(make.training(), train, units, everybody)
+        question = evaluate_round.next_question(make.training(), train, units, everybody, owners)
         if question is None:
             break
         island, candidates = question
@@ -170,7 +171,9 @@ def test_with_nothing_to_judge_the_parameters_are_measured_once(make):
 
 
 def test_without_islands_nothing_can_be_asked(make):
-    question = evaluate_round.next_question(make.training(), make.train(), [delta(make, "a")], [])
+    question = evaluate_round.next_question(
+        make.training(), make.train(), [delta(make, "a")], [], {"mac_a": "pri_a"}
+    )
     assert question is None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Final
 
-from gondwana.wire.units import CandidateLoss, UnitResult, UnitSpec
+from gondwana.wire.units import CandidateLoss, UnitKind, UnitResult, UnitSpec
 
 LOSS_MAX: Final = 1e9  # stands for a loss that is no number: as bad as can be
 TOKENS_MAX: Final = 2**40  # of one unit; sums over a whole run still fit the database
@@ -18,14 +18,18 @@ REASON_CHARS_MAX: Final = 500
 EXIT_CODE_MAX: Final = 255
 
 
-def bounded(result: UnitResult, spec: UnitSpec) -> UnitResult:
-    """The result as it may be stored and reckoned with."""
+def bounded(result: UnitResult, spec: UnitSpec, *, seconds_max: float = SECONDS_MAX) -> UnitResult:
+    """The result as it may be stored and reckoned with; nothing took longer than the `seconds_max` there were.
+
+    A training unit does the steps it was asked for, whatever its machine says.
+    """
+    train = spec.kind is UnitKind.TRAIN
     asked = {candidate.unit_id for candidate in spec.candidates}
     answers = {loss.unit_id: loss for loss in reversed(result.candidates) if loss.unit_id in asked}
     return UnitResult(
         tokens=min(max(result.tokens, 0), TOKENS_MAX),
-        steps=min(max(result.steps, 0), STEPS_MAX),
-        seconds=_seconds(result.seconds),
+        steps=spec.inner_steps if train else min(max(result.steps, 0), STEPS_MAX),
+        seconds=min(_seconds(result.seconds), max(seconds_max, SECONDS_MIN)),
         loss_first=_loss_or_none(result.loss_first),
         loss_last=_loss_or_none(result.loss_last),
         heldout_loss=_loss_or_none(result.heldout_loss),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -15,14 +16,15 @@ from gondwana.wire.units import UnitKind
 LATE_START_FRACTION: Final = 0.4  # of a window; who joins later in a round waits for the next
 UNIT_SLACK_SECONDS: Final = 15.0  # transfers, on top of the windows a unit may take
 ATTEMPTS_MAX: Final = 3  # evaluations that expire or fail before the round goes on without
-FAILURES_MAX: Final = 4  # units in a row that the recipe itself failed, over all machines
+FAILURES_MAX: Final = 3  # units in a row that the recipe itself failed, over all machines
 BYTES_PER_TOKEN: Final = 2  # data a unit is given per token it will read: enough for 16-bit tokens
 SHARDS_FIRST: Final = 16  # for a unit before anybody knows how many tokens a step takes
 UNIT_FAILURES_MAX: Final = (
     3  # of one machine in one round; past it the job does without that machine
 )
 TOO_LATE: Final = "too_late"  # the verdict on a unit that was not delivered in time
-AGENT_FAILURES: Final = ("agent:", "sandbox_unavailable", "died")
+DIED: Final = "died"  # the worker went away without an answer
+AGENT_FAILURES: Final = ("agent:", "sandbox_unavailable", DIED)
 """Beginnings of failures that are the machine's, not the job's: it is done again elsewhere."""
 PLANE_FAILURES: Final = (
     "agent: StorageFull", "agent: Unavailable", "agent: ServerUnreachable", "agent: ShuttingDown",
@@ -124,10 +126,10 @@ def shards_wanted(train: Train, steps: int, tokens_per_step: float | None, shard
 
 
 def tokens_per_step(units: Sequence[Unit]) -> float | None:
-    """Tokens that an inner step takes, from the units of the last round; None before the first."""
+    """Tokens that an inner step takes, by the median of what machines tell; None before the first did."""
     results = [unit.result for unit in units if unit.kind is UnitKind.TRAIN and unit.result]
-    steps = sum(result.steps for result in results)
-    return sum(result.tokens for result in results) / steps if steps else None
+    told = [result.tokens / result.steps for result in results if result.steps]
+    return median(told) if told else None
 
 
 def sampled(
