@@ -82,7 +82,7 @@ def submit(
         created_at=now,
     )
     store.add_job(tx, job)
-    hold_blobs(tx, blobs_of(spec), holder=holders.job(job.id), at=now)
+    hold_blobs(tx, blobs_of(spec), holder=holders.of_job(job.id), at=now)
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
     return store.move_job(tx, now, job, JobState.ADMITTED)

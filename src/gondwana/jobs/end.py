@@ -92,7 +92,7 @@ def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
     for unit in store.units_delivered(tx, job.id):
         expire_unit(tx, now, unit, verdict="job_ended")
     money.close_job(tx, now, job)
-    for holder in (holders.job(job.id), holders.round(job.id)):
+    for holder in (holders.of_job(job.id), holders.of_round(job.id)):
         release_blobs(tx, holder=holder)
     return ended
 

@@ -1,11 +1,11 @@
 """In whose name a job's blobs are kept (db.blob_references); its outputs are kept in its own, for good."""
 
 
-def job(job_id: str) -> str:
+def of_job(job_id: str) -> str:
     """Of what a job was launched with: until it ends."""
     return f"{job_id}/work"
 
 
-def round(job_id: str) -> str:
+def of_round(job_id: str) -> str:
     """Of what a training round starts from and what its islands deliver: until the next round is published."""
     return f"{job_id}/round"

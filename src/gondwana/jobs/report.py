@@ -95,7 +95,7 @@ def unit_report(
         if found is None:
             raise NoSuchThing("the delivered blob was never uploaded", blob=report.output)
         size = found
-        hold_blobs(tx, [report.output], holder=holders.round(unit.job_id), at=now)
+        hold_blobs(tx, [report.output], holder=holders.of_round(unit.job_id), at=now)
     delivered = replace(
         unit,
         delivered_at=now,

@@ -53,7 +53,7 @@ def begin_rounds(
         before, phase=Phase.TRAIN, layout=layout, parameters=parameters, outer=published.outer,
         params=published.params, started_at=now, deadline=Instant(now + speeds.phase_seconds_max(train, Phase.TRAIN)),
     )  # fmt: skip
-    hold_blobs(tx, [layout], holder=holders.job(before.job_id), at=now)
+    hold_blobs(tx, [layout], holder=holders.of_job(before.job_id), at=now)
     _hold_published(tx, now, store.move_training(tx, now, before, after))
 
 
@@ -117,7 +117,7 @@ def finish_round(
         after = replace(
             after, outer=published.outer, params=published.params, state=published.state
         )
-    release_blobs(tx, holder=holders.round(before.job_id))
+    release_blobs(tx, holder=holders.of_round(before.job_id))
     _hold_published(tx, now, store.move_training(tx, now, before, after))
     store.save_round(tx, now, done)
 
@@ -236,4 +236,4 @@ def _hold_published(tx: Transaction, now: Instant, training: Training) -> None:
     assert training.params is not None
     names = [training.params.checkpoint, *training.params.changes, training.outer, training.state]
     held = [name for name in names if name is not None]
-    hold_blobs(tx, held, holder=holders.round(training.job_id), at=now)
+    hold_blobs(tx, held, holder=holders.of_round(training.job_id), at=now)

@@ -106,7 +106,7 @@ def _evaluate(context: Context, job: Job, training: Training, train: Train, now:
         return False
     everybody = store.islands(reader, job.id)
     machines = {one.machine_id for one in (*everybody, *current) if one.machine_id is not None}
-    owners = {name: supply.machine(reader, name).owner_id for name in machines}
+    owners = {str(name): str(supply.machine(reader, name).owner_id) for name in machines}
     asked = evaluate_round.next_question(training, train, current, everybody, owners)
     if asked is not None:
         island, candidates = asked

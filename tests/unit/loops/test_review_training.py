@@ -181,11 +181,11 @@ def test_an_owner_does_not_judge_its_own_machines_while_somebody_else_can(world,
     cheat = world.principal("cheat")
     owners = {"kauri": cheat, "rimu": cheat, "totara": world.owner}
     run = Run(world, make, owners=owners, gates=replace(make.train().gates, evaluate_per_round=3))
-    for round in range(3):
-        run.until(Phase.EVALUATE, round)
+    for number in range(3):
+        run.until(Phase.EVALUATE, number)
         for _ in range(6):
             run.step()
-            if run.training.round > round:
+            if run.training.round > number:
                 break
     for unit in run.units(kind=UnitKind.EVALUATE):
         judge = owners[unit.machine_id.removeprefix("mac_")]
