@@ -35,6 +35,9 @@ def advance_training(context: Context, now: Instant) -> int:
 def _advance_alone(context: Context, job: Job, training: Training, now: Instant) -> bool:
     try:
         return _advance(context, job, training, now)
+    except GondwanaError as error:  # e.g. no room on the disk: the next pass tries again
+        _log.warning("job %s waits: %s", job.id, error)
+        return False
     except Exception:  # one broken run must not stop the others
         _log.exception("job %s is stuck", job.id)
         return False
@@ -53,10 +56,6 @@ def _advance(context: Context, job: Job, training: Training, now: Instant) -> bo
         _log.info("job %s: %s", job.id, error)
     except FundsTooLow as error:
         _give_up(context, job, training, JobReason.FUNDS_GONE, error.message, now)
-    except GondwanaError as error:
-        _log.warning(
-            "job %s waits: %s", job.id, error
-        )  # e.g. no room on the disk: the next pass tries again
     return False
 
 

@@ -2,20 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from gondwana.blobs.base import BlobLimits
 from gondwana.core.errors import WrongState
 from gondwana.jobs import end, units
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
 from gondwana.jobs.report import heartbeat, run_report, unit_report
 from gondwana.jobs.rules import batch
-from gondwana.jobs.rules.rounds import UNIT_FAILURES_MAX
+from gondwana.jobs.rules.rounds import FAILURES_MAX, UNIT_FAILURES_MAX
 from gondwana.loops.expire_units import expire_units
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.training import outer
+from gondwana.training.manifest import Layout, Tensor
 from gondwana.wire.agent import RunReport, UnitReport
 
 
@@ -152,3 +156,25 @@ def test_a_gang_that_lacks_a_node_is_not_running_whatever_the_others_report(worl
     world.write(end.close_lease, world.now, lost, CloseReason.MACHINE_LOST)
     say("exited", exit_code=0)
     assert jobs.job(world.reader, job.id).state is JobState.RECOVERING
+
+
+def test_a_full_disk_makes_a_job_wait_with_its_end_and_is_no_error_of_ours(world, make, caplog):
+    world.join()
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    layout = Layout(tensors=(Tensor(name="w", shape=(3,)),))
+    state = outer.start(np.ones(3, np.float32))
+    training = replace(
+        jobs.training(world.reader, job.id),
+        failures_in_row=FAILURES_MAX,
+        layout=world.blobs.put(layout.to_json().encode()),
+        outer=world.blobs.put(outer.encode_outer_state(state)),
+    )
+    world.write(jobs.save_training, training)
+    room, world.blobs._limits = world.blobs._limits, BlobLimits(total_bytes_max=1)
+    world.reconcile()
+    assert jobs.job(world.reader, job.id).state is JobState.RUNNING
+    world.blobs._limits = room
+    world.reconcile()
+    assert jobs.job(world.reader, job.id).reason is JobReason.RECIPE_FAILED
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
