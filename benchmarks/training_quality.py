@@ -4,8 +4,9 @@
 
 A tiny byte GPT (131,072 parameters) is first trained by data parallel for 600 steps; then every row does 300 more
 steps from there: as data parallel over all tokens, or as 8 islands through the product's own inner loop, codecs,
-gates and outer step. Where islands are lost or lie, the run goes on until the same tokens were merged. TEXT is a file or a folder of .py files; by default the standard library. Losses are nats per
-byte on 256 fixed windows of files that nobody trained on.
+gates and outer step. Where islands are lost or lie, the run goes on until the same tokens were merged. TEXT is a
+file or a folder of .py files; by default the standard library. Losses are nats per byte on 256 fixed windows of
+files that nobody trained on.
 """
 
 import argparse
