@@ -39,15 +39,18 @@ class Link:
         self._on_welcome = on_welcome
         self._on_desired = on_desired
         self._facts: wire.Facts | None = None
+        self._draining: wire.Draining | None = None
         self._outgoing: asyncio.Queue[wire.FromAgent] = asyncio.Queue()
         self._nonce: bytes | None = None
         self._answered = asyncio.Event()
         self.welcomed = asyncio.Event()
 
     def send(self, message: "Report | wire.Draining | wire.Facts | None") -> None:
-        """Send a message when the link is up; reports are sent again on the next link until acknowledged."""
+        """Send a message when the link is up; what the next link must know is said again there."""
         if isinstance(message, wire.Facts):
             self._facts = message
+        if isinstance(message, wire.Draining):
+            self._draining = message
         if message is not None and self.welcomed.is_set():
             self._outgoing.put_nowait(message)
 
@@ -59,7 +62,7 @@ class Link:
                 async with connect(
                     self._url,
                     open_timeout=CONNECT_SECONDS_MAX,
-                    max_size=wire.MESSAGE_BYTES_MAX,
+                    max_size=wire.DESIRED_BYTES_MAX,
                     compression=None,
                 ) as socket:
                     await self._serve(socket)
@@ -116,6 +119,8 @@ class Link:
         self._on_welcome(welcome)
         if self._facts is not None:
             self._outgoing.put_nowait(self._facts)
+        if self._draining is not None:  # after the facts, which would bring the machine up
+            self._outgoing.put_nowait(self._draining)
         for report in self._core.connected():
             self._outgoing.put_nowait(report)
 

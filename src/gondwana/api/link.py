@@ -188,9 +188,9 @@ def _facts(tx: Transaction, now: float, machine_id: str, facts: wire.Facts) -> N
         tx,
         replace(
             machine,
-            inventory=facts.inventory,
+            inventory=supply_rules.bounded_inventory(facts.inventory),
             speed=supply_rules.measured(facts.speed),
-            isolation=facts.isolation,
+            isolation=supply_rules.bounded_isolation(facts.isolation),
             proven_at=instant,
         ),
     )

@@ -3,18 +3,32 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final
 
 from gondwana.core.errors import BudgetTooSmall, InvalidValue, ScopeMissing
 from gondwana.core.money import MICRO_USD_MAX, format_usd
 from gondwana.core.random import Random
 from gondwana.policy.model import Caller, Scope
-from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, JobSpec, Train
+from gondwana.wire.jobs import (
+    ISLANDS_MAX,
+    JOB_VERSION,
+    NODES_MAX,
+    SPEC_TEXT_BYTES_MAX,
+    TEXT_BYTES_MAX,
+    JobSpec,
+    Train,
+)
 
 TOKEN_PREFIX: Final = "gwt_"  # so that secret scanners can find a leaked one
 NAME_PATTERN: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 ROUNDS_MAX: Final = 100_000
 SHARDS_MAX: Final = 8192
+HELDOUT_MAX: Final = 256  # an evaluation reads all of them in each round
+CONFIG_SIZE_MAX: Final = 64 * 1024  # it is part of every unit
+CONFIG_DEPTH_MAX: Final = 16
+PATH_CHARS_MAX: Final = 1024
+NAME_CHARS_MAX: Final = 64
 ENTRIES_MAX: Final = 256  # variables, mounts, alternatives: far more than a person writes
 DEVICES_MAX: Final = 64  # of one machine
 CPUS_MAX: Final = 4096
@@ -52,14 +66,14 @@ def check_name(name: str, *, field: str) -> str:
 
 def check_spec(spec: JobSpec) -> None:
     """Raise InvalidValue for a job that no machine could run as written; clients are not trusted to have checked."""
+    _limit("version", spec.version, JOB_VERSION, JOB_VERSION)
     check_name(spec.name, field="name")
     _limit("num_nodes", spec.num_nodes, 1, NODES_MAX)
-    for field, text in (
-        ("setup", spec.setup),
-        ("run", spec.run),
-        *((f"envs.{k}", v) for k, v in spec.envs.items()),
-    ):
-        _limit(f"{field} (bytes)", len(text.encode()), 0, TEXT_BYTES_MAX)
+    texts = {"setup": spec.setup, "run": spec.run, **{f"envs.{k}": v for k, v in spec.envs.items()}}
+    sizes = {field: _text_bytes(field, text) for field, text in texts.items()}
+    for field, size in sizes.items():
+        _limit(f"{field} (bytes)", size, 0, TEXT_BYTES_MAX)
+    _limit("setup, run and envs together (bytes)", sum(sizes.values()), 0, SPEC_TEXT_BYTES_MAX)
     _limit("max_duration", spec.seconds_max, 1, 30 * 86_400)
     _check_entries(spec)
     _check_resources(spec)
@@ -84,6 +98,8 @@ def _check_entries(spec: JobSpec) -> None:
             hint = "a name has letters, digits and '_'; a value has no zero byte"
             raise InvalidValue(field="envs", value=name[:80], hint=hint)
     _limit("file_mounts (entries)", len(spec.file_mounts), 0, ENTRIES_MAX)
+    for path in spec.file_mounts:
+        _check_path("file_mounts", path)
     _check_blobs("file_mounts", spec.file_mounts.values())
     if spec.workdir is not None:
         _check_blobs("workdir", [spec.workdir])
@@ -93,6 +109,7 @@ def _check_resources(spec: JobSpec) -> None:
     wanted = spec.resources
     _limit("resources.accelerators (alternatives)", len(wanted.accelerators), 0, ENTRIES_MAX)
     for each in wanted.accelerators:
+        _limit("resources.accelerators (characters)", len(each.name), 0, NAME_CHARS_MAX)
         _limit(f"resources.accelerators.{each.name}", each.count, 1, DEVICES_MAX)
     _limit("resources.cpus", wanted.cpus_min, 0, CPUS_MAX)
     _limit("resources.memory (bytes)", wanted.memory_bytes_min, 0, 2**62)
@@ -109,10 +126,18 @@ def _check_train(train: Train) -> None:
     _limit("train.islands.max", train.islands_max, 1, ISLANDS_MAX)
     _limit("train.islands.min", train.islands_min, 1, train.islands_max)
     _limit("train.data (shards)", len(train.shards), 1, SHARDS_MAX)
-    _limit("train.data (held-out shards)", len(train.heldout), 1, SHARDS_MAX)
+    _limit("train.data (held-out shards)", len(train.heldout), 1, HELDOUT_MAX)
     _check_blobs("train.data", (*train.shards, *train.heldout))
     _limit("train.sample_chars", train.sample_chars, 0, 10_000)
     _limit("train.seed", train.seed, 0, 2**62)
+    _limit("train.gates.norm_min", train.gates.norm_min, 0, 0.5)
+    _limit("train.gates.norm_max", train.gates.norm_max, 2, 1000)
+    _limit("train.gates.cosine_min", train.gates.cosine_min, -1, 0.1)
+    _limit("train.gates.evaluate_per_round", train.gates.evaluate_per_round, 0, ISLANDS_MAX)
+    _check_path("train.recipe", train.recipe)
+    if _plain_size(train.config, CONFIG_DEPTH_MAX) > CONFIG_SIZE_MAX:
+        hint = f"plain finite values, at most {CONFIG_DEPTH_MAX} deep, {CONFIG_SIZE_MAX} characters in all"
+        raise InvalidValue("the recipe's config is too much", field="train.config", hint=hint)
     if train.codec not in {"fp32", "int8", "int4"}:
         raise InvalidValue(field="train.codec", value=train.codec, hint="one of fp32, int8, int4")
 
@@ -134,6 +159,39 @@ def _check_blobs(field: str, names: Iterable[str]) -> None:
                 value=name[:80],
                 hint="upload the file first; a blob is named by its hash",
             )
+
+
+def _check_path(field: str, path: str) -> None:
+    if not 0 < len(path) <= PATH_CHARS_MAX or "\0" in path:
+        raise InvalidValue(field=field, value=path[:80], hint="a path, without zero bytes")
+    _text_bytes(field, path)
+
+
+def _text_bytes(field: str, text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidValue("this is no text", field=field, hint="write it in UTF-8") from None
+
+
+def _plain_size(value: object, depth_max: int) -> int:
+    """About how many characters a value takes as JSON; CONFIG_SIZE_MAX + 1 for what is too deep, or no plain value."""
+    match value:
+        case None | bool():
+            return 5
+        case str():
+            return len(value) + 2 if value.isascii() else 2 + 4 * _text_bytes("train.config", value)
+        case int() if abs(value) < 2**63:
+            return 20
+        case float() if isfinite(value):
+            return 25
+        case dict() if depth_max > 0:
+            parts = (*value.keys(), *value.values())
+        case list() | tuple() if depth_max > 0:
+            parts = tuple(value)
+        case _:
+            return CONFIG_SIZE_MAX + 1
+    return 2 + sum(1 + _plain_size(part, depth_max - 1) for part in parts)
 
 
 def _limit(field: str, value: float, low: float, high: float) -> None:

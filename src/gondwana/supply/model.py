@@ -41,14 +41,20 @@ TRANSITIONS: Final = {
         MachineState.SUSPENDED,
         MachineState.LEFT,
     },
-    MachineState.OWNER_BUSY: {MachineState.UP, MachineState.DOWN, MachineState.LEFT},
+    MachineState.OWNER_BUSY: {
+        MachineState.UP,
+        MachineState.DOWN,
+        MachineState.SUSPENDED,
+        MachineState.LEFT,
+    },
     MachineState.PAUSED: {
         MachineState.UP,
         MachineState.DRAINING,
         MachineState.DOWN,
+        MachineState.SUSPENDED,
         MachineState.LEFT,
     },
-    MachineState.DRAINING: {MachineState.LEFT, MachineState.DOWN},
+    MachineState.DRAINING: {MachineState.LEFT, MachineState.DOWN, MachineState.SUSPENDED},
     MachineState.LEFT: set[MachineState](),
     MachineState.DOWN: {
         MachineState.PROBING,

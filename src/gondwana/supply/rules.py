@@ -6,6 +6,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
+from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
 from gondwana.wire.machines import MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -15,10 +16,15 @@ REJECTIONS_MAX: Final = (
     3  # in a row; honest deltas are practically never rejected (field notes, wan-training 4)
 )
 DEVICES_MAX: Final = 64
+CPUS_MAX: Final = 4096
+BYTES_MAX: Final = 2**53  # 9 petabytes; a whole number in any client
+TEXT_CHARS_MAX: Final = 100  # of a name that a driver or a system gives
+ISOLATIONS: Final = frozenset({"sandbox", "plain", "none"})
 STEPS_PER_SECOND_MAX: Final = (
     1e6  # of the reference training step; the fastest accelerators do thousands
 )
 SPEED_MAX: Final = 1e15  # in any other unit
+SPEED_MIN: Final = 1e-6  # a step in ten days
 PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR: Final = 1_000_000_000
 
 SERVING: Final = frozenset(
@@ -37,8 +43,11 @@ OWNER_VERBS: Final = {
 }
 
 
-def check_terms(price_micro_usd_per_device_hour: int, devices: int) -> None:
-    """Raise InvalidValue for a price or a count of devices that cannot be sold."""
+def check_terms(
+    price_micro_usd_per_device_hour: int, devices: int, *, cpus_max: float | None = None,
+    memory_bytes_max: int | None = None,
+) -> None:  # fmt: skip
+    """Raise InvalidValue for a price, or for so many devices, processors or bytes, that cannot be sold."""
     if not 0 <= price_micro_usd_per_device_hour <= PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR:
         raise InvalidValue(
             field="price",
@@ -47,6 +56,43 @@ def check_terms(price_micro_usd_per_device_hour: int, devices: int) -> None:
         )
     if not 1 <= devices <= DEVICES_MAX:
         raise InvalidValue(field="devices", value=devices, hint=f"from 1 to {DEVICES_MAX}")
+    if cpus_max is not None and not 0 < cpus_max <= CPUS_MAX:
+        raise InvalidValue(field="cpus_max", value=cpus_max, hint=f"more than 0, to {CPUS_MAX}")
+    if memory_bytes_max is not None and not 0 < memory_bytes_max <= BYTES_MAX:
+        raise InvalidValue(field="memory_bytes_max", value=memory_bytes_max, hint="bytes")
+
+
+def bounded_inventory(told: MachineInventory) -> MachineInventory:
+    """What is kept of what an agent says its machine has: of bounded size, with numbers one can reckon with."""
+    return MachineInventory(
+        cpu_model=told.cpu_model[:TEXT_CHARS_MAX],
+        cpu_count=_between(told.cpu_count, CPUS_MAX),
+        memory_bytes=_between(told.memory_bytes, BYTES_MAX),
+        disk_free_bytes=_between(told.disk_free_bytes, BYTES_MAX),
+        os=told.os[:TEXT_CHARS_MAX],
+        architecture=told.architecture[:TEXT_CHARS_MAX],
+        python=told.python[:TEXT_CHARS_MAX],
+        accelerators=tuple(_bounded_accelerator(each) for each in told.accelerators[:DEVICES_MAX]),
+    )
+
+
+def bounded_isolation(told: str) -> str:
+    """The isolation, if it is one that is known; "none" otherwise."""
+    return told if told in ISOLATIONS else "none"
+
+
+def _bounded_accelerator(told: Accelerator) -> Accelerator:
+    return Accelerator(
+        name=told.name[:TEXT_CHARS_MAX],
+        vendor=told.vendor[:TEXT_CHARS_MAX],
+        memory_bytes=_between(told.memory_bytes, BYTES_MAX),
+        uuid=told.uuid[:TEXT_CHARS_MAX],
+        driver=told.driver[:TEXT_CHARS_MAX],
+    )
+
+
+def _between(told: int, most: int) -> int:
+    return max(0, min(told, most))
 
 
 def move(machine: Machine, to: MachineState) -> MachineState:
@@ -81,11 +127,12 @@ def measured(told: MachineSpeed) -> MachineSpeed:
         matmul_gflops=_speed(told.matmul_gflops),
         memory_bytes_per_second=_speed(told.memory_bytes_per_second),
         steps_per_second=_speed(told.steps_per_second, STEPS_PER_SECOND_MAX),
+        torch=told.torch and told.torch[:TEXT_CHARS_MAX],
     )
 
 
 def _speed(told: float | None, most: float = SPEED_MAX) -> float | None:
-    return told if told is not None and 0 < told <= most else None
+    return told if told is not None and SPEED_MIN <= told <= most else None
 
 
 def state_on_facts(machine: Machine) -> MachineState:

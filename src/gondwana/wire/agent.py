@@ -14,6 +14,9 @@ from gondwana.wire.units import UnitResult, UnitSpec
 
 PROTOCOL: Final = 1
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+DESIRED_BYTES_MAX: Final = (
+    64 * 1024 * 1024
+)  # from the control plane: the wishes of all leases of one machine
 LOG_CHUNK_BYTES_MAX: Final = 64 * 1024
 SIGNATURE_DOMAIN: Final = b"gondwana/link/1"
 

@@ -7,6 +7,7 @@ JOB_VERSION: Final = 1
 NODES_MAX: Final = 64  # a larger gang belongs to the auction (docs/adr)
 ISLANDS_MAX: Final = 256
 TEXT_BYTES_MAX: Final = 256 * 1024  # setup, run and one environment value
+SPEC_TEXT_BYTES_MAX: Final = 512 * 1024  # all of them: 64 leases of one machine fit a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,9 @@ class Accelerators:
 class Resources:
     """What one node must have; alternatives are tried in price order."""
 
-    accelerators: tuple[Accelerators, ...] = ()  # any of these; empty: a machine without accelerators will do
+    accelerators: tuple[
+        Accelerators, ...
+    ] = ()  # any of these; empty: a machine without accelerators will do
     cpus_min: float = 0.0
     memory_bytes_min: int = 0
 
@@ -47,7 +50,9 @@ class Train:
     rounds: int = 10
     warm_rounds: int = 1  # of these, the first run on the strongest island alone
     inner_steps: int = 50  # the most inner steps between two outer steps
-    window_seconds: float = 60.0  # how long a round's training takes; faster islands do more steps in it
+    window_seconds: float = (
+        60.0  # how long a round's training takes; faster islands do more steps in it
+    )
     islands_min: int = 1
     islands_max: int = 8
     codec: str = "int4"
@@ -68,7 +73,9 @@ class JobSpec:
     setup: str = ""
     run: str = ""
     workdir: str | None = None  # blob: tar of the job's folder
-    file_mounts: dict[str, str] = field(default_factory=dict[str, str])  # path in the sandbox -> blob: tar
+    file_mounts: dict[str, str] = field(
+        default_factory=dict[str, str]
+    )  # path in the sandbox -> blob: tar
     budget_micro_usd: int | None = None
     price_cap_micro_usd_per_device_hour: int | None = None
     seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node

@@ -1,6 +1,7 @@
 """Machines, what they sell, what they earn."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,6 +34,7 @@ from gondwana.supply import rules, store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
 from gondwana.wire.views import MachineRegistration, MachineView, OfferView
 
+KEY_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 router = APIRouter(prefix="/v1", tags=["machines"])
 
 
@@ -41,7 +43,12 @@ def register(
     told: MachineRegistration, caller: ProviderDep, plane: PlaneDep, write: WriteDep
 ) -> Response:
     """Join a machine under its owner's terms; the same key joins again with new ones."""
-    rules.check_terms(told.price_micro_usd_per_device_hour, told.devices)
+    rules.check_terms(
+        told.price_micro_usd_per_device_hour,
+        told.devices,
+        cpus_max=told.cpus_max,
+        memory_bytes_max=told.memory_bytes_max,
+    )
     policy_rules.check_name(told.name, field="name")
     policy_rules.check_name(told.region, field="region")
     _check_key(told)
@@ -174,6 +181,8 @@ def _machine(reader: Reader, caller: Caller, name: str) -> Machine:
 
 
 def _check_key(told: MachineRegistration) -> None:
+    if not KEY_PATTERN.fullmatch(told.public_key):  # written one way only: a key is one machine
+        raise BadSignature("a public key is 64 lower-case hexadecimal digits")
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(told.public_key))
         key.verify(bytes.fromhex(told.signature), f"{told.name}|{told.public_key}".encode())

@@ -18,7 +18,6 @@ START_SECONDS_MAX: Final = (
 INNER_STEPS_MAX: Final = 100_000  # as in a job file; an island's own word on its speed is no bound
 WINDOWS_MAX: Final = 2.0  # a unit may take this many windows before it expires
 EVALUATE_SECONDS_MAX: Final = 120.0
-WARM_STEPS_MAX: Final = 100_000  # of one unit, however fast its island says it is
 HOLD_MARGIN: Final = 1.25  # what is set aside at launch, over the estimate; the rest comes back
 
 
@@ -51,7 +50,7 @@ def inner_steps(train: Train, island: Island, islands: Sequence[Island], *, warm
     if not known or train.islands_max == 1:
         return train.inner_steps  # the first unit measures
     in_window = int(min(train.window_seconds * speed(island, islands), INNER_STEPS_MAX))
-    return max(1, min(in_window, WARM_STEPS_MAX if warm else train.inner_steps))
+    return max(1, in_window if warm else min(in_window, train.inner_steps))
 
 
 def unit_price_micro_usd(

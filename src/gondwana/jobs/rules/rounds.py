@@ -18,6 +18,7 @@ UNIT_SLACK_SECONDS: Final = 15.0  # transfers, on top of the windows a unit may 
 ATTEMPTS_MAX: Final = 3  # evaluations that expire or fail before the round goes on without
 FAILURES_MAX: Final = 3  # units in a row that the recipe itself failed, over all machines
 BYTES_PER_TOKEN: Final = 2  # data a unit is given per token it will read: enough for 16-bit tokens
+SHARDS_MAX: Final = 1024  # of one unit, so that the wishes of many leases fit one message
 SHARDS_FIRST: Final = 16  # for a unit before anybody knows how many tokens a step takes
 UNIT_FAILURES_MAX: Final = (
     3  # of one machine in one round; past it the job does without that machine
@@ -120,9 +121,8 @@ def shards_wanted(train: Train, steps: int, tokens_per_step: float | None, shard
     """How many shards a unit of `steps` needs: what it will read, and no more."""
     if tokens_per_step is None or shard_bytes <= 0:
         return min(SHARDS_FIRST, len(train.shards))
-    return max(
-        1, min(len(train.shards), ceil(steps * tokens_per_step * BYTES_PER_TOKEN / shard_bytes))
-    )
+    wanted = ceil(steps * tokens_per_step * BYTES_PER_TOKEN / shard_bytes)
+    return max(1, min(len(train.shards), SHARDS_MAX, wanted))
 
 
 def tokens_per_step(units: Sequence[Unit]) -> float | None:
