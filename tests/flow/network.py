@@ -126,7 +126,7 @@ class Person:
 class Network:
     """One control plane and what joins it, in one folder."""
 
-    def __init__(self, folder, *, heartbeat_seconds=0.5, down_after_seconds=4.0):
+    def __init__(self, folder, *, heartbeat_seconds=0.5, down_after_seconds=4.0, served=False):
         self.folder = folder
         self.data = folder / "data"
         self._beats = (str(heartbeat_seconds), str(down_after_seconds))
@@ -134,6 +134,7 @@ class Network:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self._served = served  # by `gondwana serve`, with its usual seconds
         self.programs: list[Program] = []
         self.plane: Program
         self.people: dict[str, Person] = {}
@@ -149,10 +150,12 @@ class Network:
         self.programs.append(program)
         return program
 
-    def start(self, *, command=None):
+    def start(self):
         """Start the control plane (again, on the same data) and wait until it answers."""
         told = (sys.executable, "-c", SERVE, str(self.port), str(self.data), *self._beats)
-        self.plane = self.run("plane", command or told)
+        if self._served:
+            told = (*GONDWANA, "serve", "--port", str(self.port), "--data", str(self.data))
+        self.plane = self.run("plane", told)
         until(self._answers, START_SECONDS_MAX, what="the control plane", note=self.logs)
         return self
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ from gondwana.jobs.context import Context
 from gondwana.loops.run import Reconcilers
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
+from gondwana.server.claim import claim_folder, listen
 from gondwana.server.config import ServerConfig
 from gondwana.wire.agent import MESSAGE_BYTES_MAX
 
@@ -36,11 +39,21 @@ def run(host: str, port: int, data: Path) -> None:
 
 
 def serve(config: ServerConfig) -> None:
-    """Serve until interrupted; the founder's token is made, and shown, at the first start."""
+    """Serve until interrupted; the founder's token is made, and its place shown, at the first start.
+
+    Raises Unavailable where the address is taken, WrongState where another control plane serves the data.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    address = listen(config.host, config.port)
+    config = replace(config, port=address.getsockname()[1])  # 0 is any free one
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # tokens, money, strangers' files
+    with address, claim_folder(config.data):
+        _serve(config, address)
+
+
+def _serve(config: ServerConfig, address: socket.socket) -> None:
     clock, random = SystemClock(), SecureRandom()
     database = Database.open(config.data / "gondwana.db")
     context = Context(
@@ -58,8 +71,6 @@ def serve(config: ServerConfig) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(plane),
-            host=config.host,
-            port=config.port,
             log_level="warning",
             access_log=False,
             ws="websockets-sansio",
@@ -73,7 +84,7 @@ def serve(config: ServerConfig) -> None:
         file=sys.stderr,
     )
     try:
-        server.run()
+        server.run(sockets=[address])
     finally:
         background.stop()
         database.close()
@@ -140,4 +151,6 @@ def _first_token(plane: Plane, config: ServerConfig) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret + "\n")
     url = f"http://{config.host}:{config.port}"
-    print(f'first start: log in with\n  gondwana login {url} --token "$(cat {path})"', file=sys.stderr)
+    print(
+        f'first start: log in with\n  gondwana login {url} --token "$(cat {path})"', file=sys.stderr
+    )
