@@ -28,8 +28,9 @@ def make_network(tmp_path_factory):
     """Makes networks that end with the module."""
     made = []
 
-    def make(**settings):
+    def make(*, prepare=lambda network: None, **settings):
         made.append(Network(tmp_path_factory.mktemp("network"), **settings))
+        prepare(made[-1])
         return made[-1].start()
 
     yield make

@@ -108,7 +108,7 @@ class LeaseRunner:
         try:
             worker = await self._training_worker()
             await worker.warm()
-        except GondwanaError as error:
+        except (GondwanaError, OSError) as error:
             _log.warning(
                 "the worker of lease %s could not be warmed up: %s", self._duty.lease_id, error
             )
@@ -128,8 +128,8 @@ class LeaseRunner:
                 )
             else:
                 self._machine.send(core.report_unit(lease_id, unit.id, failure=_failure(answer)))
-        except GondwanaError as error:
-            _log.warning("unit %s failed: %s", unit.id, error)
+        except Exception as error:  # whatever it is: a unit without a word would be waited for
+            _log.warning("unit %s failed: %s", unit.id, error, exc_info=_surprise(error))
             self._machine.send(core.report_unit(lease_id, unit.id, failure=_agent_failure(error)))
         finally:
             core.set_alive(lease_id, alive=False)
@@ -191,8 +191,8 @@ class LeaseRunner:
                     lease_id, run.run_id, "exited", exit_code=code, reason=reason, output=output
                 )
             )
-        except GondwanaError as error:
-            _log.warning("run %s failed: %s", run.run_id, error)
+        except Exception as error:  # whatever it is: a run without a word would be waited for
+            _log.warning("run %s failed: %s", run.run_id, error, exc_info=_surprise(error))
             send(core.report_run(lease_id, run.run_id, "exited", reason=_agent_failure(error)))
         finally:
             core.set_alive(lease_id, alive=False)
@@ -310,8 +310,15 @@ def _failure(failure: UnitFailure) -> str:
     return f"{failure.reason}: {failure.detail}"[:2000]
 
 
-def _agent_failure(error: GondwanaError) -> str:
+def _surprise(error: Exception) -> bool:
+    """Whether an error is none that this program foresees, so that its log should say where it came from."""
+    return not isinstance(error, GondwanaError | OSError)
+
+
+def _agent_failure(error: Exception) -> str:
     """A failure of this machine's, or of what a job left where its output should be."""
+    if not isinstance(error, GondwanaError):
+        return f"agent: {type(error).__name__}: {error}"[:2000]
     if isinstance(error, SandboxUnavailable):
         return f"sandbox_unavailable: {error.message}"
     blame = "job" if error.status in (404, 413, 422) else "agent"
