@@ -7,7 +7,6 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
-from gondwana.wire.machines import MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
 DOWN_AFTER_SECONDS: Final = 15.0  # three heartbeats missed
