@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from gondwana import __version__
 from gondwana.api import problems, socket
+from gondwana.api.bodies import BodyLimit
 from gondwana.api.plane import Plane
 from gondwana.api.routes import accounts, blobs, jobs, machines
 
@@ -19,6 +20,7 @@ def make_app(plane: Plane) -> FastAPI:
     app.state.plane = plane
     problems.install(app)
     app.middleware("http")(_name_request)
+    app.add_middleware(BodyLimit)
     for module in (jobs, machines, accounts, blobs, socket):
         app.include_router(module.router)
 

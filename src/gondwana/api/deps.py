@@ -60,15 +60,17 @@ class Write:
         self._key = key
         self._body_hash = body_hash
 
-    def __call__(self, run: Callable[[Transaction, Instant], Any]) -> Response:
-        """Run in one transaction and answer with its value as JSON."""
+    def __call__(
+        self, run: Callable[[Transaction, Instant], Any], *, secret: bool = False
+    ) -> Response:
+        """Run in one transaction and answer with its value as JSON; a `secret` answer is not kept for a repeat."""
         now = self._plane.clock.now()
         writer = self._plane.context.database.writer
 
         def encoded(tx: Transaction) -> bytes:
             return msgspec.json.encode(run(tx, now))
 
-        if self._key is None:
+        if self._key is None or secret:
             content = writer.call(encoded)
         else:
             key = IdempotencyKey(

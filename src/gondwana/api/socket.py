@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,6 +16,7 @@ from gondwana.wire import agent as wire
 
 router = APIRouter()
 SILENCE_SECONDS_MAX: Final = 60.0  # a link that says nothing for so long is closed
+SEND_SECONDS_MAX: Final = 30.0  # a dead link that nobody closed takes no more bytes
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +60,7 @@ async def _serve(socket: WebSocket, session: Session, plane: Plane) -> None:
         while True:
             message = await _receive(socket)
             if isinstance(message, wire.Heartbeat):
-                await socket.send_bytes(wire.encode(session.heartbeat(message)))
+                await _send(socket, [session.heartbeat(message)])
             else:
                 await _send(socket, await asyncio.to_thread(session.handle, message))
             if pusher.done():
@@ -87,6 +89,8 @@ async def _receive(socket: WebSocket) -> wire.FromAgent:
         raise Invalid(f"a message cannot be read: {error}") from None
 
 
-async def _send(socket: WebSocket, messages: list[wire.FromPlane]) -> None:
+async def _send(socket: WebSocket, messages: Sequence[wire.FromPlane]) -> None:
+    """Send; an agent that does not read for too long has lost its link (TimeoutError)."""
     for message in messages:
-        await socket.send_bytes(wire.encode(message))
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await socket.send_bytes(wire.encode(message))

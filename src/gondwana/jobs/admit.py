@@ -6,7 +6,7 @@ from typing import Final
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.errors import NoSuchThing, NothingFits
+from gondwana.core.errors import Exhausted, NoSuchThing, NothingFits
 from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
@@ -22,6 +22,9 @@ from gondwana.policy import rules as policy
 from gondwana.wire.jobs import JobSpec
 
 ORDER_SECONDS_MAX: Final = market_rules.ORDER_SECONDS_MAX
+LIVE_JOBS_MAX: Final = (
+    2_000  # of one tenant: the reconcilers look at 10,000 in one pass, oldest first
+)
 
 
 def order_for(
@@ -57,11 +60,16 @@ def submit(
 ) -> Job:
     """The job, stored and its order opened, its money set aside; it goes on from here by itself.
 
-    Raises InvalidValue for a job that is not valid, NothingFits where no machine could ever serve it as written,
+    Raises InvalidValue for a job that is not valid, Exhausted where too many wait, NothingFits where no machine could ever serve it as written,
     BudgetTooSmall and FundsTooLow where the money does not reach. A job that only has to wait for machines that
     are taken is accepted.
     """
     policy.check_spec(spec)
+    if store.count_live_jobs(tx, tenant_id) >= LIVE_JOBS_MAX:
+        raise Exhausted(
+            f"{LIVE_JOBS_MAX} of your jobs have not ended yet",
+            hint="gondwana jobs cancel JOB, or wait",
+        )
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
     planned = _plan(spec, wanted, market_rules.screen(wanted, _all_free(listings(tx))))

@@ -160,7 +160,9 @@ def earned_micro_usd(reader: Reader, machine_id: str) -> int:
 def _runway_micro_usd(tx: Transaction, lease: Lease, job: Job) -> int:
     """An hour of the lease, or an even part of what the budget still allows."""
     seconds = int(min(RUNWAY_SECONDS, job.spec.seconds_max))
-    runway = due_micro_usd(lease.price_micro_usd_per_hour, seconds)
+    runway = max(
+        1, due_micro_usd(lease.price_micro_usd_per_hour, seconds)
+    )  # a short run is not free
     if job.spec.budget_micro_usd is None:
         return min(runway, available(tx, lease.tenant_id))
     used = 0

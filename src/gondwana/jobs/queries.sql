@@ -107,7 +107,13 @@ ORDER BY id DESC LIMIT :limit;
 
 -- name: live_jobs
 -- Jobs that have not ended, oldest first.
-SELECT * FROM job WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY created_at, id LIMIT :limit;
+SELECT * FROM job WHERE state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
+ORDER BY created_at, id LIMIT :limit;
+
+-- name: count_live_jobs
+-- How many of a tenant's jobs have not ended.
+SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id
+    AND state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering');
 
 -- name: run_by_id
 -- One run.

@@ -65,6 +65,12 @@ def live_jobs(reader: Reader) -> list[Job]:
     return [from_row(Job, row) for row in reader.all(SQL.live_jobs, {"limit": JOBS_MAX})]
 
 
+def count_live_jobs(reader: Reader, tenant_id: PrincipalId) -> int:
+    """How many of a tenant's jobs have not ended."""
+    row = reader.one(SQL.count_live_jobs, {"tenant_id": tenant_id})
+    return int(row["jobs"]) if row else 0
+
+
 def add_job(tx: Transaction, new: Job) -> None:
     """Store a submitted job."""
     tx.execute(SQL.save_job, to_row(new))

@@ -48,7 +48,10 @@ def serve(config: ServerConfig) -> None:
     )
     address = listen(config.host, config.port)
     config = replace(config, port=address.getsockname()[1])  # 0 is any free one
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # tokens, money, strangers' files
+    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.chmod(
+        0o700
+    )  # tokens, money, strangers' files; it may have been made by somebody else
     with address, claim_folder(config.data):
         _serve(config, address)
 

@@ -65,7 +65,7 @@ def create_token(
         )
         return views.token_view(tx, token, secret)
 
-    return write(run)
+    return write(run, secret=True)
 
 
 @router.get("/tokens")

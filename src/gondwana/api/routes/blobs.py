@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from gondwana.api.bodies import BODY_BYTES_MAX
 from gondwana.api.deps import PlaneDep, bearer
 from gondwana.api.plane import Plane
 from gondwana.blobs.base import BlobStore
@@ -17,7 +18,7 @@ from gondwana.jobs import traffic
 from gondwana.policy import store as policy
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
-WHOLE_BYTES_MAX: Final = 8 * MIB  # of one PUT or PATCH; more comes in pieces
+WHOLE_BYTES_MAX: Final = BODY_BYTES_MAX  # of one PUT or PATCH; more comes in pieces
 MACHINE_BLOB_BYTES_MAX: Final = 8 * 1024 * MIB  # a machine delivers no more than this at once
 PIECE_BYTES: Final = MIB
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
