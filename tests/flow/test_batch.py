@@ -6,7 +6,7 @@ import tarfile
 import psutil
 import pytest
 import urllib3
-from network import job_file, until
+from network import GONDWANA, job_file, until
 
 from gondwana.core.errors import Exhausted
 
@@ -70,6 +70,17 @@ def test_output_comes_while_the_job_runs_and_cancel_stops_it(ada, network):
     assert before.available_micro_usd - after.available_micro_usd == view.paid_micro_usd
     assert ada.cli("jobs", "cancel", "long").returncode == 0  # again: changes nothing
     assert ada.client.jobs.get("long").ended_at == view.ended_at
+
+
+def test_ctrl_c_stops_following_and_leaves_the_job_running(ada, network):
+    path = job_file(network.folder, "left-alone", "run: echo up; sleep 3600\n")
+    command = [*GONDWANA, "launch", "--yes", str(path)]
+    following = network.run("following", command, ada.token)
+    until(lambda: "up\n" in following.log, 30, what="its first line", note=network.logs)
+    assert following.interrupt() == 130
+    assert "the job goes on" in following.log
+    assert ada.client.jobs.get("left-alone").state == "running"
+    ada.client.jobs.cancel("left-alone")
 
 
 def test_a_cancelled_job_leaves_no_process_behind(ada, network):

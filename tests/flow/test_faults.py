@@ -153,6 +153,42 @@ def test_a_control_plane_killed_again_and_again_finishes_the_job_and_pays_nothin
     assert view.paid_micro_usd == sum(unit["price_micro_usd"] for unit in accepted)
 
 
+def test_a_gang_that_lost_a_machine_gets_just_that_one_replaced(ada, network):
+    agents = {program.name: program for program in network.programs}
+    text = (
+        "num_nodes: 2\nrun: echo node $SKYPILOT_NODE_RANK;"
+        " for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.5; done; echo end\n"
+    )
+    job_id = launch(ada, job_file(network.folder, "lossy", text))
+    until(lambda: ada.client.jobs.read_log(job_id, rank=1).data, 30, note=network.logs)
+    (lost,) = [lease for lease in ada.client.jobs.get(job_id).leases if lease.rank == 1]
+    agents[lost.machine].kill()
+    view = ada.job(job_id)
+    assert view.state == "succeeded", network.logs()
+    assert sorted((lease.rank, lease.run_state) for lease in view.leases) == [
+        (0, "exited"), (1, "exited"), (1, "lost"),
+    ]  # fmt: skip
+    assert len({lease.machine for lease in view.leases}) == 3
+    assert ada.cli("jobs", "logs", job_id).stdout == "node 0\nend\n"
+    network.audit()
+    network.join(lost.machine, price=MACHINES[lost.machine])
+
+
+def test_an_agent_that_is_killed_and_back_at_once_does_its_job_anew(ada, network):
+    agents = {program.name: program for program in network.programs}
+    text = "run: echo begin; for i in 1 2 3 4; do sleep 0.5; done; echo end\n"
+    job_id = launch(ada, job_file(network.folder, "again", text))
+    until(lambda: ada.client.jobs.read_log(job_id).data, 30, note=network.logs)
+    (lease,) = ada.client.jobs.get(job_id).leases
+    agents[lease.machine].kill()
+    network.join(lease.machine, price=MACHINES[lease.machine], wait=False)
+    view = ada.job(job_id)
+    assert view.state == "succeeded", network.logs()
+    assert [each.run_state for each in view.leases].count("exited") == 1
+    assert ada.cli("jobs", "logs", job_id).stdout.endswith("begin\nend\n")
+    network.audit()
+
+
 def test_a_machine_whose_clock_is_a_day_off_earns_what_others_earn(ada, network):
     wrong = network.join("yesterday", owner="otto", price="1", program=QUICK_AGENT,
                          PYTHONPATH=str(HERE / "programs" / "wrong_clock"))  # fmt: skip

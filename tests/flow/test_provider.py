@@ -115,6 +115,15 @@ def test_a_drained_machine_finishes_its_job_takes_no_other_and_leaves_for_good(a
     assert "left for good" in again.log
 
 
+def test_a_machine_that_serves_nobody_may_leave_at_once(olga, network):
+    agent = network.join("leaver")
+    assert olga.json("provider", "leave", "leaver")["state"] == "left"
+    assert "leaver" not in offered(network.people["ada"])
+    assert olga.cli("provider", "leave", "leaver").returncode == 0  # said twice is said once
+    assert olga.cli("provider", "drain", "leaver").returncode == 5
+    agent.end()
+
+
 def test_ctrl_c_finishes_the_running_job_takes_nothing_new_and_ends_well(ada, network):
     agent = network.join("stopped")
     launch(ada, network, "finishing", "run: echo up; sleep 2; echo end\n")
