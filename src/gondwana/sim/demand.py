@@ -9,6 +9,7 @@ import msgspec
 from gondwana.api.routes import accounts, jobs
 from gondwana.core.clock import Instant
 from gondwana.core.errors import GondwanaError, Unavailable
+from gondwana.core.random import SeededRandom
 from gondwana.jobs import store
 from gondwana.jobs.model import JobState
 from gondwana.market import store as market
@@ -39,8 +40,12 @@ class Launch:
 class Tenant:
     """One buyer."""
 
-    def __init__(self, control: ControlPlane, caller: Caller, operator: Caller) -> None:
+    def __init__(
+        self, control: ControlPlane, caller: Caller, operator: Caller, random: SeededRandom, lost_chance: float
+    ) -> None:  # fmt: skip
         self.caller = caller
+        self._random = random
+        self._lost_chance = lost_chance
         self._operator = operator
         self._control = control
         self._timeline = control.timeline
@@ -129,6 +134,9 @@ class Tenant:
         def attempt() -> None:
             try:
                 answer = ask()
+                if self._random.uniform() < self._lost_chance:
+                    self._control.seen["tenant.answer_lost"] += 1
+                    raise Unavailable("the answer was lost on its way")
             except Unavailable:
                 self._timeline.after(RETRY_SECONDS, attempt, concurrent=True)
             except GondwanaError as error:

@@ -79,6 +79,7 @@ class Tally:
     honest_rejected: int = 0
     honest_suspended: int = 0
     slandered: int = 0  # honest units rejected where an evaluator lied
+    slander_suspended: int = 0  # honest machines suspended where an evaluator lied
     lies_judged: int = 0
     lies_rejected: int = 0
     liars_suspended: int = 0
@@ -309,7 +310,8 @@ def _count(reader: Reader, world: "World", tally: Tally) -> None:
     for machine in supply.machines(reader, None):
         suspended = machine.state is MachineState.SUSPENDED
         honest = _behaviour(world, machine.id) in HONEST
-        tally.honest_suspended += suspended and honest
+        tally.honest_suspended += suspended and honest and not slander
+        tally.slander_suspended += suspended and honest and slander
         tally.liars_suspended += suspended and not honest
 
 

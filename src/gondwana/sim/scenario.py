@@ -15,7 +15,7 @@ from gondwana.sim.supply import MachineSetup
 from gondwana.wire.jobs import Accelerators, Gates, JobSpec, Resources, Train
 
 FAULTS_END_SECONDS: Final = 240.0  # what goes wrong does so until then
-MACHINES_MAX: Final = 6
+MACHINES_MAX: Final = 7
 RARE_EVERY: Final = 20  # of as many seeds, one is of each rare kind
 MICRO: Final = 1_000_000
 CODE: Final = b"the folder of a job"
@@ -65,6 +65,9 @@ class Scenario:
     faults: tuple[Fault, ...]
     shards: tuple[bytes, ...]
     overlap_chance: float  # per transaction: another thread's comes first
+    answers_lost_chance: (
+        float  # per call of a tenant: it happens, and the tenant does not hear of it
+    )
 
 
 class Draw:
@@ -99,13 +102,13 @@ def draw(seed: int) -> Scenario:
     )
     shards = tuple(make_shard(seed, number) for number in range(12))
     tenants = pick.whole(1, 2)
-    launches = tuple(_launch(pick, number, tenants, shards) for number in range(pick.whole(1, 5)))
-    faults = [_fault(pick, len(machines)) for _ in range(pick.whole(0, 8))]
+    launches = tuple(_launch(pick, number, tenants, shards) for number in range(pick.whole(1, 6)))
+    faults = [fault for _ in range(pick.whole(0, 10)) for fault in _faults(pick, len(machines))]
     rare = seed % RARE_EVERY
     if rare == 0:
         faults.append(Fault(at=pick.between(20, 150), kind=FaultKind.BLACKOUT, seconds=25 * 3600))
     if rare == 5:
-        launches, faults = _desert(pick, launches, len(machines))
+        launches, faults = _desert(pick, launches, machines)
     if rare == 10:
         launches, faults = _plague(pick, launches, len(machines))
     deposits = (pick.one(50 * MICRO, 50 * MICRO, pick.whole(1_000, 40_000)) for _ in range(tenants))
@@ -118,16 +121,17 @@ def draw(seed: int) -> Scenario:
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         shards=shards,
         overlap_chance=pick.one(0.0, 0.05, 0.3),
+        answers_lost_chance=0.2 if rough else 0.0,
     )
 
 
 def _desert(
-    pick: Draw, launches: tuple[Launch, ...], machines: int
+    pick: Draw, launches: tuple[Launch, ...], machines: tuple[MachineSetup, ...]
 ) -> tuple[tuple[Launch, ...], list[Fault]]:
     """Everybody goes for good; tenants who never give up wait until their orders expire."""
     gone = [
-        Fault(at=pick.between(10, 90), kind=FaultKind.AGENT_KILLED, machine=number)
-        for number in range(machines)
+        Fault(at=setup.joins_at + pick.between(10, 90), kind=FaultKind.AGENT_KILLED, machine=number)
+        for number, setup in enumerate(machines)
     ]
     return tuple(replace(launch, patience_seconds=None) for launch in launches), gone
 
@@ -228,11 +232,11 @@ def _training(pick: Draw, names: Sequence[str]) -> JobSpec:
     return JobSpec(name="drawn", train=train, budget_micro_usd=budget)
 
 
-def _fault(pick: Draw, machines: int) -> Fault:
+def _faults(pick: Draw, machines: int) -> list[Fault]:
     kinds = [kind for kind in FaultKind if kind is not FaultKind.BLACKOUT]
     kind = pick.one(*kinds)
     long = {FaultKind.PLANE_KILLED: 400.0, FaultKind.LINK_CUT: 120.0, FaultKind.AGENT_KILLED: 0.0}
-    return Fault(
+    fault = Fault(
         at=pick.between(5, FAULTS_END_SECONDS),
         kind=kind,
         machine=pick.whole(0, machines - 1),
@@ -240,3 +244,8 @@ def _fault(pick: Draw, machines: int) -> Fault:
         count=pick.whole(1, 12),
         after_commit=pick.chance(0.5),
     )
+    if kind is not FaultKind.PAUSED or pick.chance(0.5):
+        return [fault]
+    # Troubles do not come alone: the paused machine also drops off the network for a while.
+    cut = replace(fault, at=fault.at + 2.0, kind=FaultKind.LINK_CUT, seconds=25.0)
+    return [replace(fault, seconds=80.0), cut]

@@ -48,9 +48,11 @@ class Outcome:
     tally: invariants.Tally
 
 
-def run(seed: int, *, scenario: Scenario | None = None, trace: Trace | None = None) -> Outcome:
-    """Play the world of this seed to its end."""
-    world = World(scenario or draw(seed), trace)
+def run(
+    seed: int, *, trace: Trace | None = None, deadline_seconds: float = DEADLINE_SECONDS
+) -> Outcome:
+    """Play the world of this seed to its end, or until its deadline has passed."""
+    world = World(draw(seed), trace, deadline_seconds)
     with _listening(world.log):
         try:
             world.play()
@@ -64,8 +66,11 @@ def run(seed: int, *, scenario: Scenario | None = None, trace: Trace | None = No
 class World:
     """Everything there is."""
 
-    def __init__(self, scenario: Scenario, trace: Trace | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, trace: Trace | None, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
         self.scenario = scenario
+        self._deadline_seconds = deadline_seconds
         self.timeline = Timeline()
         self.seen: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -94,7 +99,13 @@ class World:
             for setup in scenario.machines
         ]
         self.tenants = [
-            Tenant(self.control, self._principal(f"tenant-{n}", (Scope.TENANT,)), operator)
+            Tenant(
+                self.control,
+                self._principal(f"tenant-{n}", (Scope.TENANT,)),
+                operator,
+                SeededRandom(f"tenant {n} {scenario.seed}"),
+                scenario.answers_lost_chance,
+            )
             for n in range(len(scenario.deposits_micro_usd))
         ]
 
@@ -104,7 +115,7 @@ class World:
         while self.timeline.step():
             if self.timeline.steps % LIGHT_STEPS == 0:
                 self.watch.look(self.timeline.clock.now())
-                if self._is_over() or self.timeline.elapsed_seconds > self._deadline_seconds():
+                if self._is_over() or self.timeline.elapsed_seconds > self._ends_at():
                     break
             if len(self.violations) > VIOLATIONS_MAX:
                 break
@@ -181,10 +192,10 @@ class World:
         reader = self.control.database.reader()
         return self.control.is_up and not store.live_jobs(reader)
 
-    def _deadline_seconds(self) -> float:
+    def _ends_at(self) -> float:
         blackouts = sum(f.seconds for f in self.scenario.faults if f.kind is FaultKind.BLACKOUT)
         running = any(machine.is_running for machine in self.machines)
-        return blackouts + (DEADLINE_SECONDS if running else DESERT_SECONDS)
+        return blackouts + (self._deadline_seconds if running else DESERT_SECONDS)
 
     def _principal(self, name: str, scopes: tuple[Scope, ...]) -> Caller:
         def create(tx: Transaction) -> str:
