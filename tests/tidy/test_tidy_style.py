@@ -234,7 +234,8 @@ def test_no_test_sleeps():
     found = [
         f"{name(path)}:{node.lineno}"
         for path in TEST_FILES
-        if "recipes" not in path.parts  # what a job runs may take its time; who waits for it may not sleep
+        if "recipes"
+        not in path.parts  # what a job runs may take its time; who waits for it may not sleep
         for called, node in calls(ast.parse(path.read_text(encoding="utf-8")))
         if called in {"time.sleep", "sleep"}
         or (called in {"asyncio.sleep", "anyio.sleep"} and ast.unparse(node.args[0]) != "0")
