@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from gondwana.core.clock import Clock
 from gondwana.db.events import StoredEvent
 from gondwana.jobs.context import Context
-from gondwana.jobs.proofs import Proofs
 
 
 class Plane:
@@ -16,7 +15,7 @@ class Plane:
     def __init__(self, context: Context, clock: Clock) -> None:
         self.context = context
         self.clock = clock
-        self.proofs = Proofs()
+        self.proofs = context.proofs
         self._lock = threading.Lock()
         self._blob_tokens: dict[str, str] = {}  # token -> machine id
         self._wakers: dict[

@@ -1,12 +1,13 @@
 """What reconcilers and routes are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.random import Random
 from gondwana.db.database import Database
+from gondwana.jobs.proofs import Proofs
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
 
 ALWAYS: Final = Instant(0.0)
@@ -22,3 +23,4 @@ class Context:
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     down_after_seconds: float = DOWN_AFTER_SECONDS
     listening_since: Instant = ALWAYS  # before that nobody could prove to be alive
+    proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet

@@ -28,7 +28,10 @@ class Proof:
 
 
 class Proofs:
-    """Proofs that wait to be written. Losing some on a crash costs nothing: the next one covers the gap."""
+    """Proofs that wait to be written. Losing some on a crash costs nothing: the next one covers the gap.
+
+    Those that could not be written wait on: a database that is full is no reason to call its machines silent.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, Proof] = {}
@@ -44,8 +47,20 @@ class Proofs:
     def flush(self, writer: Writer) -> "Future[None] | None":
         """Write what waits in one transaction; None when nothing does."""
         with self._lock:
-            waiting, self._waiting = list(self._waiting.values()), {}
-        return writer.submit(_write, waiting) if waiting else None
+            waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return None
+        try:
+            written = writer.submit(_write, list(waiting.values()))
+        except BaseException:
+            self._restore(waiting)
+            raise
+        written.add_done_callback(lambda done: self._restore(waiting) if done.exception() else None)
+        return written
+
+    def _restore(self, unwritten: dict[str, Proof]) -> None:
+        with self._lock:
+            self._waiting = {**unwritten, **self._waiting}
 
 
 def _write(tx: Transaction, proofs: Sequence[Proof]) -> None:

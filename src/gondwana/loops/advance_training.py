@@ -111,6 +111,8 @@ def _evaluate(context: Context, job: Job, training: Training, train: Train, now:
         island, candidates = asked
         writer.call(units.assign_evaluation, context.random, now, job, training, island, candidates)
         return True
+    if not everybody and training.deadline is not None and now < training.deadline:
+        return False  # nobody is left to ask; somebody may come
     judged = evaluate_round.verdicts(_delivered(current), evaluate_round.opinions(current))
     published, tokens = merge_round.merge(
         context, training, train, [one.unit for one in judged if one.accepted]

@@ -15,6 +15,9 @@ from gondwana.supply.model import MachineState
 def watch_machines(context: Context, now: Instant) -> int:
     """Returns how many machines went down, left or came back."""
     reader, writer = context.database.reader(), context.database.writer
+    heard = context.proofs.flush(writer)
+    if heard is not None:
+        heard.result()  # who was heard is not silent, and where that cannot be written nobody is judged
     silent = (
         supply.silent(reader, Instant(now - context.down_after_seconds))
         if rules.may_judge_silence(now, context.listening_since, context.down_after_seconds)

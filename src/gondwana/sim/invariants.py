@@ -22,11 +22,18 @@ from gondwana.ledger.accounts import lease_escrow
 from gondwana.ledger.audit import audit
 from gondwana.ledger.store import balance
 from gondwana.market import store as market
-from gondwana.market.model import LEASE_TRANSITIONS, ORDER_TRANSITIONS, Charge, LeaseState
+from gondwana.market.model import (
+    LEASE_TRANSITIONS,
+    ORDER_TRANSITIONS,
+    Charge,
+    CloseReason,
+    LeaseState,
+)
 from gondwana.sim.lies import HONEST, MALFORMED, TWISTED, Behaviour
 from gondwana.supply import store as supply
 from gondwana.supply.model import TRANSITIONS as MACHINE_TRANSITIONS
 from gondwana.supply.model import MachineState
+from gondwana.supply.rules import DOWN_AFTER_SECONDS
 from gondwana.training.manifest import decode_checkpoint
 from gondwana.wire.agent import Heartbeat
 from gondwana.wire.units import UnitKind
@@ -99,6 +106,7 @@ class Watch:
             str, float
         ] = {}  # lease -> what its heartbeats can have proven at most
         self._signatures: set[bytes] = set()
+        self._heard_at: dict[str, float] = {}  # machine -> its last heartbeat that counted
         self.paused: set[str] = set()  # machines whose owners sell nothing now
         self.gone: set[str] = set()  # and nothing ever again
 
@@ -119,11 +127,14 @@ class Watch:
         self._states[event.subject] = verb
         if event.kind == "lease.reserved":
             self._reserved(event)
+        if event.kind == "machine.down" and event.data.get("reason") == CloseReason.MACHINE_LOST:
+            self._lost(event)
         if event.kind == "lease.active":
             self._active_at[event.subject] = event.at
 
-    def beat(self, now: Instant, heartbeat: Heartbeat) -> None:
+    def beat(self, now: Instant, machine_id: str, heartbeat: Heartbeat) -> None:
         """One heartbeat that was counted: it counts once, and proves little of the time before it."""
+        self._heard_at[machine_id] = now
         if heartbeat.signature in self._signatures:
             self._violations.append("a heartbeat was counted twice")
         self._signatures.add(heartbeat.signature)
@@ -144,6 +155,15 @@ class Watch:
                 self._violations.append(f"{row['id']} is billed for seconds that nobody proved")
         for row in self._reader.all(_WORK_OF_NOBODY):
             self._violations.append(f"{row['id']} is to be done under a lease that is over")
+
+    def _lost(self, event: Event) -> None:
+        """Nobody is called lost who was heard a moment ago, whatever ails the control plane itself."""
+        heard_at = self._heard_at.get(event.subject)
+        if heard_at is not None and 0 < event.at - heard_at < DOWN_AFTER_SECONDS:
+            silent = event.at - heard_at
+            self._violations.append(
+                f"{event.subject} is called lost {silent:.1f} s after it was heard"
+            )
 
     def _reserved(self, event: Event) -> None:
         machine_id = event.data["machine_id"]

@@ -82,7 +82,7 @@ class World:
         self.watch = invariants.Watch(self.control.database.reader(), self.violations)
         self.control.stored.listen(self._happened)
         self.control.on_heartbeat = lambda machine_id, heartbeat: self.watch.beat(
-            self.timeline.clock.now(), heartbeat
+            self.timeline.clock.now(), machine_id, heartbeat
         )
         operator = self._principal("operator", tuple(Scope))
         owners = [

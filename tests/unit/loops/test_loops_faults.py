@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gondwana.blobs.base import BlobLimits
-from gondwana.core.errors import WrongState
+from gondwana.core.errors import StorageFull, WrongState
 from gondwana.jobs import end, units
 from gondwana.jobs import store as jobs
-from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
+from gondwana.jobs.model import JobReason, JobState, Phase, RunState, UnitState
+from gondwana.jobs.proofs import Proof, Proofs
 from gondwana.jobs.report import heartbeat, run_report, unit_report
 from gondwana.jobs.rules import batch
 from gondwana.jobs.rules.rounds import FAILURES_MAX, UNIT_FAILURES_MAX
@@ -178,3 +179,50 @@ def test_a_full_disk_makes_a_job_wait_with_its_end_and_is_no_error_of_ours(world
     world.reconcile()
     assert jobs.job(world.reader, job.id).reason is JobReason.RECIPE_FAILED
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_machines_that_were_heard_are_not_lost_when_that_could_not_be_written(world, monkeypatch):
+    def full(tx, proofs):
+        raise StorageFull
+
+    world.join()
+    world.context.proofs.add(Proof(machine_id="mac_kauri", at=world.now, leases=()))
+    world.clock.advance(60.0)
+    world.context.proofs.add(Proof(machine_id="mac_kauri", at=world.now, leases=()))
+    with monkeypatch.context() as patch:
+        patch.setattr("gondwana.jobs.proofs._write", full)
+        world.reconcile()
+    world.reconcile(1.0)
+    assert world.machine().state is MachineState.UP
+    assert world.machine().proven_at == world.now - 1.0
+
+
+def test_a_newer_proof_is_not_replaced_by_one_that_could_not_be_written(world, monkeypatch):
+    proofs = Proofs()
+    old, new = (Proof(machine_id="m", at=at, leases=()) for at in (1.0, 2.0))
+    written = []
+    proofs.add(old)
+    monkeypatch.setattr("gondwana.jobs.proofs._write", lambda tx, some: (proofs.add(new), 1 / 0))
+    assert proofs.flush(world.database.writer).exception() is not None
+    monkeypatch.setattr("gondwana.jobs.proofs._write", lambda tx, some: written.extend(some))
+    proofs.flush(world.database.writer).result()
+    assert written == [new]
+
+
+def test_a_round_waits_for_somebody_to_judge_it(world, make):
+    world.join()
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    (lease,) = leases_of(world, job)
+    waiting = replace(
+        jobs.training(world.reader, job.id),
+        phase=Phase.EVALUATE,
+        deadline=world.now + 100.0,
+        params=make.training().params,
+    )
+    world.write(jobs.save_training, waiting)
+    world.write(end.close_lease, world.now, lease, CloseReason.MACHINE_LOST)
+    world.write(supply.move, world.now, world.machine(), MachineState.PAUSED)
+    for passed, phase in ((99.0, Phase.EVALUATE), (1.0, Phase.TRAIN)):
+        world.reconcile(passed)
+        assert jobs.training(world.reader, job.id).phase is phase, passed
