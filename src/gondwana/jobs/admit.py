@@ -60,9 +60,9 @@ def submit(
 ) -> Job:
     """The job, stored and its order opened, its money set aside; it goes on from here by itself.
 
-    Raises InvalidValue for a job that is not valid, Exhausted where too many wait, NothingFits where no machine could ever serve it as written,
-    BudgetTooSmall and FundsTooLow where the money does not reach. A job that only has to wait for machines that
-    are taken is accepted.
+    Raises InvalidValue for a job that is not valid, Exhausted where too many wait, NothingFits where no machine
+    could ever serve it as written, BudgetTooSmall and FundsTooLow where the money does not reach. A job that only
+    has to wait for machines that are taken is accepted.
     """
     policy.check_spec(spec)
     if store.count_live_jobs(tx, tenant_id) >= LIVE_JOBS_MAX:
