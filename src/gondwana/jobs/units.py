@@ -17,6 +17,9 @@ from gondwana.wire.jobs import Train
 from gondwana.wire.units import Candidate, UnitKind, UnitSpec
 
 CHECKPOINT_BYTES_MAX = 8 * 1024**3  # of first parameters: 2 billion of them
+UNASSIGNED_SHARDS = (
+    16  # that a delta is compared on: of two, drawn from mixed data, 8 in 176 honest ones fell
+)
 WARM_CODEC = "int8"  # one island's delta has nobody to average its noise with
 
 
@@ -92,7 +95,7 @@ def assign_evaluation(
         params=current.params,
         heldout=train.heldout,
         unassigned=manifest.draw_unassigned(
-            train.shards, used, seed=seed, round_number=state.round, count=2
+            train.shards, used, seed=seed, round_number=state.round, count=UNASSIGNED_SHARDS
         ),
         candidates=tuple(
             Candidate(
