@@ -292,7 +292,7 @@ def _launches(reader: Reader, world: "World") -> list[str]:
 
 
 def _lies(reader: Reader, world: "World") -> list[str]:
-    """No lie that numbers can tell is merged, where an honest delivery stands beside it."""
+    """No lie that numbers can tell is merged in a round with more honest deliveries than such lies."""
     found: list[str] = []
     for job_id in _jobs(world):
         judged = [
@@ -300,12 +300,13 @@ def _lies(reader: Reader, world: "World") -> list[str]:
             for unit in store.units_of_job(reader, store.job(reader, job_id).id)
             if unit.kind is UnitKind.TRAIN and unit.delivered_at is not None
         ]
-        honest = {unit.round for unit, behaviour in judged if behaviour in HONEST}
+        sides = Counter(unit.round for unit, behaviour in judged if behaviour in HONEST)
+        sides.subtract(unit.round for unit, behaviour in judged if behaviour in TWISTED)
         found += [
             f"{unit.id}, {behaviour}, was accepted"
             for unit, behaviour in judged
             if unit.state is UnitState.ACCEPTED
-            and (behaviour in MALFORMED or (behaviour in TWISTED and unit.round in honest))
+            and (behaviour in MALFORMED or (behaviour in TWISTED and sides[unit.round] > 0))
         ]
     return found
 

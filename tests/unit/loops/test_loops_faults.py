@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gondwana.api.deps import Write
+from gondwana.api.routes import machines as routes
 from gondwana.blobs.base import BlobLimits
 from gondwana.core.errors import StorageFull, WrongState
 from gondwana.jobs import end, units
@@ -17,8 +19,11 @@ from gondwana.jobs.rules.rounds import FAILURES_MAX, UNIT_FAILURES_MAX
 from gondwana.loops.expire_units import expire_units
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
+from gondwana.policy import store as policy
+from gondwana.policy.model import Caller, Scope
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.supply.rules import STOPPED
 from gondwana.training import outer
 from gondwana.training.manifest import Layout, Tensor
 from gondwana.wire.agent import RunReport, UnitReport
@@ -226,3 +231,12 @@ def test_a_round_waits_for_somebody_to_judge_it(world, make):
     for passed, phase in ((99.0, Phase.EVALUATE), (1.0, Phase.TRAIN)):
         world.reconcile(passed)
         assert jobs.training(world.reader, job.id).phase is phase, passed
+
+
+def test_a_machine_drained_for_good_while_its_agent_stops_does_not_come_back(world):
+    world.join()
+    world.write(supply.move, world.now, world.machine(), MachineState.DRAINING, STOPPED)
+    owner = Caller(principal=policy.principal(world.reader, world.owner), scopes=(Scope.PROVIDER,))
+    routes.owner_verb("kauri", "drain", owner, Write(world.plane, owner, None, ""))
+    world.reconcile()
+    assert world.machine().state is MachineState.LEFT

@@ -143,7 +143,10 @@ def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Re
             return views.machine_view(
                 tx, end.lose_machine(tx, now, machine, to, CloseReason.OWNER_LEFT)
             )
-        return views.machine_view(tx, store.move(tx, now, machine, to))
+        moved = store.move(tx, now, machine, to)
+        if to is MachineState.DRAINING and moved.reason:  # of a stopped agent: it would come back
+            moved = store.save(tx, store.replace(moved, reason=""))
+        return views.machine_view(tx, moved)
 
     return write(run)
 
