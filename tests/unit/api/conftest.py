@@ -24,6 +24,7 @@ def served(tmp_path, make_world):
             policy.create_token, world.random, world.now, name="tenant", scopes=tuple(Scope)
         )
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # whoever comes before the server runs waits in line
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = uvicorn.Server(
             uvicorn.Config(make_app(world.plane), log_level="warning", timeout_graceful_shutdown=1)
