@@ -158,6 +158,13 @@ def test_an_amount_that_is_none_is_not_deposited(amount, network, call):
     assert network.people["ada"].client.account.balance().available_micro_usd == 5_000_000
 
 
+def test_a_body_without_end_is_refused_in_the_usual_form(network, call):
+    ada = network.people["ada"].token
+    for method, path in (("POST", "/v1/jobs"), ("PUT", "/v1/blobs/" + "0" * 64)):
+        answer = call(method, path, ada, bytes(9 * 2**20), Content_Type="application/json")
+        assert refused(answer) == "too_large", path
+
+
 def test_queries_out_of_bounds_are_refused(network, call):
     ada = network.people["ada"].token
     for path in ("/v1/jobs?limit=0", "/v1/jobs?limit=1000000", "/v1/jobs?limit=x", "/v1/account/statement?limit=-1",

@@ -19,8 +19,8 @@ def make_app(plane: Plane) -> FastAPI:
     )
     app.state.plane = plane
     problems.install(app)
+    app.add_middleware(BodyLimit)  # inside the next: outside, its refusal would come out as a 500
     app.middleware("http")(_name_request)
-    app.add_middleware(BodyLimit)
     for module in (jobs, machines, accounts, blobs, socket):
         app.include_router(module.router)
 
