@@ -2,8 +2,9 @@
 
 Within a tensor, 256 numbers share one fp16 scale (int4: 0.51 bytes per number); scales are relative to one fp32
 unit per vector, so tiny gradients do not underflow. No error feedback: a lost upload loses nothing else.
-Rounding: |x − decoded| ≤ scale / 2. Every decoder checks sizes, names, dtypes and shapes against the layout before
-it allocates, refuses what is not finite, and raises InvalidBytes that names what is wrong. Numpy only.
+Rounding: |x − decoded| ≤ scale / 2, but for numbers below fp32's normal ones. Every decoder checks sizes, names,
+dtypes and shapes against the layout before it allocates, refuses what is not finite, and raises InvalidBytes that
+names what is wrong. Numpy only.
 """
 
 from dataclasses import dataclass
