@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 import sys
 
 import click
@@ -197,21 +195,6 @@ def test_following_a_training_shows_each_round_once(gondwana, plane):
     assert [line.split()[0] for line in lines[:3]] == ["ROUND", "1", "2"]
     assert lines[-1] == "To be"
     assert len({len(line) for line in lines[:3]}) == 1
-
-
-def test_leaving_a_job_that_one_follows_says_how_to_come_back(gondwana, plane):
-    plane.reply(JOB)
-    reply = type(plane.replies[0])
-
-    def respond(request):
-        if "/logs" in request.path:
-            os.kill(os.getpid(), signal.SIGINT)
-        return reply(body=json.dumps(JOB).encode())
-
-    plane.respond = respond
-    code, _, err = gondwana("jobs", "logs", "-f", "hello")
-    assert code == 130
-    assert "the job goes on: gondwana jobs logs -f hello" in err
 
 
 def test_a_login_is_tried_before_it_is_saved(gondwana, plane, tmp_path):
