@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from fastapi import HTTPException
+import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gondwana.core.units import MIB
+from gondwana.api.problems import MEDIA_TYPE
+from gondwana.core.errors import TooLarge
+from gondwana.core.units import MIB, format_bytes
 
 BODY_BYTES_MAX: Final = 8 * MIB  # one piece of a blob; every other body is far smaller
 
@@ -17,15 +19,28 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or link."""
-        read = 0
+        """Serve one request or link; past the limit it answers itself, and the app sees its caller hang up."""
+        read, refused = 0, False
 
         async def limited() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, refused
+            message: Message = {"type": "http.disconnect"} if refused else await receive()
             read += len(message.get("body") or b"") if message["type"] == "http.request" else 0
-            if read > BODY_BYTES_MAX:
-                raise HTTPException(413, f"a body has at most {BODY_BYTES_MAX} bytes")
-            return message
+            if read <= BODY_BYTES_MAX or refused:
+                return message
+            refused = True
+            await _refuse(send)
+            return {"type": "http.disconnect"}
 
-        await self._app(scope, limited, send)
+        async def unless_refused(message: Message) -> None:
+            if not refused:
+                await send(message)
+
+        await self._app(scope, limited, unless_refused)
+
+
+async def _refuse(send: Send) -> None:
+    error = TooLarge(f"a body has at most {format_bytes(BODY_BYTES_MAX)}")
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": msgspec.json.encode(error.to_problem())})
