@@ -1,5 +1,6 @@
 """Fixtures of the flow tests: real processes, one network per module where possible."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gondwana.engines.detect import detect
 @pytest.fixture(scope="session")
 def sandboxed():
     """Skips, loudly, where strangers' work cannot be run."""
-    found = detect(owner="flow")
+    found = detect(owner=f"flow-{os.getpid()}")  # two runs at once leave each other alone
     if not found.available:
         pytest.skip(
             f"NO SANDBOX ON THIS MACHINE, its tests did not run: {found.missing}; {found.hint}"

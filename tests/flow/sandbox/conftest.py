@@ -1,6 +1,7 @@
 """Real sandboxes: with the kernel's control groups where this machine gives any, and with rlimits alone."""
 
 import asyncio
+import os
 import sys
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ QUICK = Limits(memory_bytes_max=512 * 1024**2, pids_max=64, seconds_max=30, tmp_
 
 @pytest.fixture(scope="session")
 def report(worker_id):
-    found = detect(owner=f"test-{worker_id}")
+    found = detect(owner=f"test-{worker_id}-{os.getpid()}")
     if not found.available:
         pytest.skip(
             f"NO SANDBOX ON THIS MACHINE, its tests did not run: {found.missing}; {found.hint}"
