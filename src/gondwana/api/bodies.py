@@ -29,7 +29,7 @@ class BodyLimit:
             if read <= BODY_BYTES_MAX or refused:
                 return message
             refused = True
-            await _refuse(send)
+            await _refuse(send, scope.get("state", {}).get("request_id", ""))
             return {"type": "http.disconnect"}
 
         async def unless_refused(message: Message) -> None:
@@ -39,8 +39,9 @@ class BodyLimit:
         await self._app(scope, limited, unless_refused)
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(send: Send, request_id: str) -> None:
     error = TooLarge(f"a body has at most {format_bytes(BODY_BYTES_MAX)}")
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": msgspec.json.encode(error.to_problem())})
+    problem = {**error.to_problem(), "request_id": request_id}
+    await send({"type": "http.response.body", "body": msgspec.json.encode(problem)})

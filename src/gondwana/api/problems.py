@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from gondwana.core.errors import GondwanaError, InvalidValue, NoSuchThing, TooLarge
+from gondwana.core.errors import GondwanaError, InvalidValue, NoSuchThing
 
 _log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -45,12 +45,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    told: GondwanaError = NoSuchThing(
-        f"there is nothing at {request.method} {request.url.path}", hint="see /docs"
-    )
-    if error.status_code == TooLarge.status:
-        told = TooLarge(str(error.detail))
-    return _respond(request, told) if error.status_code in (404, 405, 413) else JSONResponse(
+    told = NoSuchThing(f"there is nothing at {request.method} {request.url.path}", hint="see /docs")
+    return _respond(request, told) if error.status_code in (404, 405) else JSONResponse(
         {"code": "http", "status": error.status_code, "title": str(error.detail)},
         status_code=error.status_code, media_type=MEDIA_TYPE,
     )  # fmt: skip
