@@ -3,10 +3,11 @@
 The product's agent has no switch for this. Whoever controls a machine can change what runs on it, as this file does,
 so the network must find out by itself: `gondwana demo` lets it join and shows what becomes of it.
 
-    python examples/adversaries/liar.py URL TOKEN NAME PRICE_USD CPUS STATE_FOLDER
+    GONDWANA_TOKEN=… python examples/adversaries/liar.py URL NAME PRICE_USD CPUS STATE_FOLDER
 """
 
 import asyncio
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -46,10 +47,10 @@ class LyingAgent(Agent):
 
 
 def main() -> None:
-    url, token, name, price, cpus, state, *flags = sys.argv[1:]
+    url, name, price, cpus, state, *flags = sys.argv[1:]
     options = AgentOptions(
         url=url,
-        token=token,
+        token=os.environ["GONDWANA_TOKEN"],
         name=name,
         price_micro_usd_per_device_hour=parse_usd(price, field="price"),
         cpus_max=float(cpus),

@@ -34,7 +34,7 @@ def screen(order: Order, listings: Iterable[Listing]) -> Screening:
         return Screening(
             fits=(),
             why_not="no machine has joined",
-            hint="gondwana provider join URL --token TOKEN",
+            hint="gondwana provider join URL --price 0.20",
         )
     for name, passes, hint in _constraints(order):
         kept = [listing for listing in left if passes(listing)]

@@ -29,7 +29,9 @@ def command() -> None:
 @shell_command(group=command, remote=False)
 @click.argument("url", required=False)
 @click.option(
-    "--token", metavar="TOKEN", help="A token with the scope `provider`; the saved one by default."
+    "--token",
+    metavar="TOKEN",
+    help="A token with the scope `provider`; $GONDWANA_TOKEN or the saved one by default.",
 )
 @click.option(
     "--price",
@@ -79,7 +81,7 @@ def join(
 
     settings = load_settings(url=url, token=token)
     if settings.token is None:
-        raise MissingToken(hint="gondwana provider join URL --token TOKEN --price 0.20")
+        raise MissingToken(hint="export GONDWANA_TOKEN=…; gondwana provider join URL --price 0.20")
     machine = name or _host_name()
     options = AgentOptions(
         url=settings.url,

@@ -85,7 +85,6 @@ class Cast:
             command = [
                 *program,
                 self.url,
-                token,
                 owner.machine,
                 owner.price_usd,
                 owner.cpus,
@@ -94,11 +93,11 @@ class Cast:
             command += [] if self._sandboxed else ["--own-jobs-without-sandbox"]
         else:
             command = [
-                *GONDWANA, "provider", "join", self.url, "--token", token,
+                *GONDWANA, "provider", "join", self.url,
                 "--price", owner.price_usd, "--name", owner.machine, "--region", "desk", "--max-cpu", owner.cpus,
                 "--state", str(state), *([] if self._sandboxed else ["--own-jobs-without-sandbox"]),
             ]  # fmt: skip
-        self._start(owner.machine, command)
+        self._start(owner.machine, command, GONDWANA_TOKEN=token)
 
     def kill(self, owner: Owner) -> None:
         """SIGKILL an owner's agent: no good-bye."""
@@ -129,11 +128,13 @@ class Cast:
                 process.kill()
                 process.wait(STOP_SECONDS_MAX)
 
-    def _start(self, name: str, command: list[str]) -> None:
+    def _start(self, name: str, command: list[str], **variables: str) -> None:
+        """Start a process; secrets go as variables, since everybody can read a command line."""
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                env={**os.environ, **variables},
+            )  # fmt: skip
 
     def _check(self, name: str) -> None:
         if self._processes[name].poll() is not None:
