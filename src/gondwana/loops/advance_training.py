@@ -11,7 +11,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow, GondwanaError, WrongState
 from gondwana.jobs import rounds, store, units
 from gondwana.jobs.context import Context
-from gondwana.jobs.model import Job, JobReason, Phase, Training, Unit, UnitState
+from gondwana.jobs.model import Island, Job, JobReason, Phase, Training, Unit, UnitState
 from gondwana.jobs.rules import islands as speeds
 from gondwana.jobs.rules import rounds as rules
 from gondwana.loops import evaluate_round, merge_round
@@ -77,7 +77,10 @@ def _init(context: Context, job: Job, training: Training, train: Train, now: Ins
 def _train(context: Context, job: Job, training: Training, train: Train, now: Instant) -> bool:
     reader, writer = context.database.reader(), context.database.writer
     current = store.units_of_round(reader, job.id, training.round)
-    lacking = rules.lacking(train, training, current, store.islands(reader, job.id), now)
+    everybody = store.islands(reader, job.id)
+    if rules.is_warm(train, training.round):
+        everybody = _untainted(context, everybody)
+    lacking = rules.lacking(train, training, current, everybody, now)
     if lacking:
         shard_bytes = context.blobs.size(train.shards[0]) or 0
         output_bytes = merge_round.upload_bytes(
@@ -94,6 +97,15 @@ def _train(context: Context, job: Job, training: Training, train: Train, now: In
     judged = merge_round.judge(context, training, train, _delivered(current))
     writer.call(rounds.close_training, now, training, train, judged)
     return True
+
+
+def _untainted(context: Context, everybody: list[Island]) -> list[Island]:
+    """The islands whose last work was not rejected, if there are any: a lone liar would waste the whole warm start."""
+    reader = context.database.reader()
+    clean = [
+        one for one in everybody if supply.machine(reader, one.machine_id).rejections_in_row == 0
+    ]
+    return clean or everybody
 
 
 def _evaluate(context: Context, job: Job, training: Training, train: Train, now: Instant) -> bool:

@@ -4,6 +4,7 @@ from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import place, rounds, store
 from gondwana.jobs.context import Context
+from gondwana.jobs.listings import listings
 from gondwana.jobs.model import JobReason
 from gondwana.loops import merge_round
 from gondwana.loops.each import write_each
@@ -13,9 +14,13 @@ from gondwana.market.model import Order, OrderState
 
 
 def match_orders(context: Context, now: Instant) -> int:
-    """Reserve and confirm for every open order; returns how many leases became active."""
+    """Reserve and confirm for every open order that may fit now; returns how many leases became active.
+
+    What is looked at first is only what the writer need not be troubled with: it looks again before it reserves.
+    """
     reader = context.database.reader()
-    orders = market.open_orders(reader)
+    free = [each for each in listings(reader) if each.is_open and each.devices_free]
+    orders = [order for order in market.open_orders(reader) if rules.screen(order, free).fits]
     write_each(context, place.reserve, [(context.random, now, order.id) for order in orders])
     reserved = market.reserved(reader)
     active = write_each(
