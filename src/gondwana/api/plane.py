@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
+from gondwana.api.allowance import Allowance
 from gondwana.core.clock import Clock
 from gondwana.db.events import StoredEvent
 from gondwana.jobs.context import Context
@@ -16,6 +17,7 @@ class Plane:
         self.context = context
         self.clock = clock
         self.proofs = context.proofs
+        self.allowance = Allowance(clock)
         self._lock = threading.Lock()
         self._blob_tokens: dict[str, str] = {}  # token -> machine id
         self._wakers: dict[

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Generator, Iterator, Set
 from pathlib import Path
@@ -23,8 +24,11 @@ from gondwana.blobs.base import (
 from gondwana.core.clock import Clock, Instant
 from gondwana.core.errors import InvalidBytes, StorageFull, WrongState
 from gondwana.core.ids import BlobName
+from gondwana.core.units import GIB
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FREE_BYTES_MIN: Final = 1 * GIB  # or a fiftieth of a small disk: the database beside it must go on
+FREE_FRACTION: Final = 50
 _LOCKS: Final = 64  # uploads of different blobs rarely wait for each other
 
 
@@ -191,6 +195,9 @@ class FolderStore:
     def _reserve(self, more: int) -> None:
         with self._count_lock:
             check_quota(self._used, more, self._limits)
+            disk = shutil.disk_usage(self._partial)
+            if disk.free - more < min(FREE_BYTES_MIN, disk.total // FREE_FRACTION):
+                raise StorageFull(hint="free some space, then send it again")
             self._used += more
 
     def _keep(self, part: Path, name: BlobName) -> None:

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from gondwana.api.bodies import BODY_BYTES_MAX
+from gondwana.api.routes import blobs
 from gondwana.core.errors import Exhausted
 from gondwana.jobs import admit
+from gondwana.sdk import Client
 
 
 def post(served, path, body, *, chunked):
@@ -54,3 +56,20 @@ def test_no_tenant_fills_the_queue_for_everybody(world, monkeypatch):
         world.submit()
     with pytest.raises(Exhausted):
         world.submit()
+
+
+def test_nobody_uploads_without_end_and_an_hour_later_goes_on(world):
+    allowance = world.plane.allowance
+    allowance.charge("mac_kauri", 60, bytes_max=100)
+    allowance.charge("mac_rimu", 60, bytes_max=100)
+    with pytest.raises(Exhausted):
+        allowance.charge("mac_kauri", 60, bytes_max=100)
+    world.clock.advance(3600.0)
+    allowance.charge("mac_kauri", 60, bytes_max=100)
+
+
+def test_uploads_are_counted_to_who_sends_them(served, monkeypatch):
+    monkeypatch.setattr(blobs, "PRINCIPAL_BYTES_MAX", 10)
+    served.client.blobs.put(b"12345")
+    with pytest.raises(Exhausted):
+        Client(served.url, served.token, retries_max=0).blobs.put(b"1234567")

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from gondwana.api.allowance import MACHINE_BYTES_MAX, PRINCIPAL_BYTES_MAX
 from gondwana.api.bodies import BODY_BYTES_MAX
 from gondwana.api.deps import PlaneDep, bearer
 from gondwana.api.plane import Plane
@@ -24,18 +26,27 @@ PIECE_BYTES: Final = MIB
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 
 
-def mover_of(request: Request, plane: PlaneDep) -> str | None:
-    """Who moves a blob: a machine with its link's token (its id), or a principal (None); raises InvalidToken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mover:
+    """Who moves a blob."""
+
+    id: str
+    is_machine: bool
+
+
+def mover_of(request: Request, plane: PlaneDep) -> Mover:
+    """A machine with its link's token, or a principal; raises InvalidToken."""
     token = bearer(request)
     machine_id = plane.machine_of_blob_token(token)
-    if machine_id is None:
-        if token.startswith("gwb_"):
-            raise InvalidToken("this blob token is of an older link")
-        policy.caller_of(plane.context.database.reader(), token)
-    return machine_id
+    if machine_id is not None:
+        return Mover(id=machine_id, is_machine=True)
+    if token.startswith("gwb_"):
+        raise InvalidToken("this blob token is of an older link")
+    caller = policy.caller_of(plane.context.database.reader(), token)
+    return Mover(id=caller.principal.id, is_machine=False)
 
 
-MoverDep = Annotated[str | None, Depends(mover_of)]
+MoverDep = Annotated[Mover, Depends(mover_of)]
 
 
 @router.head("/{name}")
@@ -59,8 +70,8 @@ def get(name: str, request: Request, mover: MoverDep, plane: PlaneDep) -> Respon
         raise NoSuchThing(blob=name)
     asked = request.headers.get("range")
     start, end = _range(asked, size) if asked else (0, size)
-    if mover is not None:
-        plane.context.database.writer.submit(traffic.count_down, mover, end - start)
+    if mover.is_machine:
+        plane.context.database.writer.submit(traffic.count_down, mover.id, end - start)
     headers = {"content-length": str(end - start), "accept-ranges": "bytes", "etag": f'"{name}"'}
     if asked:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
@@ -76,6 +87,7 @@ def get(name: str, request: Request, mover: MoverDep, plane: PlaneDep) -> Respon
 async def put(name: str, request: Request, mover: MoverDep, plane: PlaneDep) -> Response:
     """Store a small blob whole."""
     body = await _body(request)
+    _charge(plane, mover, len(body))
     await asyncio.to_thread(_store_whole, plane.context.blobs, name, body)
     return Response(status_code=201)
 
@@ -94,11 +106,17 @@ async def patch(
         raise InvalidValue(
             field="Upload-Offset", value=text, hint="the byte at which this piece starts"
         )
-    if mover is not None and total > MACHINE_BLOB_BYTES_MAX:
+    if mover.is_machine and total > MACHINE_BLOB_BYTES_MAX:
         raise TooLarge(field="total", value=total)
     body = await _body(request)
+    _charge(plane, mover, len(body))
     received, status = await asyncio.to_thread(_store_piece, plane, name, total, int(text), body)
     return Response(status_code=status, headers={"upload-offset": str(received)})
+
+
+def _charge(plane: Plane, mover: Mover, count: int) -> None:
+    most = MACHINE_BYTES_MAX if mover.is_machine else PRINCIPAL_BYTES_MAX
+    plane.allowance.charge(mover.id, count, bytes_max=most)
 
 
 def _store_whole(blobs: BlobStore, name: str, body: bytes) -> None:
