@@ -1,8 +1,67 @@
-"""A real SQLite file for each test."""
+"""A real database for each test: a file of SQLite's, and one of a PostgreSQL server that the tests start."""
+
+import itertools
+import sys
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # store tests share postgres.py
+from postgres import Cluster, binaries
+
 from gondwana.db.database import Database
+
+NUMBERS = itertools.count()
+TEMPLATE = "gondwana_template"
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A PostgreSQL server, with one database to copy that has all migrations."""
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server here: sh tools/system-packages.sh postgres")
+    server = Cluster()
+    try:
+        Database.open(server.start().create(TEMPLATE), inline=True).close()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(cluster):
+    """A fresh database of the server, with all migrations."""
+    name = f"test_{next(NUMBERS)}"
+    yield cluster.create(name, TEMPLATE)
+    cluster.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a fresh database is: what `Database.open` takes."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return tmp_path / "gondwana.db"
+
+
+@pytest.fixture
+def make_database(place):
+    """`make_database(inline=True, …)` opens the fresh database; it is closed in the end."""
+    opened = []
+
+    def make(**options):
+        opened.append(Database.open(place, **{"inline": True, **options}))
+        return opened[-1]
+
+    yield make
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(make_database):
+    """A fresh database, written on the caller's thread."""
+    return make_database()
 
 
 @pytest.fixture

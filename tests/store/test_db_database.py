@@ -12,8 +12,9 @@ from gondwana.db.blob_references import held_blobs, hold_blobs, release_blobs
 from gondwana.db.database import Database
 from gondwana.db.events import events_after, events_of_subject, last_seq
 from gondwana.db.idempotency import IdempotencyKey, idempotent
-from gondwana.db.migrate import Migration, known_migrations, migrate, statements
+from gondwana.db.migrate import Migration, known_migrations, migrate
 from gondwana.db.settings import read_setting, write_setting
+from gondwana.db.sqlite import SqliteConnection, statements
 
 NOW = Instant(1.0)
 
@@ -26,10 +27,10 @@ def database():
 
 @pytest.fixture
 def connection():
-    opened = sqlite3.connect(":memory:", isolation_level=None)
-    opened.row_factory = sqlite3.Row
-    yield opened
-    opened.close()
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    raw.row_factory = sqlite3.Row
+    yield SqliteConnection(raw)
+    raw.close()
 
 
 def migration(number, sql):
@@ -78,14 +79,14 @@ def test_migrations_are_applied_once_in_order(connection):
     assert migrate(connection, [first]) == ["0001_x.sql"]
     assert migrate(connection, [first, second]) == ["0002_x.sql"]
     assert migrate(connection, [first, second]) == []
-    assert connection.execute("SELECT count(*) FROM a").fetchone()[0] == 1
+    assert connection.one("SELECT count(*) FROM a")[0] == 1
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(connection):
     broken = migration(2, "CREATE TABLE b (x);\nINSERT INTO nowhere VALUES (1);")
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, [migration(1, "CREATE TABLE a (x);"), broken])
-    assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    assert connection.one("SELECT count(*) FROM sqlite_master")[0] == 0
 
 
 def test_a_database_of_a_newer_version_is_refused_with_what_to_do(connection):

@@ -1,7 +1,6 @@
 """Both writers keep the same promises; the batching one also under load, a full disk and at the end."""
 
 import contextlib
-import sqlite3
 import threading
 from concurrent.futures import CancelledError, Future
 
@@ -11,31 +10,34 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import ShuttingDown, StorageFull, Unavailable, WrongState
 from gondwana.core.events import Event
 from gondwana.db import writer as writers
-from gondwana.db.connect import file_uri, open_for_writing
 from gondwana.db.database import Database
+from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.events import events_after
 from gondwana.db.settings import read_setting, write_setting
-from gondwana.db.writer import BatchingWriter
 
 NOW = Instant(1.0)
 
 
-@pytest.fixture(params=["file, batching", "file, inline", "memory, batching", "memory, inline"])
-def database(request, tmp_path):
-    inline = request.param.endswith("inline")
-    memory = request.param.startswith("memory")
-    opened = (
-        Database.in_memory(inline=inline)
-        if memory
-        else Database.open(tmp_path / "a.db", inline=inline)
-    )
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
+def where(request, tmp_path):
+    """Where a fresh database is; None is in memory."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return tmp_path / "a.db" if request.param == "sqlite" else None
+
+
+@pytest.fixture(params=["batching", "inline"])
+def database(request, where):
+    inline = request.param == "inline"
+    opened = Database.open(where, inline=inline) if where else Database.in_memory(inline=inline)
     with opened:
         yield opened
 
 
 @pytest.fixture
-def file_database(tmp_path):
-    with Database.open(tmp_path / "a.db") as opened:
+def batching(place):
+    """A fresh database of either kind, written by a thread."""
+    with Database.open(place) as opened:
         yield opened
 
 
@@ -122,7 +124,7 @@ def test_a_statement_that_the_database_refuses_fails_its_call_alone(database):
     def refused(tx):
         tx.execute("INSERT INTO setting (key, value, at) VALUES ('a', NULL, 0)")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(Refused):
         database.writer.call(refused)
     assert database.writer.call(write, "a", 1) == 1
 
@@ -162,136 +164,154 @@ def test_conflict_clauses_that_override_triggers_are_refused(database, sql):
             database.writer.call(lambda tx, method=method: getattr(tx, method)(sql))
 
 
-@pytest.mark.parametrize(
-    "sql",
-    ["UPDATE event SET at = 0", "DELETE FROM event", "DELETE FROM idempotency", "UPDATE idempotency SET at = 0",
-     "DELETE FROM protected", "UPDATE migration SET number = 9", "DROP TABLE setting", "CREATE TABLE x (a) STRICT",
-     "CREATE TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END", "ALTER TABLE setting RENAME TO other",
+HISTORY = ["UPDATE event SET at = 0", "DELETE FROM event", "DELETE FROM idempotency", "UPDATE idempotency SET at = 0",
+           "DELETE FROM protected", "UPDATE migration SET number = 9", "DROP TABLE setting",
+           "ALTER TABLE setting RENAME TO other"]  # fmt: skip
+HISTORY_OF_SQLITE = ["CREATE TABLE x (a) STRICT",
+     "CREATE TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END",
      "ATTACH 'x' AS y", "PRAGMA writable_schema = 1", "PRAGMA foreign_keys = 0", "PRAGMA recursive_triggers = 0",
-     "CREATE TEMP TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END", "DROP TRIGGER ledger_entry_is_fixed"],
-)  # fmt: skip
-def test_history_and_schema_cannot_be_changed_through_the_writer(database, sql):
-    database.writer.call(write, "a", 1)
-    with pytest.raises(sqlite3.DatabaseError, match=r"not authorized|prohibited"):
-        database.writer.call(lambda tx: tx.execute(sql))
-    assert read(database, "a") == 1
+     "CREATE TEMP TRIGGER x AFTER INSERT ON setting BEGIN SELECT 1; END",
+     "DROP TRIGGER ledger_entry_is_fixed"]  # fmt: skip
+HISTORY_OF_POSTGRES = ["CREATE TABLE x (a BIGINT)", "TRUNCATE event", "DROP TRIGGER ledger_is_fixed ON ledger_entry",
+     "ALTER TABLE ledger_account DISABLE TRIGGER ALL", "CREATE SCHEMA x",
+     "RESET ROLE", "SET ROLE NONE", "SELECT 1; SET ROLE postgres"]  # fmt: skip
+
+
+def is_denied(opened, sql):
+    opened.writer.call(write, "a", 1)
+    with pytest.raises(Denied):
+        opened.writer.call(lambda tx: tx.execute(sql))
+    return read(opened, "a") == 1
+
+
+@pytest.mark.parametrize("sql", HISTORY)
+def test_history_cannot_be_changed_through_the_writer(database, sql):
+    assert is_denied(database, sql)
+
+
+@pytest.mark.parametrize("sql", HISTORY_OF_SQLITE)
+def test_the_schema_cannot_be_changed_through_the_writer_of_sqlite(tmp_path, sql):
+    with Database.open(tmp_path / "a.db") as opened:
+        assert is_denied(opened, sql)
+
+
+@pytest.mark.parametrize("sql", HISTORY_OF_POSTGRES)
+def test_neither_schema_nor_role_can_be_changed_through_the_writer_of_postgres(postgres_url, sql):
+    with Database.open(postgres_url) as opened:
+        assert is_denied(opened, sql)
 
 
 def test_a_reader_cannot_write(database):
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(Denied):
         database.reader().all("DELETE FROM setting RETURNING key")
 
 
-def test_a_reader_in_a_snapshot_sees_one_state(file_database):
-    file_database.writer.call(write, "a", 1)
-    reader = file_database.reader()
+def test_a_reader_in_a_snapshot_sees_one_state(batching):
+    batching.writer.call(write, "a", 1)
+    reader = batching.reader()
     with reader.snapshot():
-        assert read(file_database, "a") == 1
-        file_database.writer.call(write, "a", 2)
-        assert read(file_database, "a") == 1
-    assert read(file_database, "a") == 2
+        assert read(batching, "a") == 1
+        batching.writer.call(write, "a", 2)
+        assert read(batching, "a") == 1
+    assert read(batching, "a") == 2
 
 
-def test_what_waits_shares_one_commit(file_database):
+def test_what_waits_shares_one_commit(batching):
     commits = []
-    file_database.writer.listen(lambda events: commits.append(len(events)))
-    hold = Hold(file_database.writer)
-    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(100)]
+    batching.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(batching.writer)
+    futures = [batching.writer.submit(write, f"k{n}", n) for n in range(100)]
     hold.release()
     assert [future.result(10) for future in futures] == list(range(100))
-    file_database.close()
+    batching.close()
     assert sum(commits) == 100
     assert len(commits) <= 3
 
 
-def test_a_batch_is_bounded(file_database, monkeypatch):
+def test_a_batch_is_bounded(batching, monkeypatch):
     monkeypatch.setattr(writers, "BATCH_CALLS_MAX", 10)
     commits = []
-    file_database.writer.listen(lambda events: commits.append(len(events)))
-    hold = Hold(file_database.writer)
-    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(35)]
+    batching.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(batching.writer)
+    futures = [batching.writer.submit(write, f"k{n}", n) for n in range(35)]
     hold.release()
     for future in futures:
         future.result(10)
-    file_database.close()
+    batching.close()
     assert max(commits) <= 10
     assert sum(commits) == 35
 
 
-def test_a_batch_that_takes_long_is_committed_before_it_is_complete(file_database, monkeypatch):
+def test_a_batch_that_takes_long_is_committed_before_it_is_complete(batching, monkeypatch):
     monkeypatch.setattr(writers, "BATCH_SECONDS_MAX", 0.0)
     commits = []
-    file_database.writer.listen(lambda events: commits.append(len(events)))
-    hold = Hold(file_database.writer)
-    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(5)]
+    batching.writer.listen(lambda events: commits.append(len(events)))
+    hold = Hold(batching.writer)
+    futures = [batching.writer.submit(write, f"k{n}", n) for n in range(5)]
     hold.release()
     assert [future.result(10) for future in futures] == list(range(5))
-    file_database.close()
+    batching.close()
     assert commits == [1] * 5
 
 
-def test_results_come_after_the_commit(file_database):
+def test_results_come_after_the_commit(batching):
     seen = []
     done = threading.Event()
 
     def look(future: Future):
-        other = sqlite3.connect(path)
-        seen.append(other.execute("SELECT value FROM setting WHERE key = 'a'").fetchone())
-        other.close()
+        seen.append(read(batching, "a"))  # on the writer's thread, through a reader's connection
         done.set()
 
-    path = file_database.writer.call(lambda tx: tx.one("PRAGMA database_list")["file"])
-    file_database.writer.submit(write, "a", 1).add_done_callback(look)
+    batching.writer.submit(write, "a", 1).add_done_callback(look)
     assert done.wait(10)
-    assert seen == [("1",)]
+    assert seen == [1]
 
 
-def test_too_many_waiting_calls_are_told_to_come_back(tmp_path):
-    connection = open_for_writing(file_uri(tmp_path / "a.db"))
-    writer = BatchingWriter(connection, queue_calls_max=3)
-    hold = Hold(writer)
-    waiting = [writer.submit(lambda tx: 1) for _ in range(3)]
-    with pytest.raises(Unavailable):
-        writer.submit(lambda tx: 1)
-    hold.release()
-    assert [future.result(10) for future in waiting] == [1, 1, 1]
-    writer.close()
+def test_too_many_waiting_calls_are_told_to_come_back(place, monkeypatch):
+    monkeypatch.setattr(writers, "QUEUE_CALLS_MAX", 3)
+    with Database.open(place) as opened:
+        hold = Hold(opened.writer)
+        waiting = [opened.writer.submit(lambda tx: 1) for _ in range(3)]
+        with pytest.raises(Unavailable):
+            opened.writer.submit(lambda tx: 1)
+        hold.release()
+        assert [future.result(10) for future in waiting] == [1, 1, 1]
 
 
-def test_closing_finishes_what_was_submitted_and_takes_nothing_more(file_database):
-    hold = Hold(file_database.writer)
-    futures = [file_database.writer.submit(write, f"k{n}", n) for n in range(20)]
-    closing = threading.Thread(target=file_database.writer.close)
+def test_closing_finishes_what_was_submitted_and_takes_nothing_more(batching):
+    hold = Hold(batching.writer)
+    futures = [batching.writer.submit(write, f"k{n}", n) for n in range(20)]
+    closing = threading.Thread(target=batching.writer.close)
     closing.start()
     hold.release()
     closing.join(10)
     assert [future.result(0) for future in futures] == list(range(20))
     with pytest.raises(ShuttingDown):
-        file_database.writer.submit(write, "a", 1)
-    file_database.writer.close()  # again, harmlessly
+        batching.writer.submit(write, "a", 1)
+    batching.writer.close()  # again, harmlessly
 
 
-def test_a_call_that_was_cancelled_while_it_waited_does_not_run(file_database):
-    hold = Hold(file_database.writer)
-    cancelled, kept = (file_database.writer.submit(write, key, 1) for key in "ab")
+def test_a_call_that_was_cancelled_while_it_waited_does_not_run(batching):
+    hold = Hold(batching.writer)
+    cancelled, kept = (batching.writer.submit(write, key, 1) for key in "ab")
     assert cancelled.cancel()
     hold.release()
     assert kept.result(10) == 1
     with pytest.raises(CancelledError):
         cancelled.result(10)
-    assert subjects(file_database) == ["b"]
+    assert subjects(batching) == ["b"]
 
 
-def test_a_listener_that_fails_does_not_stop_the_writes(file_database):
+def test_a_listener_that_fails_does_not_stop_the_writes(batching):
     def broken(events):
         raise RuntimeError("broken")
 
     heard = []
-    file_database.writer.listen(broken)
-    file_database.writer.listen(heard.extend)
-    file_database.writer.call(write, "a", 1)
-    assert file_database.writer.call(write, "b", 2) == 2
-    file_database.close()
+    batching.writer.listen(broken)
+    batching.writer.listen(heard.extend)
+    batching.writer.call(write, "a", 1)
+    assert batching.writer.call(write, "b", 2) == 2
+    batching.close()
     assert len(heard) == 2
 
 
@@ -342,7 +362,7 @@ def test_a_full_disk_undoes_the_whole_batch_and_writing_goes_on_when_there_is_ro
 
 def test_a_call_that_hides_a_full_disk_is_told_all_the_same(tmp_path):
     def hides(tx):
-        with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.suppress(Failed):
             fill(tx, "k", 2_000_000)
         return fill(tx, "after", 10)
 
@@ -353,26 +373,26 @@ def test_a_call_that_hides_a_full_disk_is_told_all_the_same(tmp_path):
         assert database.writer.call(fill, "small", 10) == "small"
 
 
-def test_many_threads_write_and_nothing_is_lost(file_database):
+def test_many_threads_write_and_nothing_is_lost(batching):
     def count_up(tx):
         value = read_setting(tx, "n", int, default=0)
         write_setting(tx, "n", value + 1, at=NOW)
 
     threads = [
-        threading.Thread(target=lambda: [file_database.writer.call(count_up) for _ in range(50)])
+        threading.Thread(target=lambda: [batching.writer.call(count_up) for _ in range(50)])
         for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert read(file_database, "n") == 400
+    assert read(batching, "n") == 400
 
 
-def test_each_thread_reads_through_a_connection_of_its_own(file_database):
-    readers = [file_database.reader()]
-    thread = threading.Thread(target=lambda: readers.append(file_database.reader()))
+def test_each_thread_reads_through_a_connection_of_its_own(batching):
+    readers = [batching.reader()]
+    thread = threading.Thread(target=lambda: readers.append(batching.reader()))
     thread.start()
     thread.join()
-    assert readers[0] is file_database.reader()
+    assert readers[0] is batching.reader()
     assert readers[0] is not readers[1]

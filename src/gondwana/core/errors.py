@@ -6,7 +6,8 @@
     ├── NotFound       404 / exit 4    NoSuchThing
     ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch
     ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · TooLarge (413)
-    ├── Unavailable    503 / exit 7    ServerUnreachable · SandboxUnavailable · StorageFull (507) · ShuttingDown
+    ├── Unavailable    503 / exit 7    ServerUnreachable · SandboxUnavailable · StorageFull (507) · ShuttingDown ·
+    │                                 NotLeader
     └── JobFailed      (no status) / exit 1, or the job's own code    RecipeError · TrainingDiverged
 
 The docstring of a class is its message when none is given; `code` is stable and documented in
@@ -203,6 +204,12 @@ class ShuttingDown(Unavailable):
     """The control plane is stopping."""
 
     code = "shutting_down"
+
+
+class NotLeader(Unavailable):
+    """Another control plane leads."""
+
+    code = "not_leader"
 
 
 class JobFailed(GondwanaError):

@@ -2,15 +2,18 @@
 
 import hashlib
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
 from gondwana.core.errors import WrongState
+from gondwana.db.connection import Connection
+from gondwana.db.dialect import Dialect, postgres_schema
+from gondwana.db.rows import RowLike
 
-_FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
+# A file is for both databases, or stands beside one for PostgreSQL alone.
+_FILE: Final = re.compile(r"(\d{4})_[a-z_]+(\.postgres)?\.sql")
 _RECORD: Final = """CREATE TABLE IF NOT EXISTS migration (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL) STRICT"""
 
@@ -27,59 +30,61 @@ class Migration:
         """The SHA-256 of the text, to notice a migration that was edited after it was applied."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    def text_for(self, dialect: Dialect) -> str:
+        """What to run."""
+        is_written_for_it = dialect is Dialect.SQLITE or self.name.endswith(".postgres.sql")
+        return self.sql if is_written_for_it else postgres_schema(self.sql)
 
-def known_migrations() -> list[Migration]:
+
+def known_migrations(dialect: Dialect = Dialect.SQLITE) -> list[Migration]:
     """The migrations that ship with this code, in order."""
-    found: list[Migration] = []
+    shared: dict[int, Migration] = {}
+    for_postgres: dict[int, Migration] = {}
     for file in resources.files("gondwana.db").joinpath("migrations").iterdir():
         if match := _FILE.fullmatch(file.name):
+            found = for_postgres if match.group(2) else shared
             number = int(match.group(1))
-            found.append(Migration(number=number, name=file.name, sql=file.read_text("utf-8")))
-    found.sort(key=lambda migration: migration.number)
-    numbers = [migration.number for migration in found]
-    assert len(set(numbers)) == len(numbers), "two migrations have the same number"
-    return found
+            assert number not in found, "two migrations have the same number"
+            found[number] = Migration(number=number, name=file.name, sql=file.read_text("utf-8"))
+    assert for_postgres.keys() <= shared.keys(), "both databases have the same numbers"
+    if dialect is Dialect.POSTGRES:
+        shared |= for_postgres
+    return [shared[number] for number in sorted(shared)]
 
 
-def migrate(connection: sqlite3.Connection, migrations: list[Migration]) -> list[str]:
+def migrate(connection: Connection, migrations: list[Migration]) -> list[str]:
     """Apply what is missing, in order, all or nothing; returns the names applied.
 
     Raises WrongState for a database that a newer version wrote, or whose history differs from this code's.
     """
-    connection.execute("BEGIN IMMEDIATE")
+    connection.begin_migration()
     try:
-        connection.execute(_RECORD)
-        done = {row["number"]: row for row in connection.execute("SELECT * FROM migration")}
-        _check_history(done, {migration.number: migration for migration in migrations})
-        missing = [migration for migration in migrations if migration.number not in done]
+        connection.script(
+            Migration(number=0, name="", sql=_RECORD).text_for(connection.dialect) + ";"
+        )
+        missing = missing_of(migrations, connection.all("SELECT * FROM migration"))
         for migration in missing:
-            for statement in statements(migration.sql):
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO migration (number, name, hash) VALUES (?, ?, ?)",
-                (migration.number, migration.name, migration.hash()),
-            )
-        connection.execute("COMMIT")
+            connection.script(migration.text_for(connection.dialect))
+            insert = "INSERT INTO migration (number, name, hash) VALUES (?, ?, ?)"
+            connection.execute(insert, (migration.number, migration.name, migration.hash()))
+        connection.commit()
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        connection.rollback()
         raise
     return [migration.name for migration in missing]
 
 
-def statements(sql: str) -> Iterator[str]:
-    """The statements of a script, each beginning on a new line; `executescript` would commit before it begins."""
-    pending = ""
-    for line in sql.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
-    rest = [line for line in pending.splitlines() if line.strip() and not line.startswith("--")]
-    assert not rest, f"the last statement lacks its semicolon: {rest[0]}"
+def missing_of(migrations: list[Migration], applied: Sequence[RowLike]) -> list[Migration]:
+    """Those of `migrations` that are not among the rows `applied`.
+
+    Raises WrongState where a newer version, or another history, applied some.
+    """
+    done = {int(row["number"]): row for row in applied}
+    _check_history(done, {migration.number: migration for migration in migrations})
+    return [migration for migration in migrations if migration.number not in done]
 
 
-def _check_history(done: dict[int, sqlite3.Row], known: dict[int, Migration]) -> None:
+def _check_history(done: Mapping[int, RowLike], known: Mapping[int, Migration]) -> None:
     for number, row in done.items():
         if number not in known:
             raise WrongState(

@@ -1,27 +1,47 @@
 """SQL kept as SQL: `queries.sql` of a package, as named strings (ADR 0003).
 
-A file is a list of blocks; the comment lines after the name say what comes back.
+A file is a list of blocks; the comment lines after the name say what comes back. A query that PostgreSQL needs in
+other words has a second block for it; else its text is the same but for the parameters.
 
     -- name: reserved_before
     -- Reservations made before :instant, oldest first, at most :limit.
     SELECT … FROM lease WHERE state = 'reserved' AND reserved_at < :instant ORDER BY reserved_at LIMIT :limit;
+
+    -- name: reserved_before (postgres)
+    SELECT …;
 """
 
 import re
 from importlib import resources
 from typing import Final
 
-_NAME: Final = re.compile(r"^-- name: *(\S+) *$", re.MULTILINE)
+from gondwana.db.dialect import postgres_query
+
+_NAME: Final = re.compile(r"^-- name: *(\S+(?: \(postgres\))?) *$", re.MULTILINE)
+_VARIANT: Final = " (postgres)"
+
+
+class Query(str):
+    """A query's text for SQLite; `.postgres` is that for PostgreSQL."""
+
+    __slots__ = ("postgres",)
+    postgres: str
+
+    def __new__(cls, sqlite: str, postgres: str | None = None) -> "Query":
+        """Both texts of one query; PostgreSQL's is SQLite's where none is given."""
+        query = super().__new__(cls, sqlite)
+        query.postgres = postgres_query(sqlite if postgres is None else postgres)
+        return query
 
 
 class Queries:
     """The named queries of one file: `SQL.reserved_before` is the text of that block."""
 
-    def __init__(self, texts: dict[str, str], source: str) -> None:
+    def __init__(self, texts: dict[str, Query], source: str) -> None:
         self._texts = texts
         self._source = source
 
-    def __getattr__(self, name: str) -> str:
+    def __getattr__(self, name: str) -> Query:
         try:
             return self._texts[name]
         except KeyError:
@@ -43,10 +63,18 @@ def parse_queries(text: str, source: str) -> Queries:
     parts = _NAME.split(text)
     texts: dict[str, str] = {}
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        if not name.isidentifier() or name.startswith("_") or name in texts or name == "names":
+        plain = name.removesuffix(_VARIANT)
+        if not plain.isidentifier() or plain.startswith("_") or name in texts or plain == "names":
             raise ValueError(f"{source}: the query name {name!r} is taken or not a name")
+        if plain != name and plain not in texts:
+            raise ValueError(f"{source}: {name!r} has no block for SQLite before it")
         sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
         if not sql.endswith(";"):
             raise ValueError(f"{source}: the query {name!r} does not end with a semicolon")
         texts[name] = sql.removesuffix(";")
-    return Queries(texts, source)
+    queries = {
+        name: Query(sql, texts.get(name + _VARIANT))
+        for name, sql in texts.items()
+        if not name.endswith(_VARIANT)
+    }
+    return Queries(queries, source)

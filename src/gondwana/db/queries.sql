@@ -1,5 +1,5 @@
 -- name: insert_event
-INSERT INTO event (at, kind, subject, job_id, data) VALUES (?, ?, ?, ?, ?);
+INSERT INTO event (at, kind, subject, job_id, data) VALUES (?, ?, ?, ?, ?) RETURNING seq;
 
 -- name: events_after
 -- Events numbered above :after, oldest first, at most :limit.

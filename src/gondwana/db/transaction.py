@@ -4,18 +4,21 @@ import contextlib
 import functools
 import json
 import re
-import sqlite3
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from gondwana.core.events import Event
+from gondwana.db.connection import Connection, Params
+from gondwana.db.dialect import Dialect
+from gondwana.db.errors import Denied, Failed
 from gondwana.db.events import INSERT_EVENT, StoredEvent
+from gondwana.db.rows import RowLike
 
-Row = sqlite3.Row
-Params = Mapping[str, Any] | Sequence[Any]
+Row = RowLike
 
 _OVERRIDES_TRIGGERS: Final = re.compile(r"\b(INSERT|UPDATE)\s+OR\b|\bREPLACE\s+INTO\b", re.I)
+_CHANGES_THE_SESSION: Final = re.compile(r"(?:^|;)\s*(?:SET|RESET)\b", re.I)  # a role can be left
 _NO_LOCK: Final = contextlib.nullcontext()
 
 
@@ -23,23 +26,25 @@ class Reader:
     """A connection to read through; each statement sees what was committed when it began."""
 
     def __init__(
-        self, connection: sqlite3.Connection, lock: AbstractContextManager[Any] = _NO_LOCK
+        self, connection: Connection, lock: AbstractContextManager[Any] = _NO_LOCK
     ) -> None:
         self._connection = connection
         self._lock = lock  # in-memory databases lock whole tables, so reads there take turns
 
-    def one(self, sql: str, params: Params = ()) -> Row | None:
-        """The first row, or None."""
-        with self._lock:
-            cursor = self._connection.execute(sql, params)
-            row = cursor.fetchone()
-            cursor.close()
-        return row
+    @property
+    def dialect(self) -> Dialect:
+        """Which database this is."""
+        return self._connection.dialect
 
-    def all(self, sql: str, params: Params = ()) -> list[Row]:
-        """All rows; the SQL has a LIMIT where there can be many."""
-        with self._lock:
-            return self._connection.execute(sql, params).fetchall()
+    def one(self, sql: str, params: Params = ()) -> Row | None:
+        """The first row, or None. Raises Unavailable where the database cannot be reached."""
+        with self._lock, _TOLD:
+            return self._connection.one(sql, params)
+
+    def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
+        """All rows; the SQL has a LIMIT where there can be many. Raises Unavailable as `one` does."""
+        with self._lock, _TOLD:
+            return self._connection.all(sql, params)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -49,52 +54,78 @@ class Reader:
     def snapshot(self) -> Generator[None]:
         """Within this block all statements see the same state, whatever is committed meanwhile."""
         with self._lock:
-            self._connection.execute("BEGIN")
+            with _TOLD:
+                self._connection.begin_snapshot()
             try:
                 yield
             finally:
-                self._connection.execute("COMMIT")
+                self._connection.rollback()
+
+
+class _Told:
+    """Within this block, a database that cannot be reached is Unavailable."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Failed):
+            raise error.to_unavailable() from error
+
+
+_TOLD: Final = _Told()
 
 
 class Transaction(Reader):
-    """One call's part of a commit: it reads what it wrote, and is undone alone when it fails."""
+    """One call's part of a commit: it reads what it wrote, and is undone alone when it fails.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    A statement that fails outside a savepoint of its own spoils the call, as PostgreSQL has it: what follows is
+    refused, and the call is undone even where it hides the error.
+    """
+
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._events: list[StoredEvent] = []
         self._open = True
+        self._spoilt: Exception | None = None
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """The first row, or None; also for `… RETURNING`, where all rows are changed."""
         rows = self.all(sql, params)
         return rows[0] if rows else None
 
-    def all(self, sql: str, params: Params = ()) -> list[Row]:
-        """All rows; also for `… RETURNING`."""
+    def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
+        """All rows; also for `… RETURNING`. Raises Refused or Denied, as all of these methods do."""
         self._check(sql)
-        return self._connection.execute(sql, params).fetchall()
+        with _Spoiling(self):
+            return self._connection.all(sql, params)
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """How many rows the statement changed: a conditional update that lost its race changed none."""
         self._check(sql)
-        cursor = self._connection.execute(sql, params)
-        changed = cursor.rowcount
-        cursor.close()
-        return changed
+        with _Spoiling(self):
+            return self._connection.execute(sql, params)
 
     def insert(self, sql: str, params: Params = ()) -> int:
-        """The number that the database gave the inserted row."""
+        """The number that the database gave the inserted row: what `INSERT … RETURNING number` returns."""
         self._check(sql)
-        cursor = self._connection.execute(sql, params)
-        number = cursor.lastrowid
-        cursor.close()
-        assert number is not None
-        return number
+        with _Spoiling(self):
+            return self._connection.insert(sql, params)
+
+    def insert_rows(
+        self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows the quickest way there is; on PostgreSQL as one statement."""
+        assert all(name.isidentifier() for name in (table, *columns))
+        self._check("")
+        if rows:
+            with _Spoiling(self):
+                self._connection.insert_rows(table, columns, rows)
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """How many rows the statement changed over all `params`."""
         self._check(sql)
-        return self._connection.executemany(sql, params).rowcount
+        with _Spoiling(self):
+            return self._connection.execute_many(sql, params)
 
     def emit(self, event: Event) -> int:
         """Write what happened beside the change itself; returns its number in the log."""
@@ -111,34 +142,65 @@ class Transaction(Reader):
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
         """What is written in this block, events too, is undone when the block raises; the transaction goes on."""
+        self._check("")
         events_before = len(self._events)
-        self._connection.execute("SAVEPOINT inner_call")
+        with _Spoiling(self):
+            savepoint = self._connection.savepoint()
         try:
             yield
+            self._check("")
         except BaseException:
-            if self._connection.in_transaction:  # a full disk may already have undone everything
-                self._connection.execute("ROLLBACK TO inner_call")
-                self._connection.execute("RELEASE inner_call")
+            if not isinstance(self._spoilt, Failed):  # else there is nothing left to undo
+                with _Spoiling(self):
+                    self._connection.rollback_to(savepoint)
+                self._spoilt = None
             del self._events[events_before:]
             raise
-        self._connection.execute("RELEASE inner_call")
+        with _Spoiling(self):
+            self._connection.release(savepoint)
+
+    def spoil(self, error: Exception) -> None:
+        """This transaction cannot go on, but for what a savepoint undoes; a storage's failure nothing undoes."""
+        if not isinstance(self._spoilt, Failed):
+            self._spoilt = error
 
     def finish(self) -> list[StoredEvent]:
-        """The events written; nothing may use this transaction afterwards."""
+        """The events written; nothing may use this transaction afterwards. Raises what a call hid."""
         self._open = False
+        if self._spoilt is not None:
+            raise self._spoilt
         return self._events
 
     def _check(self, sql: str) -> None:
         assert self._open, "this transaction is over; do not keep `tx`"
         if not self._connection.in_transaction:  # or the statement would commit by itself
-            raise sqlite3.OperationalError("the database has already undone this transaction")
-        _check_conflict_clause(sql)
+            self.spoil(Failed("it has already undone this transaction"))
+        if self._spoilt is not None:
+            raise self._spoilt
+        _check_words(sql)
+
+
+class _Spoiling:
+    """Within this block, an error spoils the transaction."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            self._tx.spoil(error)
 
 
 @functools.lru_cache(maxsize=4_096)
-def _check_conflict_clause(sql: str) -> None:
+def _check_words(sql: str) -> None:
     """Refuse conflict clauses that override those of the updates inside triggers (they unbalance the books)."""
     if _OVERRIDES_TRIGGERS.search(sql):
         raise ValueError(
             "INSERT OR …, UPDATE OR … and REPLACE are not allowed: use ON CONFLICT (…) DO …"
         )
+    if _CHANGES_THE_SESSION.search(sql):
+        raise Denied("a query may not change the session it runs in")

@@ -1,0 +1,89 @@
+"""What the room needs of a connection; `sqlite` and `postgres` each have one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from gondwana.db.dialect import Dialect
+from gondwana.db.rows import RowLike
+
+Params = Mapping[str, Any] | Sequence[Any]
+
+
+class Connection(Protocol):
+    """One connection. Its methods raise Refused, Denied and Failed; the driver's own errors are mistakes of ours."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which database it is."""
+        ...
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open; a failure may have ended it."""
+        ...
+
+    def one(self, sql: str, params: Params = ()) -> RowLike | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, sql: str, params: Params = ()) -> Sequence[RowLike]:
+        """All rows."""
+        ...
+
+    def execute(self, sql: str, params: Params = ()) -> int:
+        """How many rows the statement changed."""
+        ...
+
+    def execute_many(self, sql: str, params: Iterable[Params]) -> int:
+        """How many rows the statement changed over all `params`."""
+        ...
+
+    def insert(self, sql: str, params: Params = ()) -> int:
+        """The number that `INSERT … RETURNING number` returns."""
+        ...
+
+    def insert_rows(
+        self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows the quickest way the database has."""
+        ...
+
+    def script(self, sql: str) -> None:
+        """Run the statements of a migration."""
+        ...
+
+    def begin_migration(self) -> None:
+        """Begin a transaction that no other migration runs beside."""
+        ...
+
+    def begin_snapshot(self) -> None:
+        """Begin a transaction whose reads all see one state."""
+        ...
+
+    def begin_batch(self) -> None:
+        """Begin a transaction that only the leader can commit; raises NotLeader when another took over."""
+        ...
+
+    def savepoint(self) -> str:
+        """The name of a new savepoint."""
+        ...
+
+    def release(self, savepoint: str) -> None:
+        """Keep what was written since."""
+        ...
+
+    def rollback_to(self, savepoint: str) -> None:
+        """Undo what was written since, and forget the savepoint."""
+        ...
+
+    def commit(self) -> None:
+        """Make the transaction last; it does when this returns."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...

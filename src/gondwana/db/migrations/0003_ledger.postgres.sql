@@ -1,0 +1,1 @@
+-- The ledger's tables on PostgreSQL begin with 0050_ledger_books.

@@ -1,0 +1,278 @@
+"""Connections to SQLite: one that writes, and one that only reads per thread."""
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal
+
+from gondwana.core.errors import NotLeader
+from gondwana.db.connection import Params
+from gondwana.db.dialect import Dialect
+from gondwana.db.errors import Denied, Failed, Refused
+from gondwana.db.leadership import SQL, Leader
+
+BUSY_TIMEOUT_MS: Final = (
+    5_000  # another process (a backup, a curious shell) may hold the file for a moment
+)
+STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
+PAGE_BYTES: Final = 4_096
+
+_SCHEMA_THINGS: Final = ("INDEX", "TABLE", "TRIGGER", "VIEW", "VTABLE",
+                         "TEMP_INDEX", "TEMP_TABLE", "TEMP_TRIGGER", "TEMP_VIEW")  # fmt: skip
+# Every change of the schema is a migration, and those run before this is enforced.
+_SCHEMA_ACTIONS: Final = frozenset(
+    getattr(sqlite3, f"SQLITE_{verb}_{thing}")
+    for verb in ("CREATE", "DROP")
+    for thing in _SCHEMA_THINGS
+) | {sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+
+
+def file_uri(path: Path) -> str:
+    """The SQLite URI of a database file; the file is made when it does not exist."""
+    return f"{path.absolute().as_uri()}?mode=rwc"
+
+
+def memory_uri(name: str) -> str:
+    """The SQLite URI of a database in memory that all connections of this process share by `name`."""
+    return f"file:{name}?mode=memory&cache=shared"
+
+
+class SqliteConnection:
+    """A Connection to SQLite."""
+
+    dialect = Dialect.SQLITE
+
+    def __init__(self, raw: sqlite3.Connection, *, reads_only: bool = False) -> None:
+        self.raw = raw
+        self._errors = _READ_ERRORS if reads_only else _WRITE_ERRORS
+        self._term: int | None = None
+        self._savepoints = 0
+
+    @property
+    def in_transaction(self) -> bool:
+        """See Connection."""
+        return self.raw.in_transaction
+
+    def one(self, sql: str, params: Params = ()) -> sqlite3.Row | None:
+        """See Connection."""
+        with self._errors:
+            cursor = self.raw.execute(sql, params)
+            row = cursor.fetchone()
+            cursor.close()
+        return row
+
+    def all(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
+        """See Connection."""
+        with self._errors:
+            return self.raw.execute(sql, params).fetchall()
+
+    def execute(self, sql: str, params: Params = ()) -> int:
+        """See Connection."""
+        with self._errors:
+            cursor = self.raw.execute(sql, params)
+            changed = cursor.rowcount
+            cursor.close()
+        return changed
+
+    def execute_many(self, sql: str, params: Iterable[Params]) -> int:
+        """See Connection."""
+        with self._errors:
+            return self.raw.executemany(sql, params).rowcount
+
+    def insert(self, sql: str, params: Params = ()) -> int:
+        """See Connection."""
+        return self.all(sql, params)[0][0]
+
+    def insert_rows(
+        self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """See Connection."""
+        places = ", ".join("?" * len(columns))
+        self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+
+    def script(self, sql: str) -> None:
+        """See Connection."""
+        for statement in statements(sql):
+            self.raw.execute(statement)
+
+    def begin_migration(self) -> None:
+        """See Connection."""
+        self.raw.execute("BEGIN IMMEDIATE")
+
+    def begin_snapshot(self) -> None:
+        """See Connection."""
+        self.raw.execute("BEGIN")
+
+    def begin_batch(self) -> None:
+        """See Connection."""
+        with self._errors:
+            self.raw.execute("BEGIN IMMEDIATE")
+        row = self.one(SQL.leader)
+        if row is None or row["term"] != self._term:
+            raise NotLeader(hint="it writes to this file through another process; stop one of them")
+
+    def lead(self, leader: Leader) -> int:
+        """Take over the writing of this file: whoever wrote to it before can no more. Returns the term."""
+        self.raw.execute("BEGIN IMMEDIATE")
+        self._term = self.insert(SQL.take_over, leader.to_row())
+        self.raw.execute("COMMIT")
+        return self._term
+
+    def savepoint(self) -> str:
+        """See Connection."""
+        self._savepoints += 1
+        name = f"s{self._savepoints % 64}"  # few names, so that the statements stay prepared
+        with self._errors:
+            self.raw.execute(f"SAVEPOINT {name}")
+        return name
+
+    def release(self, savepoint: str) -> None:
+        """See Connection."""
+        with self._errors:
+            self.raw.execute(f"RELEASE {savepoint}")
+
+    def rollback_to(self, savepoint: str) -> None:
+        """See Connection."""
+        with self._errors:
+            self.raw.execute(f"ROLLBACK TO {savepoint}")
+            self.raw.execute(f"RELEASE {savepoint}")
+
+    def commit(self) -> None:
+        """See Connection."""
+        with self._errors:
+            self.raw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """See Connection."""
+        if self.raw.in_transaction:  # a full disk may already have undone everything
+            self.raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """See Connection."""
+        self.raw.close()
+
+
+def open_for_writing(uri: str, *, bytes_max: int | None = None) -> SqliteConnection:
+    """The connection all writes go through: write-ahead log, every commit synced to disk."""
+    connection = _open(uri)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(
+        "PRAGMA synchronous = FULL"
+    )  # NORMAL may lose the last commits at power loss
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(
+        "PRAGMA recursive_triggers = ON"
+    )  # REPLACE then meets the no-delete triggers
+    if bytes_max is not None:
+        connection.execute(f"PRAGMA max_page_count = {max(1, bytes_max // PAGE_BYTES)}")
+    connection.create_function("event_key", 1, _event_key, deterministic=True)
+    return SqliteConnection(connection)
+
+
+def open_for_reading(uri: str) -> SqliteConnection:
+    """A connection that cannot write."""
+    connection = _open(uri)
+    connection.execute("PRAGMA query_only = ON")
+    return SqliteConnection(connection, reads_only=True)
+
+
+def _event_key(event_id: str) -> bytes:
+    """What migration 50 names an event by."""
+    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri,
+        uri=True,
+        isolation_level=None,  # we say BEGIN and COMMIT ourselves
+        check_same_thread=False,  # closed by another thread than the one that used it
+        cached_statements=STATEMENTS_CACHED_MAX,
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return connection
+
+
+def protect(connection: SqliteConnection) -> None:
+    """Let this connection change protected tables only as table `protected` allows, and the schema not at all.
+
+    SQLite has no roles; its authorizer is asked when a statement is prepared, so this costs nothing later.
+    A protected table takes inserts; its rows change only inside the triggers named, and are never deleted.
+    """
+    allowed: dict[str, set[str]] = {}
+    for row in connection.all("SELECT table_name, trigger_name FROM protected"):
+        allowed.setdefault(row["table_name"], set()).add(row["trigger_name"])
+    allowed.setdefault("protected", set())
+    allowed.setdefault("migration", set())
+
+    def decide(
+        action: int,
+        first: str | None,
+        second: str | None,
+        database: str | None,
+        trigger: str | None,
+    ) -> int:
+        del database
+        if action in _SCHEMA_ACTIONS or (action == sqlite3.SQLITE_PRAGMA and second is not None):
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_DELETE and first in allowed:
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_UPDATE and first in allowed and trigger not in allowed[first]:
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK
+
+    connection.raw.set_authorizer(decide)
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The statements of a script, each beginning on a new line; `executescript` would commit before it begins."""
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    rest = [line for line in pending.splitlines() if line.strip() and not line.startswith("--")]
+    assert not rest, f"the last statement lacks its semicolon: {rest[0]}"
+
+
+class _Errors:
+    """Within this block, what SQLite says no to is one of our errors."""
+
+    def __init__(self, denied: str) -> None:
+        self._denied = re.compile(denied)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Literal[False]:
+        if isinstance(error, sqlite3.Error):
+            ours = self._ours(error)
+            if ours is not None:
+                raise ours from error
+        return False
+
+    def _ours(self, error: sqlite3.Error) -> Exception | None:
+        """What the error means, or None: a mistake of ours, which belongs to whoever made it."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return Refused(str(error))
+        if self._denied.search(str(error)):
+            return Denied(str(error))
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _FAILURES:
+            return Failed(str(error), is_full=code == sqlite3.SQLITE_FULL)
+        return None
+
+
+_FAILURES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT,
+                              sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})  # fmt: skip
+_WRITE_ERRORS: Final = _Errors("not authorized|prohibited")
+_READ_ERRORS: Final = _Errors("not authorized|prohibited|attempt to write a readonly database")
