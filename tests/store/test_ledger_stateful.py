@@ -84,7 +84,7 @@ class Books(RuleBasedStateMachine):
 
     def entry(self, legs):
         self.events += 1
-        return Entry(event_id=f"e{self.events}", kind="test", reason="Test", legs=tuple(legs))
+        return Entry(event_id=f"e{self.events}", kind="correction", subject="x", legs=tuple(legs))
 
     @rule(target=posted, amount=st.integers(1, 300), tenant=st.sampled_from(ACCOUNTS[1:3]))
     def deposit(self, amount, tenant):

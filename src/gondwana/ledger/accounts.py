@@ -13,6 +13,9 @@ AccountName = NewType("AccountName", str)
 
 _ID: Final = r"[A-Za-z0-9_.\-]{1,64}"
 
+USD: Final = "USD"  # whole micro-USD
+BUDGET: Final = "BUDGET"  # micro-USD that somebody still allows to be spent: a limit, not money
+
 
 class Limit(StrEnum):
     """Which side of an account may not outgrow the other, holds included."""
@@ -30,6 +33,7 @@ class AccountKind:
     limit: Limit
     name: str  # with `<…>` where an id stands
     explains: str  # what a person calls it, in a statement
+    asset: str = USD
 
     def pattern(self) -> re.Pattern[str]:
         """What names of this kind look like."""
@@ -37,8 +41,8 @@ class AccountKind:
         return re.compile(f"{_ID}".join(re.escape(part) for part in parts))
 
 
-def _kind(code: int, limit: Limit, name: str, explains: str) -> AccountKind:
-    return AccountKind(code=code, limit=limit, name=name, explains=explains)
+def _kind(code: int, limit: Limit, name: str, explains: str, asset: str = USD) -> AccountKind:
+    return AccountKind(code=code, limit=limit, name=name, explains=explains, asset=asset)
 
 
 CHART: Final = (
@@ -60,9 +64,13 @@ CHART: Final = (
     _kind(3050, Limit.DEBITS, "fund:verification", "the verification fund"),
     _kind(3100, Limit.DEBITS, "fund:subsidy:<program>:<epoch>", "a subsidy fund"),
     _kind(3110, Limit.DEBITS, "subsidy:<id>:vesting", "a subsidy, vesting"),
+    _kind(3200, Limit.DEBITS, "fund:treasury", "the operator's treasury"),
     _kind(4000, Limit.NONE, "income:fees", "the operator's fee"),
     _kind(5000, Limit.NONE, "expense:<kind>", "the operator's expense"),
+    _kind(9000, Limit.NONE, "budget:granted", "all budgets", BUDGET),
+    _kind(9010, Limit.DEBITS, "budget:<id>:left", "what a budget still allows", BUDGET),
 )
+"""Codes below 9000 are money, and their balances sum to zero; 9000 and above are limits, counted the same way."""
 _PATTERNS: Final = tuple((kind, kind.pattern()) for kind in CHART)
 
 
@@ -85,9 +93,19 @@ def ext(rail: str) -> AccountName:
     return _named(f"ext:{rail}")
 
 
+def suspense(rail: str) -> AccountName:
+    """Money that came in over a rail and nobody knows whose it is; zero at close."""
+    return _named(f"suspense:{rail}")
+
+
 def tenant_available(tenant_id: str) -> AccountName:
     """What a tenant can spend or withdraw."""
     return _named(f"tenant:{tenant_id}:available")
+
+
+def tenant_promo(tenant_id: str) -> AccountName:
+    """What a tenant was given to spend; it cannot be withdrawn."""
+    return _named(f"tenant:{tenant_id}:promo")
 
 
 def lease_escrow(lease_id: str) -> AccountName:
@@ -110,9 +128,34 @@ def provider_payable(provider_id: str) -> AccountName:
     return _named(f"provider:{provider_id}:payable")
 
 
+def stake(provider_id: str) -> AccountName:
+    """What an owner put at stake for the work to be right."""
+    return _named(f"stake:{provider_id}")
+
+
+def stake_unbonding(provider_id: str) -> AccountName:
+    """A stake on its way out; it can still be slashed."""
+    return _named(f"stake:{provider_id}:unbonding")
+
+
+def bond(case_id: str) -> AccountName:
+    """What a reporter or disputant put down for one case."""
+    return _named(f"bond:{case_id}")
+
+
 def verifier_payable(verifier_id: str) -> AccountName:
     """What a verifier or evaluator earned."""
     return _named(f"verifier:{verifier_id}:payable")
+
+
+def reporter_payable(reporter_id: str) -> AccountName:
+    """What a whistleblower earned."""
+    return _named(f"reporter:{reporter_id}:payable")
+
+
+def tax(jurisdiction: str) -> AccountName:
+    """Tax owed to one jurisdiction."""
+    return _named(f"tax:{jurisdiction}")
 
 
 def fund_insurance() -> AccountName:
@@ -125,11 +168,36 @@ def fund_verification() -> AccountName:
     return _named("fund:verification")
 
 
+def fund_subsidy(program: str, epoch: str) -> AccountName:
+    """What one subsidy program may give out in one epoch."""
+    return _named(f"fund:subsidy:{program}:{epoch}")
+
+
+def subsidy_vesting(provider_id: str) -> AccountName:
+    """What an owner was awarded and does not own yet."""
+    return _named(f"subsidy:{provider_id}:vesting")
+
+
+def fund_treasury() -> AccountName:
+    """The operator's own money inside the network: pays promotions, subsidies and the funds' seed."""
+    return _named("fund:treasury")
+
+
 def income_fees() -> AccountName:
     """The operator's income."""
     return _named("income:fees")
 
 
-def tax(jurisdiction: str) -> AccountName:
-    """Tax owed to one jurisdiction."""
-    return _named(f"tax:{jurisdiction}")
+def expense(kind: str) -> AccountName:
+    """What the operator lost: `chargeback`."""
+    return _named(f"expense:{kind}")
+
+
+def budget_granted() -> AccountName:
+    """The other side of every budget: what was allowed and is not yet used is owed from here."""
+    return _named("budget:granted")
+
+
+def budget_left(budget_id: str, period: str) -> AccountName:
+    """What one budget still allows in one period (`2026-11`)."""
+    return _named(f"budget:{budget_id}.{period}:left")

@@ -1,25 +1,31 @@
-"""The audit: everything recomputed from the transfers, each difference listed."""
+"""The audit: everything recomputed from the transfers in one pass, each difference listed."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from gondwana.core.errors import Invalid
 from gondwana.db.transaction import Reader, Row
-from gondwana.ledger.accounts import AccountName, Limit, kind_of
-from gondwana.ledger.model import Leg, TransferKind, leg_id
-from gondwana.ledger.store import SQL, digest, entry_of
+from gondwana.ledger.accounts import Limit, kind_of
+from gondwana.ledger.chain import leaf
+from gondwana.ledger.store import SQL
+from gondwana.wire import proofs
 
 DIFFERENCES_MAX: Final = 1_000  # a report is for people; the first ones tell where to look
-ENTRIES_READ_AT_ONCE: Final = 1_000
-_COUNTERS: Final = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
+TRANSFERS_AT_ONCE: Final = 20_000
+BATCHES_AT_ONCE: Final = 2_000
+ROOTS_READ_MAX: Final = 100_000  # days
+SUSPENSE_CODE: Final = 1090
+COUNTERS: Final = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
+POST, PENDING, POST_PENDING, VOID_PENDING = range(4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One thing that is not as the transfers say."""
 
-    subject: str  # an account, a transfer or an event
+    subject: str  # an account, a transfer, an entry, a batch or a day
     wrong: str  # in plain words
 
 
@@ -30,7 +36,11 @@ class AuditReport:
     accounts: int
     entries: int
     transfers: int
-    posted_micro_usd: dict[int, int]  # credits less debits by line of the chart; sums to zero
+    batches: int
+    roots: int
+    head: str  # hash of the newest batch; "" while nothing is sealed
+    posted_micro_usd: dict[int, int]  # credits less debits by line of the chart; money sums to zero
+    unclear_micro_usd: int  # in suspense: must be 0 at close
     differences: tuple[Difference, ...]  # at most DIFFERENCES_MAX
 
     @property
@@ -40,96 +50,246 @@ class AuditReport:
 
 
 def audit(reader: Reader) -> AuditReport:
-    """Recompute all balances, limits, holds and digests from the transfers, in one snapshot."""
+    """Recompute all balances, limits, holds and hashes from the transfers, in one snapshot."""
     with reader.snapshot():
-        counts = reader.one(SQL.counts)
-        assert counts is not None
-        accounts = reader.all(SQL.recomputed_balances)
-        broken = reader.all(SQL.broken_transfers, {"limit": DIFFERENCES_MAX})
-        found = [
-            *(Difference(subject=f"transfer {row['seq']}", wrong=row["wrong"]) for row in broken),
-            *_sum_differences(accounts),
-            *(difference for row in accounts for difference in _account_differences(row)),
-            *_entry_differences(reader),
-        ]
-    return AuditReport(
-        accounts=counts["accounts"],
-        entries=counts["entries"],
-        transfers=counts["transfers"],
-        posted_micro_usd=_totals(accounts),
-        differences=tuple(found[:DIFFERENCES_MAX]),
-    )
-
-
-def _totals(accounts: list[Row]) -> dict[int, int]:
+        books = _Books(reader)
+        books.read()
+        books.check_accounts()
+        roots = books.check_roots()
     totals: dict[int, int] = {}
-    for row in accounts:
+    for row in books.accounts.values():
         totals[row["code"]] = totals.get(row["code"], 0) + row["credits_posted"] - row["debits_posted"]  # fmt: skip
-    return dict(sorted(totals.items()))
-
-
-def _sum_differences(accounts: list[Row]) -> Iterator[Difference]:
-    for state in ("posted", "pending"):
-        debited = sum(row[f"debits_{state}"] for row in accounts)
-        credited = sum(row[f"credits_{state}"] for row in accounts)
-        if debited != credited:
-            wrong = f"{state} debits are {debited}, credits {credited}"
-            yield Difference(subject="all accounts", wrong=wrong)
-
-
-def _account_differences(row: Row) -> Iterator[Difference]:
-    name = row["name"]
-    for counter in _COUNTERS:
-        if row[counter] != row[f"{counter}_found"]:
-            wrong = f"{counter} is {row[counter]}, its transfers say {row[f'{counter}_found']}"
-            yield Difference(subject=name, wrong=wrong)
-    try:
-        kind = kind_of(name)
-    except Invalid:
-        yield Difference(subject=name, wrong="is not in the chart of accounts")
-        return
-    if (kind.code, kind.limit.value) != (row["code"], row["limit_side"]):
-        yield Difference(subject=name, wrong="has another code or limit than the chart of accounts")
-    debited, credited = row["debits_posted_found"], row["credits_posted_found"]
-    if kind.limit is Limit.DEBITS and debited + row["debits_pending_found"] > credited:
-        yield Difference(subject=name, wrong="is overdrawn")
-    if kind.limit is Limit.CREDITS and credited + row["credits_pending_found"] > debited:
-        yield Difference(subject=name, wrong="gave out more than came in")
-
-
-def _entry_differences(reader: Reader) -> Iterator[Difference]:
-    """Entries that lost legs, or whose content is no longer what was posted."""
-    after = 0
-    while entries := reader.all(SQL.entries_after, {"after": after, "limit": ENTRIES_READ_AT_ONCE}):
-        span = {"first": entries[0]["seq"], "last": entries[-1]["seq"]}
-        legs: dict[int, list[Row]] = {}
-        for leg in reader.all(SQL.legs_of_entries, span):
-            legs.setdefault(leg["entry"], []).append(leg)
-        for entry in entries:
-            yield from _content_differences(entry, legs.get(entry["seq"], []))
-        after = entries[-1]["seq"]
-
-
-def _content_differences(entry: Row, rows: list[Row]) -> Iterator[Difference]:
-    if not rows:
-        yield Difference(subject=entry["event_id"], wrong="has no transfers")
-        return
-    try:
-        same = digest(entry_of(entry, tuple(_leg(row) for row in rows))) == entry["digest"]
-    except Invalid:
-        same = False
-    if not same:
-        yield Difference(
-            subject=entry["event_id"], wrong="is not what was posted: its content changed"
-        )
-
-
-def _leg(row: Row) -> Leg:
-    held = row["held_event_id"]
-    return Leg(
-        debit=AccountName(row["debit"]),
-        credit=AccountName(row["credit"]),
-        amount_micro_usd=row["amount"],
-        kind=TransferKind(row["kind"]),
-        pending_id=None if held is None else leg_id(held, row["held_leg"]),
+    return AuditReport(
+        accounts=len(books.accounts),
+        entries=books.entries,
+        transfers=books.transfers,
+        batches=len(books.batch_hashes),
+        roots=roots,
+        head=books.batch_hashes[-1].hex() if books.batch_hashes else "",
+        posted_micro_usd=dict(sorted(totals.items())),
+        unclear_micro_usd=totals.get(SUSPENSE_CODE, 0),
+        differences=tuple(books.found[:DIFFERENCES_MAX]),
     )
+
+
+@dataclass(slots=True)
+class _Hold:
+    debit: int
+    credit: int
+    amount: int
+    resolved: bool = False
+
+
+@dataclass(slots=True)
+class _Books:
+    """What one pass over the books gathers."""
+
+    reader: Reader
+    accounts: dict[int, Row] = field(init=False)
+    account_names: dict[int, str] = field(init=False)
+    names: dict[int, str] = field(init=False)
+    counters: dict[int, list[int]] = field(init=False)  # as COUNTERS
+    holds: dict[int, _Hold] = field(default_factory=dict[int, _Hold])
+    found: list[Difference] = field(default_factory=list[Difference])
+    batch_hashes: list[bytes] = field(default_factory=list[bytes])
+    entries: int = 0
+    transfers: int = 0
+
+    def __post_init__(self) -> None:
+        self.accounts = {row["id"]: row for row in self.reader.all(SQL.all_accounts)}
+        self.account_names = {number: row["name"] for number, row in self.accounts.items()}
+        self.names = {row["id"]: row["name"] for row in self.reader.all(SQL.all_names)}
+        self.counters = {number: [0, 0, 0, 0] for number in self.accounts}
+
+    def differs(self, subject: str, wrong: str) -> None:
+        """Note a difference."""
+        if len(self.found) < DIFFERENCES_MAX:
+            self.found.append(Difference(subject=subject, wrong=wrong))
+
+    def read(self) -> None:
+        """Go over all transfers, entries and batches once."""
+        first, hashed = 1, proofs.NOTHING
+        for batches, last in _spans(self.reader):
+            leaves = self._read_span(first, last)
+            for batch in batches:
+                hashed = self._check_batch(batch, hashed, leaves)
+            first = last + 1
+
+    def _read_span(self, first: int, last: int) -> list[tuple[int, bytes]]:
+        """(last transfer, leaf hash) of each entry between two transfers."""
+        span = {"first": first, "last": last}
+        transfers = self.reader.all(SQL.transfers_between, span)
+        leaves: list[tuple[int, bytes]] = []
+        place = 0
+        for entry in self.reader.all(SQL.entries_between, span):
+            seq, count = entry["seq"], entry["legs"]
+            while place < len(transfers) and transfers[place]["seq"] < seq:
+                place = self._stray(transfers[place], place)
+            legs = transfers[place : place + count]
+            if [leg["seq"] for leg in legs] != list(range(seq, seq + count)):
+                legs = [leg for leg in legs if seq <= leg["seq"] < seq + count]
+                self.differs(f"entry {seq}", f"has {len(legs)} of its {count} transfers")
+            for number, leg in enumerate(legs):
+                if leg["leg"] != number:
+                    self.differs(f"transfer {leg['seq']}", "belongs to no entry")
+                self._count(leg)
+            place += len(legs)
+            text = leaf(entry, legs, self.account_names, self.names)
+            leaves.append((seq + count - 1, proofs.leaf_hash(text)))
+            self.entries += 1
+        while place < len(transfers):
+            place = self._stray(transfers[place], place)
+        self.transfers += len(transfers)
+        return leaves
+
+    def _stray(self, transfer: Row, place: int) -> int:
+        self.differs(f"transfer {transfer['seq']}", "belongs to no entry")
+        self._count(transfer)
+        return place + 1
+
+    def _count(self, row: Row) -> None:
+        """What one transfer does to its accounts."""
+        seq, amount, kind = row["seq"], row["amount"], row["kind"]
+        debit, credit = row["debit"], row["credit"]
+        if debit not in self.counters or credit not in self.counters:
+            self.differs(f"transfer {seq}", "names an account that does not exist")
+            return
+        debited, credited = self.counters[debit], self.counters[credit]
+        if kind == POST and row["pending"] is None:
+            debited[0] += amount
+            credited[1] += amount
+        elif kind == PENDING and row["pending"] is None:
+            debited[2] += amount
+            credited[3] += amount
+            self.holds[seq] = _Hold(debit, credit, amount)
+        else:
+            self._count_resolution(row, debited, credited)
+        if debit == credit or amount <= 0:
+            self.differs(f"transfer {seq}", "moves nothing, or to where it comes from")
+        if self.accounts[debit]["asset"] != self.accounts[credit]["asset"]:
+            self.differs(f"transfer {seq}", "moves between two assets")
+
+    def _count_resolution(self, row: Row, debited: list[int], credited: list[int]) -> None:
+        seq, amount, hold = row["seq"], row["amount"], self.holds.get(row["pending"])
+        if hold is None:
+            self.differs(f"transfer {seq}", "resolves what is not a hold")
+            return
+        if hold.resolved:
+            self.differs(f"transfer {seq}", "resolves a hold that another transfer resolves too")
+        if (hold.debit, hold.credit) != (row["debit"], row["credit"]):
+            self.differs(f"transfer {seq}", "resolves a hold between other accounts")
+        if amount > hold.amount or (row["kind"] == VOID_PENDING and amount != hold.amount):
+            self.differs(f"transfer {seq}", "pays or releases another amount than was held")
+        hold.resolved = True
+        debited[2] -= hold.amount
+        credited[3] -= hold.amount
+        if row["kind"] == POST_PENDING:
+            debited[0] += amount
+            credited[1] += amount
+
+    def _check_batch(self, batch: Row, before: bytes, leaves: list[tuple[int, bytes]]) -> bytes:
+        """Compare a batch with its entries, taken from the left of `leaves`; returns its hash."""
+        number = batch["number"]
+        taken = 0
+        while taken < len(leaves) and leaves[taken][0] <= batch["last"]:
+            taken += 1
+        content = proofs.merkle_root([hashed for _, hashed in leaves[:taken]]) if taken else b""
+        del leaves[:taken]
+        if content != bytes(batch["content"]):
+            span = f"transfers {batch['first']} to {batch['last']}"
+            self.differs(
+                f"batch {number}", f"is not what was sealed: the content changed of {span}"
+            )
+        hashed = proofs.batch_hash(
+            before, number, batch["first"], batch["last"], batch["at_ms"], bytes(batch["content"])
+        )
+        if hashed != bytes(batch["hash"]) or number != len(self.batch_hashes) + 1:
+            self.differs(f"batch {number}", "does not follow from the one before")
+        self.batch_hashes.append(bytes(batch["hash"]))
+        return bytes(batch["hash"])
+
+    def check_accounts(self) -> None:
+        """Compare what is stored of each account with what its transfers add up to."""
+        sums: dict[tuple[str, str], int] = {}
+        for number, row in self.accounts.items():
+            counted = self.counters[number]
+            for counter, value in zip(COUNTERS, counted, strict=True):
+                if row[counter] != value:
+                    self.differs(row["name"], f"{counter} is {row[counter]}, its transfers say {value}")  # fmt: skip
+                key = (row["asset"], counter)
+                sums[key] = sums.get(key, 0) + row[counter]
+            self._check_kind(row, counted)
+        for asset in {asset for asset, _ in sums}:
+            for state in ("posted", "pending"):
+                debited, credited = sums[asset, f"debits_{state}"], sums[asset, f"credits_{state}"]
+                if debited != credited:
+                    wrong = f"{state} debits are {debited}, credits {credited}"
+                    self.differs(f"all accounts in {asset}", wrong)
+
+    def _check_kind(self, row: Row, counted: list[int]) -> None:
+        name = row["name"]
+        try:
+            kind = kind_of(name)
+        except Invalid:
+            self.differs(name, "is not in the chart of accounts")
+            return
+        if (kind.code, kind.limit.value, kind.asset) != (
+            row["code"],
+            row["limit_side"],
+            row["asset"],
+        ):
+            self.differs(name, "has another code, limit or asset than the chart of accounts")
+        debited, credited, debits_held, credits_held = counted
+        if kind.limit is Limit.DEBITS and debited + debits_held > credited:
+            self.differs(name, "is overdrawn")
+        if kind.limit is Limit.CREDITS and credited + credits_held > debited:
+            self.differs(name, "gave out more than came in")
+
+    def check_roots(self) -> int:
+        """Compare each day's root with its batches; returns how many there are."""
+        before, next_batch = proofs.NOTHING, 1
+        rows = self.reader.all(SQL.roots_from, {"day": "", "limit": ROOTS_READ_MAX})
+        for row in rows:
+            first, last = row["first_batch"], row["last_batch"]
+            hashes = self.batch_hashes[first - 1 : last]
+            if first != next_batch or len(hashes) != last - first + 1:
+                self.differs(f"root of {row['day']}", "does not cover the batches that it should")
+            elif proofs.merkle_root(hashes) != bytes(row["content"]):
+                self.differs(f"root of {row['day']}", "is not over the batches of that day")
+            hashed = _root_hash(row, before)
+            if hashed != bytes(row["hash"]):
+                self.differs(f"root of {row['day']}", "does not follow from the one before")
+            before, next_batch = bytes(row["hash"]), last + 1
+        return len(rows)
+
+
+def _root_hash(row: Row, before: bytes) -> bytes:
+    totals: dict[str, Any] = json.loads(row["totals"])
+    return proofs.root_hash(
+        before, row["day"], row["first_batch"], row["last_batch"], totals, bytes(row["content"])
+    )
+
+
+def _spans(reader: Reader) -> Iterator[tuple[list[Row], int]]:
+    """(batches, last transfer): consecutive batches that together have enough transfers for one read.
+
+    What is not sealed comes last, without a batch.
+    """
+    waiting: list[Row] = []
+    after, end = 0, 0
+    while rows := reader.all(SQL.batches_after, {"after": after, "limit": BATCHES_AT_ONCE}):
+        for row in rows:
+            waiting.append(row)
+            if row["last"] - waiting[0]["first"] >= TRANSFERS_AT_ONCE:
+                yield waiting, row["last"]
+                waiting = []
+        after, end = rows[-1]["number"], rows[-1]["last"]
+    if waiting:
+        yield waiting, end
+    newest = reader.one(SQL.last_transfer)
+    while newest is not None and newest["seq"] is not None and end < newest["seq"]:
+        row = reader.one(SQL.entry_at_or_before, {"seq": end + TRANSFERS_AT_ONCE})
+        end = max(int(row["seq"] + row["legs"] - 1) if row else 0, end + 1)
+        if end + TRANSFERS_AT_ONCE > newest["seq"]:
+            end = max(end, int(newest["seq"]))
+        yield [], end

@@ -7,10 +7,13 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.money import MICRO_USD_MAX
-from gondwana.ledger.accounts import AccountName, kind_of
+from gondwana.ledger.accounts import USD, AccountName, kind_of
+from gondwana.ledger.events import Fact, event_type, words
 
 BASIS_POINTS: Final = 10_000
 EVENT_ID_CHARS_MAX: Final = 200
+SUBJECT_CHARS_MAX: Final = 128
+FACT_CHARS_MAX: Final = 200
 LEGS_MAX: Final = 64  # of one entry; enough for a gang's shares
 
 
@@ -25,6 +28,16 @@ class TransferKind(StrEnum):
     VOID_PENDING = "void_pending"  # releases a held amount
 
 
+TRANSFER_CODES: Final = {
+    TransferKind.POST: 0,
+    TransferKind.PENDING: 1,
+    TransferKind.POST_PENDING: 2,
+    TransferKind.VOID_PENDING: 3,
+}
+"""How the database writes them."""
+TRANSFER_KINDS: Final = tuple(TRANSFER_CODES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One transfer to make: debit one account, credit another, by a positive amount."""
@@ -36,8 +49,10 @@ class Leg:
     pending_id: str | None = None  # the hold that is paid or released: `leg_id` of its entry
 
     def __post_init__(self) -> None:
-        kind_of(self.debit)
-        kind_of(self.credit)
+        if kind_of(self.debit).asset != kind_of(self.credit).asset:
+            raise InvalidValue(
+                field="asset", value=f"{self.debit} → {self.credit}", hint="one asset"
+            )
         amount = self.amount_micro_usd
         if type(amount) is not int or not 0 < amount <= MICRO_USD_MAX:
             raise InvalidValue(field="amount", value=amount, hint="whole micro-USD above zero")
@@ -53,22 +68,31 @@ class Entry:
     """What one event posts: all legs or none. An entry without legs posts nothing."""
 
     event_id: str  # of what happened; the same event posts once, however often it is tried
-    kind: str  # "lease.meter"
-    reason: str  # in plain words, for statements
+    kind: str  # one of `events.EVENTS`
+    subject: str  # the id of what it is about: a lease, a unit, a job, a tenant
     legs: tuple[Leg, ...]
     job_id: str | None = None
-    lease_id: str | None = None
-    unit_id: str | None = None
+    facts: tuple[Fact, ...] = ()  # what the sentence of `events` needs
 
     def __post_init__(self) -> None:
+        event_type(self.kind)
         if not 0 < len(self.event_id) <= EVENT_ID_CHARS_MAX:
             raise InvalidValue(field="event_id", value=self.event_id)
+        if not 0 < len(self.subject) <= SUBJECT_CHARS_MAX:
+            raise InvalidValue(field="subject", value=self.subject)
         if len(self.legs) > LEGS_MAX:
             raise InvalidValue(field="legs", value=len(self.legs))
+        if any(isinstance(fact, str) and len(fact) > FACT_CHARS_MAX for fact in self.facts):
+            raise InvalidValue(field="facts", hint=f"at most {FACT_CHARS_MAX} characters each")
+
+    @property
+    def reason(self) -> str:
+        """What happened, in words."""
+        return words(self.kind, self.subject, self.facts)
 
     def total_micro_usd(self) -> int:
-        """The sum of all legs' amounts."""
-        return sum(leg.amount_micro_usd for leg in self.legs)
+        """The sum of all legs' amounts in money; legs of budgets move none."""
+        return sum(leg.amount_micro_usd for leg in self.legs if kind_of(leg.debit).asset == USD)
 
 
 def leg_id(event_id: str, number: int) -> str:
@@ -140,6 +164,14 @@ class TaskTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """Where an escrow's money comes from, beside the tenant's balance, and which budgets it counts against."""
+
+    promo_micro_usd: int = 0  # of the amount: spent first, returned last, never withdrawn
+    budgets: tuple[AccountName, ...] = ()  # `budget_left` of each that limits this job now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """One unit given to one provider at a fixed price."""
 
@@ -174,8 +206,8 @@ class StatementLine:
 
     seq: int  # the cursor: ask for what is before it
     at: Instant
-    transfer_id: str
-    event_id: str
+    transfer_id: str  # the event's key and the leg's number
+    event: str  # 32 hexadecimal characters
     entry_kind: str
     transfer_kind: TransferKind
     other_account: AccountName
@@ -183,6 +215,5 @@ class StatementLine:
     change_micro_usd: int  # of what is available: negative when it went out or was held
     available_micro_usd: int  # after it
     text: str
+    subject: str
     job_id: str | None
-    lease_id: str | None
-    unit_id: str | None

@@ -1,51 +1,100 @@
 -- name: account
 SELECT id, limit_side, debits_posted, credits_posted, debits_pending, credits_pending FROM ledger_account WHERE name = :name;
 
--- name: account_id
-SELECT id FROM ledger_account WHERE name = ?;
+-- name: accounts_named
+SELECT name, debits_posted, credits_posted, debits_pending, credits_pending FROM ledger_account WHERE name IN (:keys);
 
--- name: insert_account
-INSERT INTO ledger_account (name, code, limit_side) VALUES (?, ?, ?);
+-- name: account_ids
+SELECT id, name FROM ledger_account WHERE name IN (:keys);
+
+-- name: account_names
+SELECT id, name FROM ledger_account WHERE id IN (:keys);
+
+-- name: accounts_of_code
+-- Accounts of one line of the chart that hold something, at most :limit.
+SELECT id, name, debits_posted, credits_posted, debits_pending, credits_pending FROM ledger_account
+WHERE code = :code AND name > :after AND (credits_posted <> debits_posted OR debits_pending <> 0 OR credits_pending <> 0)
+ORDER BY name LIMIT :limit;
+
+-- name: totals
+-- Credits less debits by line of the chart.
+SELECT code, sum(credits_posted - debits_posted) AS micro_usd FROM ledger_account GROUP BY code ORDER BY code;
+
+-- name: totals_since
+-- By how much transfers numbered above :after changed that.
+SELECT account.code, sum(CASE WHEN transfer.credit = account.id THEN transfer.amount ELSE -transfer.amount END) AS micro_usd
+FROM ledger_transfer AS transfer JOIN ledger_account AS account ON account.id IN (transfer.debit, transfer.credit)
+WHERE transfer.seq > :after AND transfer.kind IN (0, 2) GROUP BY account.code;
+
+-- name: name_ids
+SELECT id, name FROM ledger_name WHERE name IN (:keys);
+
+-- name: name_texts
+SELECT id, name FROM ledger_name WHERE id IN (:keys);
+
+-- name: entries_of_events
+SELECT seq, event FROM ledger_entry WHERE event IN (:keys);
 
 -- name: entry_of_event
-SELECT seq, digest FROM ledger_entry WHERE event_id = ?;
+-- One entry with its names.
+SELECT entry.seq, entry.legs, entry.at_ms, entry.facts, kind.name AS kind, subject.name AS subject, job.name AS job
+FROM ledger_entry AS entry JOIN ledger_name AS kind ON kind.id = entry.kind
+JOIN ledger_name AS subject ON subject.id = entry.subject LEFT JOIN ledger_name AS job ON job.id = entry.job
+WHERE entry.event = :event;
 
--- name: insert_entry
-INSERT INTO ledger_entry (event_id, kind, reason, job_id, lease_id, unit_id, digest, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+-- name: last_entry
+SELECT seq, legs, at_ms FROM ledger_entry ORDER BY seq DESC LIMIT 1;
 
--- name: insert_transfer
-INSERT INTO ledger_transfer (entry, leg, debit, credit, amount, kind, pending) VALUES (?, ?, ?, ?, ?, ?, ?);
+-- name: last_transfer
+SELECT max(seq) AS seq FROM ledger_transfer;
 
--- name: transfer_seq
--- The row of the transfer whose id is (:event_id, :leg).
-SELECT transfer.seq FROM ledger_transfer AS transfer JOIN ledger_entry AS entry ON entry.seq = transfer.entry
-WHERE entry.event_id = :event_id AND transfer.leg = :leg;
+-- name: named_transfers_between
+-- The transfers numbered :first to :last, in order, with their accounts' names.
+SELECT transfer.seq, transfer.leg, debit.name AS debit, credit.name AS credit, transfer.amount, transfer.kind, transfer.pending
+FROM ledger_transfer AS transfer
+JOIN ledger_account AS debit ON debit.id = transfer.debit JOIN ledger_account AS credit ON credit.id = transfer.credit
+WHERE transfer.seq BETWEEN :first AND :last ORDER BY transfer.seq;
+
+-- name: moved_between
+SELECT sum(transfer.amount) AS amount FROM ledger_transfer AS transfer
+JOIN ledger_account AS debit ON debit.id = transfer.debit JOIN ledger_account AS credit ON credit.id = transfer.credit
+WHERE debit.name = :debit AND credit.name = :credit AND transfer.kind IN (0, 2);
+
+-- name: credited_before
+-- What was posted into an account by transfers numbered below :before, in all.
+SELECT sum(amount) AS amount FROM ledger_transfer WHERE credit = :account AND kind IN (0, 2) AND seq < :before;
 
 -- name: transfers_of_account
--- Transfers of :account numbered below :before, newest first, at most :limit, with the amount held where one is resolved.
-SELECT transfer.seq, entry.at, entry.event_id, transfer.leg, entry.kind AS entry_kind, transfer.kind,
-    transfer.debit = :account AS is_debit, other.name AS other_account, transfer.amount,
-    coalesce(held.amount, 0) AS held, entry.reason, entry.job_id, entry.lease_id, entry.unit_id
-FROM ledger_transfer AS transfer
-JOIN ledger_entry AS entry ON entry.seq = transfer.entry
-JOIN ledger_account AS other ON other.id = iif(transfer.debit = :account, transfer.credit, transfer.debit)
+-- Transfers of :account numbered :from_seq or above and below :before, newest first, at most :limit, with the amount
+-- held where one is resolved.
+SELECT transfer.seq, entry.at_ms, entry.event, transfer.leg, kind.name AS entry_kind, transfer.kind,
+    CASE WHEN transfer.debit = :account THEN 1 ELSE 0 END AS is_debit, other.name AS other_account, transfer.amount,
+    coalesce(held.amount, 0) AS held, entry.facts, subject.name AS subject, job.name AS job
+FROM (
+    SELECT * FROM (SELECT * FROM ledger_transfer WHERE debit = :account AND seq < :before AND seq >= :from_seq
+        ORDER BY seq DESC LIMIT :limit) AS debits
+    UNION ALL
+    SELECT * FROM (SELECT * FROM ledger_transfer WHERE credit = :account AND seq < :before AND seq >= :from_seq
+        ORDER BY seq DESC LIMIT :limit) AS credits
+    ORDER BY seq DESC LIMIT :limit) AS transfer
+JOIN ledger_entry AS entry ON entry.seq = transfer.seq - transfer.leg
+JOIN ledger_name AS kind ON kind.id = entry.kind
+JOIN ledger_name AS subject ON subject.id = entry.subject
+LEFT JOIN ledger_name AS job ON job.id = entry.job
+JOIN ledger_account AS other ON other.id = CASE WHEN transfer.debit = :account THEN transfer.credit ELSE transfer.debit END
 LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
-WHERE transfer.seq IN (
-    SELECT seq FROM (
-        SELECT seq FROM (SELECT seq FROM ledger_transfer WHERE debit = :account AND seq < :before
-            ORDER BY seq DESC LIMIT :limit)
-        UNION ALL
-        SELECT seq FROM (SELECT seq FROM ledger_transfer WHERE credit = :account AND seq < :before
-            ORDER BY seq DESC LIMIT :limit))
-    ORDER BY seq DESC LIMIT :limit)
 ORDER BY transfer.seq DESC;
+
+-- name: entry_at_or_before
+-- The newest entry numbered :seq or below.
+SELECT seq, legs, at_ms FROM ledger_entry WHERE seq <= :seq ORDER BY seq DESC LIMIT 1;
 
 -- name: change_since
 -- By how much transfers of :account numbered :since or above changed what is available.
 SELECT coalesce(sum(CASE
-    WHEN transfer.credit = :account THEN iif(transfer.kind IN ('post', 'post_pending'), transfer.amount, 0)
-    WHEN transfer.kind IN ('post', 'pending') THEN -transfer.amount
-    WHEN transfer.kind = 'post_pending' THEN held.amount - transfer.amount
+    WHEN transfer.credit = :account THEN CASE WHEN transfer.kind IN (0, 2) THEN transfer.amount ELSE 0 END
+    WHEN transfer.kind IN (0, 1) THEN -transfer.amount
+    WHEN transfer.kind = 2 THEN held.amount - transfer.amount
     ELSE transfer.amount END), 0) AS change
 FROM ledger_transfer AS transfer LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
 WHERE transfer.seq >= :since AND (transfer.debit = :account OR transfer.credit = :account);
@@ -54,69 +103,57 @@ WHERE transfer.seq >= :since AND (transfer.debit = :account OR transfer.credit =
 SELECT (SELECT count(*) FROM ledger_account) AS accounts, (SELECT count(*) FROM ledger_entry) AS entries,
     (SELECT count(*) FROM ledger_transfer) AS transfers;
 
--- name: recomputed_balances
--- Every account beside what its transfers add up to.
-WITH effect AS (
-    SELECT transfer.debit AS account,
-        iif(transfer.kind IN ('post', 'post_pending'), transfer.amount, 0) AS debits_posted, 0 AS credits_posted,
-        CASE transfer.kind WHEN 'pending' THEN transfer.amount WHEN 'post' THEN 0 ELSE -held.amount END AS debits_pending,
-        0 AS credits_pending
-    FROM ledger_transfer AS transfer LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
-    UNION ALL
-    SELECT transfer.credit, 0, iif(transfer.kind IN ('post', 'post_pending'), transfer.amount, 0), 0,
-        CASE transfer.kind WHEN 'pending' THEN transfer.amount WHEN 'post' THEN 0 ELSE -held.amount END
-    FROM ledger_transfer AS transfer LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
-), summed AS (
-    SELECT account, sum(debits_posted) AS debits_posted, sum(credits_posted) AS credits_posted,
-        sum(debits_pending) AS debits_pending, sum(credits_pending) AS credits_pending
-    FROM effect GROUP BY account
-)
-SELECT account.name, account.code, account.limit_side, account.debits_posted, account.credits_posted,
-    account.debits_pending, account.credits_pending,
-    coalesce(summed.debits_posted, 0) AS debits_posted_found, coalesce(summed.credits_posted, 0) AS credits_posted_found,
-    coalesce(summed.debits_pending, 0) AS debits_pending_found, coalesce(summed.credits_pending, 0) AS credits_pending_found
-FROM ledger_account AS account LEFT JOIN summed ON summed.account = account.id
-ORDER BY account.id;
+-- name: all_accounts
+SELECT id, name, code, limit_side, asset, debits_posted, credits_posted, debits_pending, credits_pending
+FROM ledger_account ORDER BY id;
 
--- name: broken_transfers
--- Transfers that the rules forbid, with what is wrong, at most :limit.
-SELECT transfer.seq, CASE
-    WHEN debit.id IS NULL OR credit.id IS NULL THEN 'names an account that does not exist'
-    WHEN entry.seq IS NULL THEN 'belongs to no entry'
-    WHEN transfer.debit = transfer.credit THEN 'debits and credits the same account'
-    WHEN transfer.amount <= 0 THEN 'moves no positive amount'
-    WHEN (transfer.pending IS NULL) <> (transfer.kind IN ('post', 'pending')) THEN 'resolves a hold, or does not, against its kind'
-    WHEN transfer.pending IS NOT NULL AND (held.seq IS NULL OR held.kind <> 'pending') THEN 'resolves what is not a hold'
-    WHEN transfer.pending IS NOT NULL AND (held.debit <> transfer.debit OR held.credit <> transfer.credit)
-        THEN 'resolves a hold between other accounts'
-    WHEN transfer.amount > held.amount THEN 'pays more than was held'
-    WHEN transfer.kind = 'void_pending' AND transfer.amount <> held.amount THEN 'releases another amount than was held'
-    ELSE 'resolves a hold that another transfer resolves too' END AS wrong
-FROM ledger_transfer AS transfer
-LEFT JOIN ledger_account AS debit ON debit.id = transfer.debit
-LEFT JOIN ledger_account AS credit ON credit.id = transfer.credit
-LEFT JOIN ledger_entry AS entry ON entry.seq = transfer.entry
-LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
-WHERE debit.id IS NULL OR credit.id IS NULL OR entry.seq IS NULL OR transfer.debit = transfer.credit OR transfer.amount <= 0
-    OR (transfer.pending IS NULL) <> (transfer.kind IN ('post', 'pending'))
-    OR (transfer.pending IS NOT NULL AND (held.seq IS NULL OR held.kind <> 'pending' OR held.debit <> transfer.debit
-        OR held.credit <> transfer.credit OR transfer.amount > held.amount
-        OR (transfer.kind = 'void_pending' AND transfer.amount <> held.amount)
-        OR EXISTS (SELECT 1 FROM ledger_transfer AS twin WHERE twin.pending = transfer.pending AND twin.seq <> transfer.seq)))
-ORDER BY transfer.seq LIMIT :limit;
+-- name: all_names
+SELECT id, name FROM ledger_name;
 
--- name: entries_after
--- Entries numbered above :after, in order, at most :limit.
-SELECT seq, event_id, kind, reason, job_id, lease_id, unit_id, digest FROM ledger_entry
-WHERE seq > :after ORDER BY seq LIMIT :limit;
+-- name: transfers_between
+-- The transfers numbered :first to :last, in order.
+SELECT seq, amount, pending, debit, credit, leg, kind FROM ledger_transfer WHERE seq BETWEEN :first AND :last ORDER BY seq;
 
--- name: legs_of_entries
--- The legs of the entries numbered :first to :last, in order.
-SELECT transfer.entry, transfer.leg, debit.name AS debit, credit.name AS credit, transfer.amount, transfer.kind,
-    held_entry.event_id AS held_event_id, held.leg AS held_leg
-FROM ledger_transfer AS transfer
-JOIN ledger_account AS debit ON debit.id = transfer.debit
-JOIN ledger_account AS credit ON credit.id = transfer.credit
-LEFT JOIN ledger_transfer AS held ON held.seq = transfer.pending
-LEFT JOIN ledger_entry AS held_entry ON held_entry.seq = held.entry
-WHERE transfer.entry BETWEEN :first AND :last ORDER BY transfer.entry, transfer.leg;
+-- name: entries_between
+-- The entries whose transfers are numbered :first to :last, in order.
+SELECT seq, event, kind, subject, job, legs, at_ms, facts FROM ledger_entry WHERE seq BETWEEN :first AND :last ORDER BY seq;
+
+-- name: last_batch
+SELECT number, first, last, content, hash, at_ms FROM ledger_batch ORDER BY number DESC LIMIT 1;
+
+-- name: batches_after
+SELECT number, first, last, content, hash, at_ms FROM ledger_batch WHERE number > :after ORDER BY number LIMIT :limit;
+
+-- name: batch_of_transfer
+SELECT number, first, last, content, hash, at_ms FROM ledger_batch WHERE first <= :seq ORDER BY first DESC LIMIT 1;
+
+-- name: batch
+SELECT number, first, last, content, hash, at_ms FROM ledger_batch WHERE number = :number;
+
+-- name: batch_hashes
+SELECT hash FROM ledger_batch WHERE number BETWEEN :first AND :last ORDER BY number;
+
+-- name: last_batch_before
+-- The last batch made before :at_ms.
+SELECT number, last FROM ledger_batch WHERE at_ms < :at_ms ORDER BY number DESC LIMIT 1;
+
+-- name: last_root
+SELECT day, first_batch, last_batch, content, totals, hash, at_ms FROM ledger_root ORDER BY day DESC LIMIT 1;
+
+-- name: roots_from
+-- Roots of :day and later, oldest first, at most :limit.
+SELECT day, first_batch, last_batch, content, totals, hash, at_ms FROM ledger_root WHERE day >= :day ORDER BY day LIMIT :limit;
+
+-- name: root_by_hash
+SELECT day, first_batch, last_batch, content, totals, hash, at_ms FROM ledger_root WHERE hash = :hash;
+
+-- name: root_before
+SELECT hash FROM ledger_root WHERE day < :day ORDER BY day DESC LIMIT 1;
+
+-- name: root_of_batch
+SELECT day, first_batch, last_batch, content, totals, hash, at_ms FROM ledger_root
+WHERE first_batch <= :number AND last_batch >= :number;
+
+-- name: insert_root
+INSERT INTO ledger_root (day, first_batch, last_batch, content, totals, hash, at_ms)
+VALUES (:day, :first_batch, :last_batch, :content, :totals, :hash, :at_ms);

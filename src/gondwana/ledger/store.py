@@ -1,22 +1,31 @@
-"""The books in the database: post entries, read balances and statements."""
+"""The books in the database: post entries, read balances."""
 
-import hashlib
 import json
-import sqlite3
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
-from gondwana.core.events import Event
 from gondwana.core.money import format_usd
+from gondwana.db.errors import Refused
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
-from gondwana.ledger.model import Balance, Entry, Leg, Posted, StatementLine, TransferKind, leg_id
+from gondwana.ledger.model import (
+    TRANSFER_CODES,
+    Balance,
+    Entry,
+    Leg,
+    Posted,
+    leg_id,
+)
 
 SQL: Final = load_queries("gondwana.ledger")
-STATEMENT_LINES_MAX: Final = 500  # one page
-SEQ_MAX: Final = 2**63 - 1
+KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
+
+ENTRY_COLUMNS: Final = ("seq", "event", "kind", "subject", "job", "legs", "at_ms", "facts")
+TRANSFER_COLUMNS: Final = ("seq", "amount", "pending", "debit", "credit", "leg", "kind")
 
 
 def post(tx: Transaction, entry: Entry, now: Instant) -> Posted:
@@ -25,143 +34,100 @@ def post(tx: Transaction, entry: Entry, now: Instant) -> Posted:
     Raises FundsTooLow (an account would pass its limit), Conflict (the event was posted with other content),
     WrongState (a hold is already paid or released), NoSuchThing (no such hold). `tx` may go on after any of them.
     """
-    ids = tuple(leg_id(entry.event_id, number) for number in range(len(entry.legs)))
-    if not entry.legs:
-        return Posted(event_id=entry.event_id, transfer_ids=())
-    content = digest(entry)
-    found = tx.one(SQL.entry_of_event, (entry.event_id,))
-    if found is not None:
-        if found["digest"] != content:
-            raise Conflict(f"The event {entry.event_id} was already posted with other content.")
-        return Posted(event_id=entry.event_id, transfer_ids=ids, repeated=True)
-    try:
-        with tx.savepoint():
-            _insert(tx, entry, content, now)
-    except sqlite3.IntegrityError as error:
-        raise _refusal(tx, entry, error) from error
-    tx.emit(
-        Event(
-            at=now,
-            kind="ledger.posted",
-            subject=entry.event_id,
-            job_id=entry.job_id,
-            data={"entry": entry.kind, "micro_usd": entry.total_micro_usd()},
-        )
-    )
-    return Posted(event_id=entry.event_id, transfer_ids=ids)
+    return post_all(tx, [entry], now)[0]
+
+
+def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Posted]:
+    """Post many entries in one statement each for entries and transfers: all of them, or none where one is refused.
+
+    Each is refused as `post` would refuse it after those before it.
+    """
+    keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
+    known = _keyed(tx, SQL.entries_of_events, keys.values(), "event", "seq")
+    fresh: dict[str, Entry] = {}
+    again: list[Entry] = []
+    for entry in entries:
+        if not entry.legs:
+            continue
+        if keys[entry.event_id] in known or entry.event_id in fresh:
+            again.append(entry)
+        else:
+            fresh[entry.event_id] = entry
+    if fresh:
+        _insert(tx, list(fresh.values()), keys, now)
+    for entry in again:
+        _check_same(tx, entry, keys[entry.event_id], fresh.get(entry.event_id))
+    repeated = {id(entry) for entry in again}
+    return [_posted(entry, repeated=id(entry) in repeated) for entry in entries]
+
+
+def event_key(event_id: str) -> bytes:
+    """16 bytes that stand for an event's id in the database."""
+    return blake2b(event_id.encode(), digest_size=16).digest()
 
 
 def balance(reader: Reader, account: AccountName) -> Balance:
     """The counters of an account; all zero when nothing was ever posted to it."""
     kind_of(account)
     row = reader.one(SQL.account, {"name": account})
-    return Balance() if row is None else _balance(row)
+    return Balance() if row is None else to_balance(row)
 
 
-def statement(
-    reader: Reader, account: AccountName, *, before: int = SEQ_MAX, limit: int = 100
-) -> list[StatementLine]:
-    """The transfers of an account numbered below `before`, newest first, at most `limit`."""
-    kind_of(account)
-    with reader.snapshot():
-        row = reader.one(SQL.account, {"name": account})
-        if row is None:
-            return []
-        params = {"account": row["id"], "before": before}
-        limit = min(limit, STATEMENT_LINES_MAX)
-        transfers = reader.all(SQL.transfers_of_account, {**params, "limit": limit})
-        later = reader.one(SQL.change_since, {"account": row["id"], "since": before})
-    available = _balance(row).available_micro_usd - (later["change"] if later else 0)
-    lines: list[StatementLine] = []
-    for transfer in transfers:
-        lines.append(_line(transfer, available))
-        available -= lines[-1].change_micro_usd
-    return lines
+def balances(reader: Reader, accounts: Sequence[AccountName]) -> dict[AccountName, Balance]:
+    """The counters of many accounts."""
+    found = rows_of_keys(reader, SQL.accounts_named, accounts)
+    by_name = {row["name"]: to_balance(row) for row in found}
+    return {name: by_name.get(name, Balance()) for name in accounts}
 
 
-def digest(entry: Entry) -> bytes:
-    """16 bytes that tell whether two entries of the same event have the same content."""
-    legs = [
-        [leg.debit, leg.credit, leg.amount_micro_usd, leg.kind.value, leg.pending_id]
-        for leg in entry.legs
-    ]
-    content = [
-        entry.event_id, entry.kind, entry.reason, entry.job_id, entry.lease_id, entry.unit_id, legs,
-    ]  # fmt: skip
-    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).digest()
+def moved_between(reader: Reader, debit: AccountName, credit: AccountName) -> int:
+    """How much was ever posted from one account to another, in all."""
+    row = reader.one(SQL.moved_between, {"debit": debit, "credit": credit})
+    return int(row["amount"] or 0) if row else 0
 
 
-def _insert(tx: Transaction, entry: Entry, content: bytes, now: Instant) -> None:
-    seq = tx.insert(SQL.insert_entry, (entry.event_id, entry.kind, entry.reason, entry.job_id, entry.lease_id,
-                                       entry.unit_id, content, now))  # fmt: skip
-    ids: dict[str, int] = {}
-    for number, leg in enumerate(entry.legs):
-        for name in (leg.debit, leg.credit):
-            if name not in ids:
-                ids[name] = _account_id(tx, name)
-        pending = None if leg.pending_id is None else _transfer_seq(tx, leg.pending_id)
-        row = (seq, number, ids[leg.debit], ids[leg.credit], leg.amount_micro_usd, leg.kind.value, pending)  # fmt: skip
-        tx.insert(SQL.insert_transfer, row)
+def first_seq_at(reader: Reader, at: Instant) -> int:
+    """The number of the first transfer made at `at` or later, also of one not made yet.
+
+    Entries are numbered in the order of their times, so this is a search by halves: 40 look-ups in a million million.
+    """
+    at_ms, newest = round(at * 1000), reader.one(SQL.last_entry)
+    if newest is None:
+        return 1
+    low, high = 1, int(newest["seq"] + newest["legs"])  # every transfer below `low` is earlier
+    while low < high:
+        row = reader.one(SQL.entry_at_or_before, {"seq": (low + high) // 2})
+        assert row is not None, "the first entry is numbered 1"
+        if row["at_ms"] < at_ms:
+            low = int(row["seq"] + row["legs"])
+        else:
+            high = int(row["seq"])
+    return low
 
 
-def _account_id(tx: Transaction, name: AccountName) -> int:
-    """The row of an account, which is opened at its first use."""
-    row = tx.one(SQL.account_id, (name,))
-    if row is not None:
-        return int(row["id"])
-    kind = kind_of(name)
-    return tx.insert(SQL.insert_account, (name, kind.code, kind.limit.value))
-
-
-def _transfer_seq(tx: Transaction, transfer_id: str) -> int:
-    event_id, _, number = transfer_id.rpartition("#")
-    row = tx.one(SQL.transfer_seq, {"event_id": event_id, "leg": int(number)})
+def credited_before(reader: Reader, account: AccountName, at: Instant) -> int:
+    """How much was posted into an account before `at`, in all."""
+    row = reader.one(SQL.account, {"name": account})
     if row is None:
-        raise NoSuchThing(f"Nothing is held under {transfer_id}.")
-    return int(row["seq"])
+        return 0
+    found = reader.one(
+        SQL.credited_before, {"account": row["id"], "before": first_seq_at(reader, at)}
+    )
+    return int(found["amount"] or 0) if found else 0
 
 
-def _refusal(tx: Transaction, entry: Entry, error: sqlite3.IntegrityError) -> Exception:
-    """What the database's refusal means to the caller; a refusal that we caused ourselves stays as it is."""
-    match str(error):
-        case "ledger.limit":
-            return _funds_too_low(tx, entry)
-        case "ledger.resolved":
-            return WrongState(f"A hold that {entry.event_id} needs is already paid or released.")
-        case "ledger.no_such_hold":
-            return WrongState(f"{entry.event_id} does not fit the hold it is to pay or release.")
-        case "ledger.overflow":
-            return InvalidValue(field="amount", hint="no account can hold this much")
-        case _:
-            return error
+def accounts_of_code(
+    reader: Reader, code: int, *, limit: int = 1_000
+) -> Iterator[tuple[AccountName, Balance]]:
+    """The accounts of one line of the chart that hold something, by name."""
+    after = ""
+    while rows := reader.all(SQL.accounts_of_code, {"code": code, "after": after, "limit": limit}):
+        yield from ((AccountName(row["name"]), to_balance(row)) for row in rows)
+        after = rows[-1]["name"]
 
 
-def _funds_too_low(tx: Transaction, entry: Entry) -> FundsTooLow:
-    left: dict[AccountName, int] = {}
-    for leg in entry.legs:
-        for name, side in ((leg.debit, Limit.DEBITS), (leg.credit, Limit.CREDITS)):
-            if kind_of(name).limit is not side:
-                continue
-            if name not in left:
-                left[name] = _room(balance(tx, name), side)
-            if left[name] < leg.amount_micro_usd:
-                return FundsTooLow(
-                    f"{kind_of(name).explains.capitalize()} ({name}) has {format_usd(left[name])}, "
-                    f"but {entry.kind} needs {format_usd(leg.amount_micro_usd)}.",
-                    hint="add money first: gondwana account deposit",
-                    account=name,
-                )
-            left[name] -= leg.amount_micro_usd
-    return FundsTooLow(account=entry.legs[0].debit)
-
-
-def _room(found: Balance, side: Limit) -> int:
-    if side is Limit.DEBITS:
-        return found.available_micro_usd
-    return found.debits_posted - found.credits_posted - found.credits_pending
-
-
-def _balance(row: Row) -> Balance:
+def to_balance(row: Row) -> Balance:
+    """The counters in a row."""
     return Balance(
         debits_posted=row["debits_posted"],
         credits_posted=row["credits_posted"],
@@ -170,62 +136,193 @@ def _balance(row: Row) -> Balance:
     )
 
 
-def _line(row: Row, available: int) -> StatementLine:
-    kind, is_debit, amount = TransferKind(row["kind"]), bool(row["is_debit"]), int(row["amount"])
-    other = AccountName(row["other_account"])
-    return StatementLine(
-        seq=row["seq"],
-        at=row["at"],
-        transfer_id=leg_id(row["event_id"], row["leg"]),
-        event_id=row["event_id"],
-        entry_kind=row["entry_kind"],
-        transfer_kind=kind,
-        other_account=other,
-        amount_micro_usd=amount,
-        change_micro_usd=_change(kind, is_debit, amount, int(row["held"])),
-        available_micro_usd=available,
-        text=_text(kind, is_debit, row["reason"], kind_of(other).explains),
-        job_id=row["job_id"],
-        lease_id=row["lease_id"],
-        unit_id=row["unit_id"],
+def facts_text(entry: Entry) -> str | None:
+    """How an entry's facts are stored."""
+    return (
+        json.dumps(entry.facts, ensure_ascii=False, separators=(",", ":")) if entry.facts else None
     )
 
 
-def _change(kind: TransferKind, is_debit: bool, amount: int, held: int) -> int:
-    """By how much a transfer changes what is available in the account on this side of it."""
-    if not is_debit:
-        return amount if kind in (TransferKind.POST, TransferKind.POST_PENDING) else 0
-    match kind:
-        case TransferKind.POST | TransferKind.PENDING:
-            return -amount
-        case TransferKind.POST_PENDING:
-            return held - amount
-        case TransferKind.VOID_PENDING:
-            return amount
+def _posted(entry: Entry, *, repeated: bool) -> Posted:
+    ids = tuple(leg_id(entry.event_id, number) for number in range(len(entry.legs)))
+    return Posted(event_id=entry.event_id, transfer_ids=ids, repeated=repeated)
 
 
-def _text(kind: TransferKind, is_debit: bool, reason: str, other: str) -> str:
-    direction = "to" if is_debit else "from"
-    match kind:
-        case TransferKind.POST:
-            return f"{reason} ({direction} {other})"
-        case TransferKind.PENDING:
-            held = "held for" if is_debit else "expected from"
-            return f"{reason} ({held} {other})"
-        case TransferKind.POST_PENDING:
-            return f"{reason} ({direction} {other}, as held)"
-        case TransferKind.VOID_PENDING:
-            return f"{reason} (hold released)"
+def _insert(
+    tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], now: Instant
+) -> None:
+    try:
+        with tx.savepoint():
+            accounts = _account_ids(tx, entries)
+            names = _name_ids(tx, entries)
+            last = tx.one(SQL.last_entry)
+            first = last["seq"] + last["legs"] if last else 1
+            at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
+            starts: dict[bytes, int] = {}
+            for entry in entries:
+                starts[keys[entry.event_id]] = first
+                first += len(entry.legs)
+            holds = _holds(tx, entries, starts)
+            tx.insert_rows("ledger_entry", ENTRY_COLUMNS, [
+                (starts[keys[entry.event_id]], keys[entry.event_id], names[entry.kind], names[entry.subject],
+                 names[entry.job_id] if entry.job_id else None, len(entry.legs), at_ms, facts_text(entry))
+                for entry in entries
+            ])  # fmt: skip
+            tx.insert_rows("ledger_transfer", TRANSFER_COLUMNS, [
+                (starts[keys[entry.event_id]] + number, leg.amount_micro_usd, holds.get(leg.pending_id),
+                 accounts[leg.debit], accounts[leg.credit], number, TRANSFER_CODES[leg.kind])
+                for entry in entries for number, leg in enumerate(entry.legs)
+            ])  # fmt: skip
+    except Refused as error:
+        raise _refusal(tx, entries, error) from error
 
 
-def entry_of(row: Row, legs: tuple[Leg, ...]) -> Entry:
-    """The entry in a row, with its legs."""
-    return Entry(
-        event_id=row["event_id"],
-        kind=row["kind"],
-        reason=row["reason"],
-        legs=legs,
-        job_id=row["job_id"],
-        lease_id=row["lease_id"],
-        unit_id=row["unit_id"],
+def _account_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
+    """The row of every account that the entries touch; one is opened at its first use."""
+    wanted = dict.fromkeys(
+        name for entry in entries for leg in entry.legs for name in (leg.debit, leg.credit)
     )
+    ids = _keyed(tx, SQL.account_ids, wanted, "name", "id")
+    missing = [name for name in wanted if name not in ids]
+    if missing:
+        kinds = [(name, kind_of(name)) for name in missing]
+        rows = [(name, kind.code, kind.limit.value, kind.asset) for name, kind in kinds]
+        tx.insert_rows("ledger_account", ("name", "code", "limit_side", "asset"), rows)
+        ids |= _keyed(tx, SQL.account_ids, missing, "name", "id")
+    return ids
+
+
+def _name_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
+    """The row of every kind, subject and job that the entries name; one is written at its first use."""
+    wanted = dict.fromkeys(
+        name for entry in entries for name in (entry.kind, entry.subject, entry.job_id) if name
+    )
+    ids = _keyed(tx, SQL.name_ids, wanted, "name", "id")
+    missing = [name for name in wanted if name not in ids]
+    if missing:
+        tx.insert_rows("ledger_name", ("name",), [(name,) for name in missing])
+        ids |= _keyed(tx, SQL.name_ids, missing, "name", "id")
+    return ids
+
+
+def _holds(
+    tx: Transaction, entries: Sequence[Entry], starts: Mapping[bytes, int]
+) -> dict[str | None, int]:
+    """The row of every hold that the entries resolve; raises NoSuchThing."""
+    wanted = dict.fromkeys(
+        leg.pending_id for entry in entries for leg in entry.legs if leg.pending_id is not None
+    )
+    if not wanted:
+        return {}
+    parsed = {
+        pending_id: (event_key(event_id), int(number))
+        for pending_id in wanted
+        for event_id, _, number in (pending_id.rpartition("#"),)
+    }
+    keys = dict.fromkeys(key for key, _ in parsed.values())
+    found = {**_keyed(tx, SQL.entries_of_events, keys, "event", "seq"), **starts}
+    holds: dict[str | None, int] = {}
+    for pending_id, (key, number) in parsed.items():
+        if key not in found:
+            raise NoSuchThing(f"Nothing is held under {pending_id}.")
+        holds[pending_id] = found[key] + number
+    return holds
+
+
+def _check_same(tx: Transaction, entry: Entry, key: bytes, twin: Entry | None) -> None:
+    """Raise Conflict unless the event was posted with just this content."""
+    same = entry == twin if twin is not None else _stored_content(tx, key) == _content(tx, entry)
+    if not same:
+        raise Conflict(f"The event {entry.event_id} was already posted with other content.")
+
+
+_Content = tuple[str, str, str | None, Sequence[tuple[str, str, int, int, int | None]]]
+
+
+def _content(tx: Transaction, entry: Entry) -> tuple[_Content, str | None]:
+    holds = _holds(tx, [entry], {})
+    legs = [
+        (leg.debit, leg.credit, leg.amount_micro_usd, TRANSFER_CODES[leg.kind], holds.get(leg.pending_id))
+        for leg in entry.legs
+    ]  # fmt: skip
+    return (entry.kind, entry.subject, entry.job_id, legs), facts_text(entry)
+
+
+def _stored_content(tx: Transaction, key: bytes) -> tuple[Any, str | None]:
+    row = tx.one(SQL.entry_of_event, {"event": key})
+    assert row is not None
+    span = {"first": row["seq"], "last": row["seq"] + row["legs"] - 1}
+    legs = [
+        (leg["debit"], leg["credit"], leg["amount"], leg["kind"], leg["pending"])
+        for leg in tx.all(SQL.named_transfers_between, span)
+    ]
+    return (row["kind"], row["subject"], row["job"], legs), row["facts"]
+
+
+def _refusal(tx: Transaction, entries: Sequence[Entry], error: Refused) -> Exception:
+    """What the database's refusal means to the caller; a refusal that we caused ourselves stays as it is."""
+    about = entries[0].event_id if len(entries) == 1 else f"one of {len(entries)} entries"
+    for reason, refusal in (
+        ("ledger.limit", lambda: _funds_too_low(tx, entries)),
+        ("ledger.resolved", lambda: WrongState(f"A hold that {about} needs is already paid or released.")),
+        ("ledger.no_such_hold", lambda: WrongState(f"{about} does not fit the hold it is to pay or release.")),
+        ("ledger.overflow", lambda: InvalidValue(field="amount", hint="no account can hold this much")),
+    ):  # fmt: skip
+        if reason in error.reason:
+            return refusal()
+    return error
+
+
+def _funds_too_low(tx: Transaction, entries: Sequence[Entry]) -> FundsTooLow:
+    left: dict[AccountName, int] = {}
+    for entry in entries:
+        for leg in entry.legs:
+            for name, side, sign in (
+                (leg.debit, Limit.DEBITS, -1),
+                (leg.credit, Limit.CREDITS, -1),
+                (leg.credit, Limit.DEBITS, 1),
+                (leg.debit, Limit.CREDITS, 1),
+            ):
+                if kind_of(name).limit is not side:
+                    continue
+                if name not in left:
+                    left[name] = _room(balance(tx, name), side)
+                if sign < 0 and left[name] < leg.amount_micro_usd and leg.pending_id is None:
+                    return _too_low(entry, leg, name, left[name])
+                left[name] += sign * _effect(leg)
+    return FundsTooLow(account=entries[0].legs[0].debit)
+
+
+def _effect(leg: Leg) -> int:
+    return 0 if leg.pending_id is not None else leg.amount_micro_usd
+
+
+def _too_low(entry: Entry, leg: Leg, name: AccountName, left: int) -> FundsTooLow:
+    return FundsTooLow(
+        f"{kind_of(name).explains.capitalize()} ({name}) has {format_usd(left)}, "
+        f"but {entry.kind} needs {format_usd(leg.amount_micro_usd)}.",
+        hint="add money first: gondwana account deposit",
+        account=name,
+    )
+
+
+def _room(found: Balance, side: Limit) -> int:
+    if side is Limit.DEBITS:
+        return found.available_micro_usd
+    return found.debits_posted - found.credits_posted - found.credits_pending
+
+
+def _keyed(reader: Reader, sql: str, keys: Iterable[Any], key: str, value: str) -> dict[Any, Any]:
+    """`key` → `value` of the rows whose key is among `keys`."""
+    return {row[key]: row[value] for row in rows_of_keys(reader, sql, list(keys))}
+
+
+def rows_of_keys(reader: Reader, sql: str, keys: Sequence[Any]) -> list[Row]:
+    """The rows of a query that ends in `IN (:keys)`; a few lengths of the list only, so that statements stay cached."""
+    found: list[Row] = []
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        part = list(keys[start : start + KEYS_AT_ONCE])
+        size = 1 << (len(part) - 1).bit_length()
+        part += part[-1:] * (size - len(part))
+        found += reader.all(sql.replace(":keys", ",".join("?" * size)), part)
+    return found

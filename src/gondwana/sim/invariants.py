@@ -61,18 +61,20 @@ SELECT unit.id FROM unit JOIN lease ON lease.id = unit.lease_id JOIN job ON job.
 WHERE unit.state = 'assigned' AND (lease.state NOT IN ('active', 'reclaiming') OR job.ended_at IS NOT NULL)
 UNION ALL SELECT run.id FROM run JOIN lease ON lease.id = run.lease_id
 WHERE run.state IN ('assigned', 'preparing', 'running') AND lease.state NOT IN ('active', 'reclaiming')"""
-_PAID_OF_UNITS: Final = """
-SELECT entry.unit_id, count(DISTINCT entry.seq) AS entries, sum(transfer.amount) AS amount
-FROM ledger_entry AS entry JOIN ledger_transfer AS transfer ON transfer.entry = entry.seq
-WHERE entry.unit_id IS NOT NULL AND transfer.kind IN ('post', 'post_pending') GROUP BY entry.unit_id"""
+_UNITS_PAID: Final = """
+FROM ledger_entry AS entry JOIN ledger_transfer AS transfer ON transfer.seq - transfer.leg = entry.seq
+JOIN ledger_name AS kind ON kind.id = entry.kind JOIN ledger_name AS subject ON subject.id = entry.subject
+JOIN ledger_name AS job ON job.id = entry.job
+WHERE kind.name IN ('unit.accept', 'evaluation.pay') AND transfer.kind IN (0, 2)"""
+_PAID_OF_UNITS: Final = f"""
+SELECT subject.name AS unit_id, count(DISTINCT entry.seq) AS entries, sum(transfer.amount) AS amount
+{_UNITS_PAID} GROUP BY subject.name"""
 _PAID_OF_LEASE: Final = """
 SELECT sum(transfer.amount) AS amount FROM ledger_transfer AS transfer
 JOIN ledger_account AS debit ON debit.id = transfer.debit JOIN ledger_account AS credit ON credit.id = transfer.credit
 WHERE debit.name = :name AND credit.name NOT LIKE 'tenant:%'"""
-_PAID_OF_TASK: Final = """
-SELECT sum(transfer.amount) AS amount FROM ledger_transfer AS transfer
-JOIN ledger_entry AS entry ON entry.seq = transfer.entry
-WHERE entry.job_id = :job_id AND entry.unit_id IS NOT NULL AND transfer.kind IN ('post', 'post_pending')"""
+_PAID_OF_TASK: Final = f"""
+SELECT sum(transfer.amount) AS amount {_UNITS_PAID} AND job.name = :job_id"""
 _ESCROWS: Final = """
 SELECT name, credits_posted - debits_posted AS posted, debits_pending FROM ledger_account
 WHERE name LIKE 'task:%:escrow' OR name LIKE 'lease:%:escrow'"""
@@ -259,7 +261,7 @@ def _money(reader: Reader, world: "World") -> list[str]:
     report = audit(reader)
     found = [f"audit: {one.subject} {one.wrong}" for one in report.differences]
     deposited = sum(tenant.deposited_micro_usd for tenant in world.tenants)
-    held = sum(amount for code, amount in report.posted_micro_usd.items() if code >= 2000)
+    held = sum(amount for code, amount in report.posted_micro_usd.items() if 2000 <= code < 9000)
     if held != deposited:
         found.append(f"{deposited} were deposited, the accounts hold {held}")
     for row in reader.all(_ESCROWS):

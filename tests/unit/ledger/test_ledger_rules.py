@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.ledger import rules
-from gondwana.ledger.accounts import income_fees, provider_holdback, tenant_available
+from gondwana.ledger.accounts import (
+    budget_left,
+    income_fees,
+    provider_holdback,
+    tenant_available,
+)
 from gondwana.ledger.model import (
     Assignment,
     Balance,
@@ -255,6 +260,16 @@ def test_only_what_resolves_a_hold_names_one(kind, pending_id):
 
 def test_an_entry_has_a_name_and_not_too_many_legs():
     leg = Leg(debit=tenant_available("t"), credit=income_fees(), amount_micro_usd=1)
-    for event_id, legs in (("", (leg,)), ("x" * 201, (leg,)), ("x", (leg,) * 65)):
+    good = {"event_id": "x", "kind": "correction", "subject": "s", "legs": (leg,)}
+    assert Entry(**good, facts=("a", "b")).reason == "Correction of a: b"
+    for wrong in ({"event_id": ""}, {"event_id": "x" * 201}, {"legs": (leg,) * 65}, {"kind": "gift"}, {"subject": ""},
+                  {"facts": ("x" * 201,)}):  # fmt: skip
         with pytest.raises(InvalidValue):
-            Entry(event_id=event_id, kind="k", reason="r", legs=legs)
+            Entry(**{**good, **wrong})
+
+
+def test_a_budget_does_not_turn_into_money():
+    budget, money = budget_left("bud_1", "2026-11"), tenant_available("t")
+    for debit, credit in ((budget, money), (money, budget)):
+        with pytest.raises(InvalidValue, match="asset"):
+            Leg(debit=debit, credit=credit, amount_micro_usd=1)

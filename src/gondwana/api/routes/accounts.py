@@ -24,7 +24,8 @@ from gondwana.db.transaction import Transaction
 from gondwana.ledger import accounts as chart
 from gondwana.ledger import rules as ledger
 from gondwana.ledger.audit import audit
-from gondwana.ledger.store import post, statement
+from gondwana.ledger.statements import SEQ_MAX, statement
+from gondwana.ledger.store import post
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
 from gondwana.wire.views import (
@@ -121,9 +122,9 @@ def show_statement(
     }
     if account not in of:
         raise InvalidValue(field="account", value=account, hint=f"one of {', '.join(of)}")
-    before = {"before": int(cursor)} if cursor and cursor.isdigit() else {}
+    before = int(cursor) if cursor and cursor.isdigit() else SEQ_MAX
     name = of[account](caller.principal.id)
-    lines = statement(reader, name, limit=limit, **before)
+    lines = statement(reader, name, limit=limit, before=before)
     items = [
         StatementLine(
             at=line.at,
@@ -148,7 +149,9 @@ def audit_books(caller: CallerDep, reader: ReaderDep) -> Response:
             accounts=report.accounts,
             transfers=report.transfers,
             total_micro_usd=sum(
-                amount for code, amount in report.posted_micro_usd.items() if code >= 2000
+                amount
+                for code, amount in report.posted_micro_usd.items()
+                if 2000 <= code < 9000
             ),
             posted_micro_usd_by_code={
                 str(code): amount for code, amount in report.posted_micro_usd.items()

@@ -1,0 +1,237 @@
+"""Tamper evidence: each commit that posts is sealed into a hash chain, each day ends with a root that is published.
+
+How to check it without us is in `wire.proofs`.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.errors import InvalidValue, NoSuchThing
+from gondwana.core.events import Event
+from gondwana.db.transaction import Reader, Row, Transaction
+from gondwana.ledger.store import SQL, rows_of_keys
+from gondwana.wire import proofs
+from gondwana.wire.proofs import BatchRecord, ChainProof, EntryProof, RootRecord
+
+BATCH_TRANSFERS_MAX: Final = (
+    20_000  # of one seal: a backlog (a migrated database) is sealed in pieces
+)
+BATCHES_MAX: Final = 10_000  # of one page of a proof
+ROOTS_MAX: Final = 4_000  # of one proof: ten years
+MS_PER_DAY: Final = 86_400_000
+
+
+def seal(tx: Transaction) -> None:
+    """Chain what was posted and is not sealed yet; the writer calls this before each commit."""
+    while True:
+        last, newest = tx.one(SQL.last_batch), tx.one(SQL.last_entry)
+        first = last["last"] + 1 if last else 1
+        if newest is None or newest["seq"] < first:
+            return
+        _seal(tx, last, first, int(newest["seq"] + newest["legs"] - 1))
+
+
+def _seal(tx: Transaction, before: Row | None, first: int, newest: int) -> None:
+    last = newest
+    if newest - first >= BATCH_TRANSFERS_MAX:
+        row = tx.one(SQL.entry_at_or_before, {"seq": first + BATCH_TRANSFERS_MAX - 1})
+        assert row is not None
+        last = int(row["seq"] + row["legs"] - 1)
+    leaves = list(_leaves(tx, first, last))
+    content = proofs.merkle_root([proofs.leaf_hash(leaf) for _, leaf in leaves])
+    number = before["number"] + 1 if before else 1
+    end = tx.one(SQL.entry_at_or_before, {"seq": last})
+    assert end is not None
+    chained = bytes(before["hash"]) if before else proofs.NOTHING
+    hashed = proofs.batch_hash(chained, number, first, last, end["at_ms"], content)
+    columns = ("number", "first", "last", "content", "hash", "at_ms")
+    tx.insert_rows("ledger_batch", columns, [(number, first, last, content, hashed, end["at_ms"])])
+
+
+def publish_roots(tx: Transaction, now: Instant) -> int:
+    """Publish a root for each day that is over and has batches; returns how many."""
+    published = 0
+    while (root := _next_root(tx, now)) is not None:
+        row = {"day": root.day, "first_batch": root.first_batch, "last_batch": root.last_batch,
+               "content": bytes.fromhex(root.content), "totals": json.dumps(root.totals),
+               "hash": bytes.fromhex(root.hash), "at_ms": round(now * 1000)}  # fmt: skip
+        tx.execute(SQL.insert_root, row)
+        data = {"hash": root.hash, "batches": root.last_batch - root.first_batch + 1}
+        tx.emit(Event(at=now, kind="ledger.root", subject=root.day, data=data))
+        published += 1
+    return published
+
+
+def _next_root(tx: Transaction, now: Instant) -> RootRecord | None:
+    before = tx.one(SQL.last_root)
+    first = tx.one(SQL.batch, {"number": before["last_batch"] + 1 if before else 1})
+    if first is None:
+        return None
+    end_ms = (first["at_ms"] // MS_PER_DAY + 1) * MS_PER_DAY
+    if now * 1000 < end_ms + SETTLE_MS:
+        return None
+    last = tx.one(SQL.last_batch_before, {"at_ms": end_ms})
+    assert last is not None
+    number = int(last["number"])
+    span = {"first": first["number"], "last": number}
+    content = proofs.merkle_root([bytes(row["hash"]) for row in tx.all(SQL.batch_hashes, span)])
+    day = day_of(first["at_ms"])
+    sums = totals(tx, until=int(last["last"]))
+    chained = bytes(before["hash"]) if before else proofs.NOTHING
+    hashed = proofs.root_hash(chained, day, first["number"], number, sums, content)
+    return RootRecord(day=day, first_batch=first["number"], last_batch=number, totals=sums, content=content.hex(),
+                      hash=hashed.hex())  # fmt: skip
+
+
+SETTLE_MS: Final = 1_000  # a day is over when nothing of it can still be waiting for its commit
+
+
+def day_of(at_ms: int) -> str:
+    """`2026-11-25`: the day of a time, UTC."""
+    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).date().isoformat()
+
+
+def totals(reader: Reader, *, until: int | None = None) -> dict[str, int]:
+    """Credits less debits by line of the chart, now or after the transfer numbered `until`."""
+    sums = {str(row["code"]): int(row["micro_usd"]) for row in reader.all(SQL.totals)}
+    for row in reader.all(SQL.totals_since, {"after": until}) if until is not None else ():
+        sums[str(row["code"])] -= int(row["micro_usd"])
+    return sums
+
+
+def roots(reader: Reader, *, since_day: str = "") -> list[RootRecord]:
+    """The published roots of `since_day` and later, oldest first."""
+    rows = reader.all(SQL.roots_from, {"day": since_day, "limit": ROOTS_MAX})
+    return [_root(row) for row in rows]
+
+
+def prove_chain(reader: Reader, since: str = "") -> ChainProof:
+    """How the head follows from the root of hash `since` ("": from the start). Raises NoSuchThing for another hash.
+
+    At most BATCHES_MAX batches after the last root are listed; `head` is then the last of those.
+    """
+    with reader.snapshot():
+        day = ""
+        if since:
+            row = reader.one(SQL.root_by_hash, {"hash": parse_hash(since)})
+            if row is None:
+                raise NoSuchThing(
+                    f"no root of these books is {since}", hint="gondwana ledger roots"
+                )
+            day = row["day"]
+        found = roots(reader, since_day=day)
+        before = reader.one(SQL.root_before, {"day": day}) if day else None
+        last_batch = found[-1].last_batch if found else 0
+        rows = reader.all(SQL.batches_after, {"after": last_batch, "limit": BATCHES_MAX})
+        path, batch_before = (), proofs.NOTHING
+        if found:
+            span = {"first": found[-1].first_batch, "last": last_batch}
+            hashes = [bytes(row["hash"]) for row in reader.all(SQL.batch_hashes, span)]
+            path, batch_before = proofs.merkle_path(hashes, len(hashes) - 1), hashes[-1]
+    batches = tuple(_batch(row) for row in rows)
+    return ChainProof(
+        root_before=(bytes(before["hash"]) if before else proofs.NOTHING).hex(),
+        roots=tuple(found),
+        batch_before=batch_before.hex(),
+        batch_path=path,
+        batches=batches,
+        head=batches[-1].hash if batches else batch_before.hex(),
+    )
+
+
+def prove_entry(reader: Reader, seq: int) -> EntryProof:
+    """That the entry of the transfer numbered `seq` is under its day's root.
+
+    Raises NoSuchThing where there is no such entry, or its day has no root yet.
+    """
+    with reader.snapshot():
+        row = reader.one(SQL.batch_of_transfer, {"seq": seq})
+        if row is None or row["last"] < seq:
+            raise NoSuchThing(
+                f"there is no sealed transfer {seq}", hint="gondwana account statement"
+            )
+        root = reader.one(SQL.root_of_batch, {"number": row["number"]})
+        if root is None:
+            raise NoSuchThing(
+                f"the day of transfer {seq} is not over: its root comes after midnight UTC"
+            )
+        leaves = list(_leaves(reader, row["first"], row["last"]))
+        index = max(n for n, (first, _) in enumerate(leaves) if first <= seq)
+        span = {"first": root["first_batch"], "last": root["last_batch"]}
+        hashes = [bytes(each["hash"]) for each in reader.all(SQL.batch_hashes, span)]
+        before = reader.one(SQL.batch, {"number": row["number"] - 1})
+        root_before = reader.one(SQL.root_before, {"day": root["day"]})
+    return EntryProof(
+        entry=leaves[index][1].decode(),
+        path=proofs.merkle_path([proofs.leaf_hash(leaf) for _, leaf in leaves], index),
+        batch=_batch(row),
+        batch_before=(bytes(before["hash"]) if before else proofs.NOTHING).hex(),
+        batch_path=proofs.merkle_path(hashes, row["number"] - root["first_batch"]),
+        root=_root(root),
+        root_before=(bytes(root_before["hash"]) if root_before else proofs.NOTHING).hex(),
+    )
+
+
+def parse_hash(text: str) -> bytes:
+    """The 32 bytes that 64 hexadecimal characters write; raises InvalidValue."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise InvalidValue(
+            field="root", value=text[:80], hint="64 hexadecimal characters: gondwana ledger roots"
+        )
+    return found
+
+
+def leaf(
+    entry: Row, legs: Sequence[Row], accounts: Mapping[int, str], names: Mapping[int, str]
+) -> bytes:
+    """The canonical text of an entry, as `wire.proofs` describes it."""
+    facts = json.loads(entry["facts"]) if entry["facts"] else []
+    moves = [
+        [accounts.get(leg["debit"]), accounts.get(leg["credit"]), leg["amount"], leg["kind"], leg["pending"]]
+        for leg in legs
+    ]  # fmt: skip
+    job = entry["job"]
+    fields: list[Any] = [
+        entry["seq"], bytes(entry["event"]).hex(), names.get(entry["kind"]), names.get(entry["subject"]),
+        None if job is None else names.get(job), entry["at_ms"], facts, moves,
+    ]  # fmt: skip
+    return proofs.leaf_bytes(fields)
+
+
+def _leaves(reader: Reader, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    """(number, leaf) of each entry between two transfers."""
+    span = {"first": first, "last": last}
+    entries, transfers = (
+        reader.all(SQL.entries_between, span),
+        reader.all(SQL.transfers_between, span),
+    )
+    touched = {row[side] for row in transfers for side in ("debit", "credit")}
+    used = {row[part] for row in entries for part in ("kind", "subject", "job")} - {None}
+    accounts = {
+        row["id"]: row["name"] for row in rows_of_keys(reader, SQL.account_names, list(touched))
+    }
+    names = {row["id"]: row["name"] for row in rows_of_keys(reader, SQL.name_texts, list(used))}
+    place = 0
+    for entry in entries:
+        legs = transfers[place : place + entry["legs"]]
+        place += entry["legs"]
+        yield entry["seq"], leaf(entry, legs, accounts, names)
+
+
+def _batch(row: Row) -> BatchRecord:
+    return BatchRecord(number=row["number"], first=row["first"], last=row["last"], at_ms=row["at_ms"],
+                       content=bytes(row["content"]).hex(), hash=bytes(row["hash"]).hex())  # fmt: skip
+
+
+def _root(row: Row) -> RootRecord:
+    return RootRecord(
+        day=row["day"], first_batch=row["first_batch"], last_batch=row["last_batch"], totals=json.loads(row["totals"]),
+        content=bytes(row["content"]).hex(), hash=bytes(row["hash"]).hex(),
+    )  # fmt: skip
