@@ -22,8 +22,8 @@ from gondwana.wire.units import Candidate, CandidateLoss, UnitKind, UnitResult
 
 
 @pytest.fixture
-def file_world(file_database, make_world):
-    return make_world(file_database)
+def file_world(database, make_world):
+    return make_world(database)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gondwana.core.errors import GondwanaError, NoSuchThing, WrongState
 from gondwana.db.database import Database
+from gondwana.db.errors import Refused
 from gondwana.jobs import end, place
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState
@@ -24,17 +25,19 @@ from gondwana.wire.jobs import Accelerators, Resources
 
 
 @pytest.fixture
-def file_world(file_database, make_world):
-    return make_world(file_database)
+def stored_world(database, make_world):
+    return make_world(database)
 
 
 @pytest.fixture
-def leased(file_world):
+def leased(stored_world):
     """(world, the reserved lease of a job)."""
-    file_world.join()
-    job = file_world.submit()
-    (lease,) = file_world.write(place.reserve, file_world.random, file_world.now, job.order_id)
-    return file_world, lease
+    stored_world.join()
+    job = stored_world.submit()
+    (lease,) = stored_world.write(
+        place.reserve, stored_world.random, stored_world.now, job.order_id
+    )
+    return stored_world, lease
 
 
 def put(world, lease, state):
@@ -47,55 +50,58 @@ def put(world, lease, state):
 # -- orders
 
 
-def test_an_order_comes_back_as_it_was_placed(file_world, make):
+def test_an_order_comes_back_as_it_was_placed(stored_world, make):
     wanted = Resources(
         accelerators=(Accelerators(name="H100", count=2),), cpus_min=1.5, memory_bytes_min=7
     )
     order = make.order(
-        tenant_id=file_world.tenant, resources=wanted, price_cap_micro_usd_per_device_hour=9
+        tenant_id=stored_world.tenant, resources=wanted, price_cap_micro_usd_per_device_hour=9
     )
-    file_world.write(store.place_order, order)
-    assert store.order(file_world.reader, order.id) == order
-    assert store.open_orders(file_world.reader) == [order]
-    assert file_world.kinds(order.id) == ["order.opened"]
+    stored_world.write(store.place_order, order)
+    assert store.order(stored_world.reader, order.id) == order
+    assert store.open_orders(stored_world.reader) == [order]
+    assert stored_world.kinds(order.id) == ["order.opened"]
     with pytest.raises(NoSuchThing):
-        store.order(file_world.reader, "ord_none")
+        store.order(stored_world.reader, "ord_none")
 
 
-def test_open_orders_come_oldest_first(file_world, make):
+def test_open_orders_come_oldest_first(stored_world, make):
     for name, at in (("late", 2), ("early", 1)):
-        order = make.order(name, tenant_id=file_world.tenant, created_at=make.NOW + at)
-        file_world.write(store.place_order, order)
-    assert [order.id for order in store.open_orders(file_world.reader)] == ["ord_early", "ord_late"]
+        order = make.order(name, tenant_id=stored_world.tenant, created_at=make.NOW + at)
+        stored_world.write(store.place_order, order)
+    assert [order.id for order in store.open_orders(stored_world.reader)] == [
+        "ord_early",
+        "ord_late",
+    ]
 
 
 @pytest.mark.parametrize("before", OrderState)
 @pytest.mark.parametrize("after", OrderState)
 def test_an_order_moves_along_the_table_with_its_event_or_not_at_all(
-    file_world, make, before, after
+    stored_world, make, before, after
 ):
-    order = make.order(tenant_id=file_world.tenant, state=before)
-    file_world.write(store.place_order, order)
-    events = len(file_world.events())
+    order = make.order(tenant_id=stored_world.tenant, state=before)
+    stored_world.write(store.place_order, order)
+    events = len(stored_world.events())
     if before is after or after in ORDER_TRANSITIONS[before]:
-        file_world.write(store.move_order, file_world.now, order, after)
-        assert store.order(file_world.reader, order.id).state is after
-        kinds = [event.kind for event in file_world.events(events)]
+        stored_world.write(store.move_order, stored_world.now, order, after)
+        assert store.order(stored_world.reader, order.id).state is after
+        kinds = [event.kind for event in stored_world.events(events)]
         assert kinds == ([] if before is after else [f"order.{after}"])
     else:
         with pytest.raises(WrongState):
-            file_world.write(store.move_order, file_world.now, order, after)
-        assert store.order(file_world.reader, order.id) == order
-        assert len(file_world.events()) == events
+            stored_world.write(store.move_order, stored_world.now, order, after)
+        assert store.order(stored_world.reader, order.id) == order
+        assert len(stored_world.events()) == events
 
 
-def test_an_order_that_moved_meanwhile_is_not_moved_by_who_saw_it_before(file_world, make):
-    seen = make.order(tenant_id=file_world.tenant)
-    file_world.write(store.place_order, seen)
-    file_world.write(store.move_order, file_world.now, seen, OrderState.CLOSED)
+def test_an_order_that_moved_meanwhile_is_not_moved_by_who_saw_it_before(stored_world, make):
+    seen = make.order(tenant_id=stored_world.tenant)
+    stored_world.write(store.place_order, seen)
+    stored_world.write(store.move_order, stored_world.now, seen, OrderState.CLOSED)
     with pytest.raises(WrongState):
-        file_world.write(store.move_order, file_world.now, seen, OrderState.MATCHED)
-    assert store.order(file_world.reader, seen.id).state is OrderState.CLOSED
+        stored_world.write(store.move_order, stored_world.now, seen, OrderState.MATCHED)
+    assert store.order(stored_world.reader, seen.id).state is OrderState.CLOSED
 
 
 # -- leases
@@ -115,14 +121,16 @@ def test_a_reservation_takes_the_price_of_the_moment_and_a_new_epoch(leased):
     assert world.kinds(lease.id) == ["lease.reserved"]
 
 
-def test_each_lease_of_a_machine_has_a_higher_epoch(file_world):
-    file_world.join(devices=3)
+def test_each_lease_of_a_machine_has_a_higher_epoch(stored_world):
+    stored_world.join(devices=3)
     for _ in range(3):
-        file_world.submit()
-    file_world.reconcile()
-    epochs = [lease.epoch for lease in store.live_leases_of_machine(file_world.reader, "mac_kauri")]
+        stored_world.submit()
+    stored_world.reconcile()
+    epochs = [
+        lease.epoch for lease in store.live_leases_of_machine(stored_world.reader, "mac_kauri")
+    ]
     assert sorted(epochs) == [1, 2, 3]
-    assert file_world.machine().epoch == 3
+    assert stored_world.machine().epoch == 3
 
 
 def test_a_lease_becomes_active_once_and_closes_with_its_reason(leased):
@@ -208,7 +216,7 @@ def test_a_jobs_leases_are_found_all_or_the_live_ones(leased):
 def test_no_two_leases_of_a_machine_share_an_epoch(leased):
     world, lease = leased
     twin = replace(lease, id="lea_twin")
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Refused, match=r"(?i)unique"):
         world.write(lambda tx: tx.execute(store.SQL.save_lease, store.to_row(twin)))
 
 

@@ -10,8 +10,8 @@ ARROWS = [(a, b) for a in MachineState for b in MachineState if a is not b]
 
 
 @pytest.fixture
-def file_world(file_database, make_world):
-    return make_world(file_database)
+def stored_world(database, make_world):
+    return make_world(database)
 
 
 def put(world, machine, state):
@@ -19,72 +19,75 @@ def put(world, machine, state):
     return world.write(store.save, replace(machine, state=state))
 
 
-def test_a_machine_comes_back_as_it_was_stored(file_world, make):
-    joined = file_world.join(
+def test_a_machine_comes_back_as_it_was_stored(stored_world, make):
+    joined = stored_world.join(
         inventory=make.inventory(accelerators=("H100",)), cpus_max=2.5, memory_bytes_max=2**33, devices=1,
     )  # fmt: skip
-    assert store.machine(file_world.reader, joined.id) == joined
-    assert store.machine_of(file_world.reader, file_world.owner, "kauri") == joined
-    assert store.machine_of(file_world.reader, file_world.owner, joined.id) == joined
+    assert store.machine(stored_world.reader, joined.id) == joined
+    assert store.machine_of(stored_world.reader, stored_world.owner, "kauri") == joined
+    assert store.machine_of(stored_world.reader, stored_world.owner, joined.id) == joined
 
 
-def test_what_is_not_there_or_not_the_owners_is_not_found(file_world):
-    joined = file_world.join()
+def test_what_is_not_there_or_not_the_owners_is_not_found(stored_world):
+    joined = stored_world.join()
     for owner, name in (
         ("pri_other", joined.id),
         ("pri_other", "kauri"),
-        (file_world.owner, "rimu"),
+        (stored_world.owner, "rimu"),
     ):
         with pytest.raises(NoSuchThing):
-            store.machine_of(file_world.reader, owner, name)
+            store.machine_of(stored_world.reader, owner, name)
     with pytest.raises(NoSuchThing):
-        store.machine(file_world.reader, "mac_none")
+        store.machine(stored_world.reader, "mac_none")
 
 
-def test_machines_are_listed_by_owner_in_pages(file_world):
-    ids = [file_world.join(name).id for name in ("a", "b", "c")]
-    listed = store.machines(file_world.reader, file_world.owner, limit=2)
+def test_machines_are_listed_by_owner_in_pages(stored_world):
+    ids = [stored_world.join(name).id for name in ("a", "b", "c")]
+    listed = store.machines(stored_world.reader, stored_world.owner, limit=2)
     assert [machine.id for machine in listed] == ids[:2]
-    rest = store.machines(file_world.reader, None, after=ids[1])
+    rest = store.machines(stored_world.reader, None, after=ids[1])
     assert [machine.id for machine in rest] == ids[2:]
-    assert store.machines(file_world.reader, "pri_other") == []
+    assert store.machines(stored_world.reader, "pri_other") == []
 
 
 # -- joining
 
 
-def test_joining_again_with_the_same_key_is_the_same_machine_with_new_terms(file_world):
-    first = file_world.join(cpus_max=2.0)
-    again = file_world.join(id="mac_new", cpus_max=4.0, price=7, up=False)
+def test_joining_again_with_the_same_key_is_the_same_machine_with_new_terms(stored_world):
+    first = stored_world.join(cpus_max=2.0)
+    again = stored_world.join(id="mac_new", cpus_max=4.0, price=7, up=False)
     assert again.id == first.id
     assert (again.cpus_max, again.state, again.epoch) == (4.0, MachineState.UP, first.epoch)
-    assert store.offer_of(file_world.reader, first.id).price_micro_usd_per_device_hour == 7
-    assert len(store.machines(file_world.reader, None)) == 1
+    assert store.offer_of(stored_world.reader, first.id).price_micro_usd_per_device_hour == 7
+    assert len(store.machines(stored_world.reader, None)) == 1
 
 
-def test_a_name_belongs_to_one_key_of_an_owner(file_world):
-    file_world.join("kauri")
-    key = file_world.key("another").public_key().public_bytes_raw().hex()
-    taken = replace(file_world.machine(), id="mac_x", public_key=key)
+def test_a_name_belongs_to_one_key_of_an_owner(stored_world):
+    stored_world.join("kauri")
+    key = stored_world.key("another").public_key().public_bytes_raw().hex()
+    taken = replace(stored_world.machine(), id="mac_x", public_key=key)
     with pytest.raises(WrongState):
-        file_world.write(
-            store.register, taken, store.offer_of(file_world.reader, "mac_kauri"), file_world.now
+        stored_world.write(
+            store.register,
+            taken,
+            store.offer_of(stored_world.reader, "mac_kauri"),
+            stored_world.now,
         )
 
 
-def test_a_key_cannot_join_under_another_name_or_owner(file_world):
-    joined = file_world.join()
-    offer = store.offer_of(file_world.reader, joined.id)
-    other = file_world.principal("other")
+def test_a_key_cannot_join_under_another_name_or_owner(stored_world):
+    joined = stored_world.join()
+    offer = store.offer_of(stored_world.reader, joined.id)
+    other = stored_world.principal("other")
     for changed in (replace(joined, name="rimu"), replace(joined, owner_id=other)):
         with pytest.raises(WrongState):
-            file_world.write(store.register, changed, offer, file_world.now)
+            stored_world.write(store.register, changed, offer, stored_world.now)
 
 
-def test_who_left_for_good_does_not_come_back_with_the_same_key(file_world):
-    file_world.write(store.move, file_world.now, file_world.join(), MachineState.LEFT)
+def test_who_left_for_good_does_not_come_back_with_the_same_key(stored_world):
+    stored_world.write(store.move, stored_world.now, stored_world.join(), MachineState.LEFT)
     with pytest.raises(WrongState):
-        file_world.join()
+        stored_world.join()
 
 
 # -- moving
@@ -92,17 +95,17 @@ def test_who_left_for_good_does_not_come_back_with_the_same_key(file_world):
 
 @pytest.mark.parametrize("before, after", ARROWS)
 def test_a_machine_moves_along_the_table_with_its_offer_and_its_event_or_not_at_all(
-    file_world, before, after
+    stored_world, before, after
 ):
-    machine = put(file_world, file_world.join(), before)
-    events = len(file_world.events())
-    offered = store.offer_of(file_world.reader, machine.id).state
+    machine = put(stored_world, stored_world.join(), before)
+    events = len(stored_world.events())
+    offered = store.offer_of(stored_world.reader, machine.id).state
     if after in TRANSITIONS[before]:
-        moved = file_world.write(store.move, file_world.now, machine, after, "because")
-        assert store.machine(file_world.reader, machine.id) == moved
+        moved = stored_world.write(store.move, stored_world.now, machine, after, "because")
+        assert store.machine(stored_world.reader, machine.id) == moved
         assert (moved.state, moved.reason) == (after, "because")
-        assert store.offer_of(file_world.reader, machine.id).state is rules.offer_state(after)
-        (event,) = file_world.events(events)
+        assert store.offer_of(stored_world.reader, machine.id).state is rules.offer_state(after)
+        (event,) = stored_world.events(events)
         assert (event.kind, event.subject, event.data["reason"]) == (
             f"machine.{after}",
             machine.id,
@@ -110,78 +113,80 @@ def test_a_machine_moves_along_the_table_with_its_offer_and_its_event_or_not_at_
         )
     else:
         with pytest.raises(WrongState):
-            file_world.write(store.move, file_world.now, machine, after)
-        assert store.machine(file_world.reader, machine.id) == machine
-        assert store.offer_of(file_world.reader, machine.id).state is offered
-        assert len(file_world.events()) == events
+            stored_world.write(store.move, stored_world.now, machine, after)
+        assert store.machine(stored_world.reader, machine.id) == machine
+        assert store.offer_of(stored_world.reader, machine.id).state is offered
+        assert len(stored_world.events()) == events
 
 
-def test_staying_is_no_change_and_no_event(file_world):
-    machine = file_world.join()
-    events = len(file_world.events())
-    assert file_world.write(store.move, file_world.now, machine, MachineState.UP) == machine
-    assert len(file_world.events()) == events
+def test_staying_is_no_change_and_no_event(stored_world):
+    machine = stored_world.join()
+    events = len(stored_world.events())
+    assert stored_world.write(store.move, stored_world.now, machine, MachineState.UP) == machine
+    assert len(stored_world.events()) == events
 
 
-def test_a_machine_that_moved_meanwhile_is_not_moved_by_who_saw_it_before(file_world):
-    seen = file_world.join()
-    file_world.write(store.move, file_world.now, seen, MachineState.SUSPENDED)
+def test_a_machine_that_moved_meanwhile_is_not_moved_by_who_saw_it_before(stored_world):
+    seen = stored_world.join()
+    stored_world.write(store.move, stored_world.now, seen, MachineState.SUSPENDED)
     with pytest.raises(WrongState):
-        file_world.write(store.move, file_world.now, seen, MachineState.PAUSED)
-    assert file_world.machine().state is MachineState.SUSPENDED
+        stored_world.write(store.move, stored_world.now, seen, MachineState.PAUSED)
+    assert stored_world.machine().state is MachineState.SUSPENDED
 
 
-def test_a_new_price_is_told_and_stands(file_world):
-    machine = file_world.join()
-    file_world.write(store.set_price, file_world.now, machine, 99)
-    assert store.offer_of(file_world.reader, machine.id).price_micro_usd_per_device_hour == 99
-    assert file_world.kinds(machine.id)[-1] == "offer.priced"
+def test_a_new_price_is_told_and_stands(stored_world):
+    machine = stored_world.join()
+    stored_world.write(store.set_price, stored_world.now, machine, 99)
+    assert store.offer_of(stored_world.reader, machine.id).price_micro_usd_per_device_hour == 99
+    assert stored_world.kinds(machine.id)[-1] == "offer.priced"
 
 
 # -- life
 
 
-def test_the_silent_are_found_and_only_while_they_serve(file_world):
-    machine = file_world.join()
+def test_the_silent_are_found_and_only_while_they_serve(stored_world):
+    machine = stored_world.join()
     for state in MachineState:
-        put(file_world, replace(machine, proven_at=file_world.now), state)
-        late = [found.id for found in store.silent(file_world.reader, file_world.now + 1)]
+        put(stored_world, replace(machine, proven_at=stored_world.now), state)
+        late = [found.id for found in store.silent(stored_world.reader, stored_world.now + 1)]
         assert late == ([machine.id] if state in rules.SERVING else [])
-        assert store.silent(file_world.reader, file_world.now) == []
+        assert store.silent(stored_world.reader, stored_world.now) == []
 
 
-def test_a_machine_that_never_proved_its_life_is_silent_from_its_joining_on(file_world):
-    machine = file_world.join()
-    put(file_world, replace(machine, proven_at=None), MachineState.UP)
-    assert store.silent(file_world.reader, file_world.now + 1) != []
+def test_a_machine_that_never_proved_its_life_is_silent_from_its_joining_on(stored_world):
+    machine = stored_world.join()
+    put(stored_world, replace(machine, proven_at=None), MachineState.UP)
+    assert store.silent(stored_world.reader, stored_world.now + 1) != []
 
 
-def test_who_is_down_and_proves_to_live_is_found_but_not_who_was_stopped(file_world):
-    machine = file_world.write(store.move, file_world.now, file_world.join(), MachineState.DOWN)
-    assert store.alive_again(file_world.reader, file_world.now) == []
-    file_world.write(store.prove_life, machine.id, file_world.now + 5)
-    assert [found.id for found in store.alive_again(file_world.reader, file_world.now)] == [
+def test_who_is_down_and_proves_to_live_is_found_but_not_who_was_stopped(stored_world):
+    machine = stored_world.write(
+        store.move, stored_world.now, stored_world.join(), MachineState.DOWN
+    )
+    assert store.alive_again(stored_world.reader, stored_world.now) == []
+    stored_world.write(store.prove_life, machine.id, stored_world.now + 5)
+    assert [found.id for found in store.alive_again(stored_world.reader, stored_world.now)] == [
         machine.id
     ]
-    file_world.write(
-        store.save, replace(machine, reason=rules.STOPPED, proven_at=file_world.now + 5)
+    stored_world.write(
+        store.save, replace(machine, reason=rules.STOPPED, proven_at=stored_world.now + 5)
     )
-    assert store.alive_again(file_world.reader, file_world.now) == []
+    assert store.alive_again(stored_world.reader, stored_world.now) == []
 
 
 def test_what_is_supplied_are_offers_that_were_not_withdrawn_and_their_free_devices(
-    file_world, make
+    stored_world, make
 ):
-    file_world.join("kauri", devices=4)
-    gone = file_world.join("rimu")
-    file_world.write(store.move, file_world.now, gone, MachineState.LEFT)
-    (found,) = store.supply(file_world.reader)
+    stored_world.join("kauri", devices=4)
+    gone = stored_world.join("rimu")
+    stored_world.write(store.move, stored_world.now, gone, MachineState.LEFT)
+    (found,) = store.supply(stored_world.reader)
     assert (found.machine.name, found.devices_free, found.offer.state) == (
         "kauri",
         4,
         OfferState.OPEN,
     )
-    file_world.submit()
-    file_world.reconcile()
-    (found,) = store.supply(file_world.reader)
+    stored_world.submit()
+    stored_world.reconcile()
+    (found,) = store.supply(stored_world.reader)
     assert found.devices_free == 3

@@ -17,7 +17,7 @@ from typing import Final
 
 from gondwana.db.dialect import postgres_query
 
-_NAME: Final = re.compile(r"^-- name: *(\S+(?: \(postgres\))?) *$", re.MULTILINE)
+_NAME: Final = re.compile(r"^-- name: *(.+?) *$", re.MULTILINE)
 _VARIANT: Final = " (postgres)"
 
 

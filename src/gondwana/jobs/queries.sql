@@ -28,7 +28,7 @@ INSERT INTO run (
 -- name: save_training
 -- Write the whole row, new or changed.
 INSERT INTO training (
-    job_id, phase, round, parameters, layout, outer, params, state, started_at, deadline,
+    job_id, phase, round, parameters, layout, "outer", params, state, started_at, deadline,
     heldout_loss, tokens, bytes_up, bytes_down, bytes_data_parallel, failures_in_row, sample,
     artifact
 ) VALUES (
@@ -37,7 +37,7 @@ INSERT INTO training (
     :failures_in_row, :sample, :artifact
 ) ON CONFLICT (job_id) DO UPDATE SET
     phase = excluded.phase, round = excluded.round, parameters = excluded.parameters,
-    layout = excluded.layout, outer = excluded.outer, params = excluded.params,
+    layout = excluded.layout, "outer" = excluded."outer", params = excluded.params,
     state = excluded.state, started_at = excluded.started_at, deadline = excluded.deadline,
     heldout_loss = excluded.heldout_loss, tokens = excluded.tokens,
     bytes_up = excluded.bytes_up, bytes_down = excluded.bytes_down,
@@ -203,6 +203,12 @@ SELECT coalesce(sum(unit.price_micro_usd - CASE WHEN unit.kind = 'evaluate' THEN
         + json_extract(job.shares, '$.verification_bps') + json_extract(job.shares, '$.tax_bps')) / 10000 END), 0) AS micro_usd
 FROM unit JOIN job ON job.id = unit.job_id WHERE unit.machine_id = :machine_id AND unit.state = 'accepted';
 
+-- name: earned_by_units (postgres)
+SELECT coalesce(sum(unit.price_micro_usd - CASE WHEN unit.kind = 'evaluate' THEN 0 ELSE unit.price_micro_usd
+        * ((job.shares::JSON ->> 'fee_bps')::BIGINT + (job.shares::JSON ->> 'insurance_bps')::BIGINT
+        + (job.shares::JSON ->> 'verification_bps')::BIGINT + (job.shares::JSON ->> 'tax_bps')::BIGINT) / 10000 END), 0) AS micro_usd
+FROM unit JOIN job ON job.id = unit.job_id WHERE unit.machine_id = :machine_id AND unit.state = 'accepted';
+
 -- name: earned_by_seconds
 -- The same of its leases by the second, as far as their escrows reached.
 SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
@@ -212,3 +218,12 @@ SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
         (json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps')
         + json_extract(job.shares, '$.verification_bps') + json_extract(job.shares, '$.tax_bps')) AS bps
     FROM lease JOIN job ON job.id = lease.job_id WHERE lease.machine_id = :machine_id AND lease.charge = 'second');
+
+-- name: earned_by_seconds (postgres)
+SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
+    SELECT least(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+            coalesce((SELECT credits_posted FROM ledger_account
+                      WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
+        ((job.shares::JSON ->> 'fee_bps')::BIGINT + (job.shares::JSON ->> 'insurance_bps')::BIGINT
+        + (job.shares::JSON ->> 'verification_bps')::BIGINT + (job.shares::JSON ->> 'tax_bps')::BIGINT) AS bps
+    FROM lease JOIN job ON job.id = lease.job_id WHERE lease.machine_id = :machine_id AND lease.charge = 'second') AS earned;

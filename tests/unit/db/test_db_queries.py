@@ -1,11 +1,10 @@
-import sqlite3
-from importlib import resources
-
 import pytest
 
+from gondwana.db.migrate import known_migrations
 from gondwana.db.queries import load_queries, parse_queries
+from gondwana.db.sqlite import open_for_writing
 
-DOMAINS = ("db", "ledger")
+DOMAINS = ("db", "ledger", "policy", "supply", "market", "jobs")
 
 
 def test_a_query_is_the_text_below_its_name():
@@ -20,6 +19,13 @@ def test_a_misspelt_name_is_told_with_its_file():
         _ = parse_queries("-- name: a\nSELECT 1;", "x/queries.sql").c
 
 
+def test_a_query_has_the_other_databases_text_too():
+    found = parse_queries("-- name: a\nSELECT :x;\n-- name: a (postgres)\nSELECT :x::BIGINT;", "x")
+    assert (found.a, found.a.postgres) == ("SELECT :x", "SELECT %(x)s::BIGINT")
+    assert found.names() == ["a"]
+    assert parse_queries("-- name: a\nSELECT :x;", "x").a.postgres == "SELECT %(x)s"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -29,6 +35,8 @@ def test_a_misspelt_name_is_told_with_its_file():
         "-- name: names\nSELECT 1;",
         "-- name: a\nSELECT 1",
         "-- name: a\n-- only words\n",
+        "-- name: a (postgres)\nSELECT 1;",
+        "-- name: a\nSELECT 1;\n-- name: a (oracle)\nSELECT 2;",
     ],
 )
 def test_a_file_with_a_mistake_is_refused(text):
@@ -38,10 +46,9 @@ def test_a_file_with_a_mistake_is_refused(text):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_query_of_a_domain_is_sql_for_the_tables_we_have(domain):
-    connection = sqlite3.connect(":memory:")
-    folder = resources.files("gondwana.db").joinpath("migrations")
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        connection.executescript(file.read_text("utf-8"))
+    connection = open_for_writing(":memory:").raw
+    for migration in known_migrations():
+        connection.executescript(migration.sql)
     queries = load_queries(f"gondwana.{domain}")
     for name in queries.names():
         sql = getattr(queries, name)
