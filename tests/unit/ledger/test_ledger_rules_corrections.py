@@ -20,7 +20,7 @@ UNIT = Assignment(unit_id="u", provider_id="p", price_micro_usd=1_000_000)
 
 
 def post(books, entry):
-    """Apply an entry's moves in order to `{account: credits less debits}`; what it returns is the lowest balance seen."""
+    """Apply an entry's moves in order to `{account: credits less debits}`; returns the lowest balance seen."""
     lowest = 0
     for leg in entry.legs:
         if leg.kind in (TransferKind.POST, TransferKind.POST_PENDING):

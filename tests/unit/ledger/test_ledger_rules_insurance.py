@@ -89,9 +89,9 @@ def test_who_rents_from_himself_never_draws_more_than_he_paid_in(rents):
         assert drawn <= paid_in
 
 
-HOURS = 720
-NODE_USD_PER_MONTH = 1_000_000_000  # micro-USD
-STAKE_CAP = NODE_USD_PER_MONTH * 14 // 30 // 4  # a quarter of a stake of 14 days' revenue, per node
+HOURS, MONTHS = 720, 24
+NODE_MONTH = 1_000_000_000  # micro-USD that a node takes in a month
+STAKE_CAP = NODE_MONTH * 14 // 30 // 4  # a quarter of a stake of 14 days' revenue, per node
 
 
 def outage_hours(rng, mtbf_hours, repair_hours):
@@ -104,40 +104,52 @@ def outage_hours(rng, mtbf_hours, repair_hours):
 
 
 def credits_of(rng, nodes):
-    """What a provider's nodes are credited in a month; a site's outage takes all of them."""
-    site = outage_hours(rng, 4_000, 3)
-    total = 0
+    """What a provider's nodes are credited in a month; a site's outage takes all of them.
+
+    Node MTBF 2,000 h, site MTBF 4,000 h (field notes on the ledger, §6). The notes do not give the repair times: these
+    are the ones at which the credits come to the 1.83 % of revenue that the notes found.
+    """
+    site, total = outage_hours(rng, 4_000, 2.85), 0
     for _ in range(nodes):
-        away = min(HOURS, site + outage_hours(rng, 2_000, 2))
-        missing = math.ceil(away * 3_600_000)
-        month = Service(lease_id="l", month="2026-11", promised_ms=HOURS * 3_600_000,
-                        proven_ms=HOURS * 3_600_000 - missing, charged_micro_usd=NODE_USD_PER_MONTH)  # fmt: skip
+        away = min(HOURS, site + outage_hours(rng, 2_000, 1.9))
+        proven = HOURS * 3_600_000 - math.ceil(away * 3_600_000)
+        month = Service(lease_id="l", month="2026-11", promised_ms=HOURS * 3_600_000, proven_ms=proven,
+                        charged_micro_usd=NODE_MONTH)  # fmt: skip
         total += rules.credit_due_micro_usd(SlaClass.DATACENTRE, month)
     return total
 
 
-def test_a_datacentre_fleet_at_half_a_percent_premium_stays_solvent():
-    """Node MTBF 2,000 h, site MTBF 4,000 h, 100 owners of 1 to 16 nodes (field notes on the ledger, §6)."""
-    rng = random.Random(7)
+def claim_of(due, nodes):
+    """What is left for the fund in the worst case: the earnings were paid out, so the holdback is empty."""
+    covered = rules.Cover(
+        holdback=Balance(), stake=Balance(credits_posted=4 * nodes * STAKE_CAP), insurance=Balance(),
+        stake_cap_micro_usd=nodes * STAKE_CAP, fund_cap_micro_usd=nodes * NODE_MONTH,
+    )  # fmt: skip
+    return rules.claim_on_fund_micro_usd(due, covered)
+
+
+def years(seed):
+    """Credits and claims as parts of the revenue of two years, and the least that the fund ever had over its need."""
+    rng = random.Random(seed)
     fleet = [rng.randint(1, 16) for _ in range(100)]
-    revenue = sum(fleet) * NODE_USD_PER_MONTH
-    exposure = max(fleet) * NODE_USD_PER_MONTH - max(fleet) * STAKE_CAP
+    revenue, exposure = sum(fleet) * NODE_MONTH, max(fleet) * (NODE_MONTH - STAKE_CAP)
     fund = revenue * 15 // 1_000 + exposure
-    lowest, credited, claimed, months = fund, 0, 0, 24
-    for _ in range(months):
-        claims = 0
-        for nodes in fleet:
-            due = credits_of(rng, nodes)
-            # the worst case: the earnings were paid out, so the holdback is empty
-            covered = rules.Cover(holdback=Balance(), stake=Balance(credits_posted=nodes * STAKE_CAP * 4),
-                                  insurance=Balance(), stake_cap_micro_usd=nodes * STAKE_CAP,
-                                  fund_cap_micro_usd=exposure)  # fmt: skip
-            claims += rules.claim_on_fund_micro_usd(due, covered)
-            credited += due
+    credited, claimed, spare = 0, 0, fund
+    for _ in range(MONTHS):
+        dues = [credits_of(rng, nodes) for nodes in fleet]
+        claims = sum(claim_of(due, nodes) for due, nodes in zip(dues, fleet, strict=True))
         assert rules.haircut_ppm(fund, claims) == 0
         fund += revenue * 5 // 1_000 - claims
-        claimed += claims
-        lowest = min(lowest, fund)
-    assert 0.01 < credited / (revenue * months) < 0.03  # the notes found 1.83 % of revenue
-    assert claimed / (revenue * months) < 0.005  # and 0.39 % left for the fund: below the premium
-    assert lowest > exposure  # it could always have borne the largest owner's failure
+        credited, claimed, spare = credited + sum(dues), claimed + claims, min(spare, fund - exposure)  # fmt: skip
+    return credited / revenue / MONTHS, claimed / revenue / MONTHS, spare
+
+
+def test_a_datacentre_fleet_at_half_a_percent_premium_stays_solvent():
+    """Eight fleets of 100 owners with 1 to 16 nodes, two years each."""
+    fleets = [years(seed) for seed in range(8)]
+    credited, claimed = (sum(fleet[n] for fleet in fleets) / len(fleets) for n in (0, 1))
+    assert 0.016 < credited < 0.021
+    assert 0.002 < claimed < 0.005  # the notes found 0.39 %: below the premium
+    assert all(
+        spare > 0 for *_, spare in fleets
+    )  # it could always have borne the largest owner's failure

@@ -92,7 +92,10 @@ def test_a_credit_is_never_below_zero_and_never_above_the_charge(sla_class, prom
 )
 def test_a_longer_outage_never_credits_less(sla_class, missing, more, charged):
     longer = min(MONTH_MS, missing + more)
-    due = [rules.credit_due_micro_usd(sla_class, service(missing=m, charged=charged)) for m in (missing, longer)]  # fmt: skip
+    due = [
+        rules.credit_due_micro_usd(sla_class, service(missing=m, charged=charged))
+        for m in (missing, longer)
+    ]
     assert due[0] <= due[1]
 
 

@@ -43,9 +43,15 @@ def given_to(owner, facts, *, budget=10**9, settings=None):
 def fleets(draw):
     count = draw(st.integers(1, 8))
     return [
-        machine(f"m{n}", owner=draw(st.sampled_from(["dealer", "b", "c"])), ms=draw(st.integers(0, EPOCH_MS)),
-                earned=draw(st.integers(0, 2 * DAY_AT_FLOOR)), kind=draw(st.sampled_from(["RTX4090", "H100", "T4"])),
-                devices=draw(st.integers(1, 4)), staked=draw(st.sampled_from([0, STAKE, 10**12])))  # fmt: skip
+        machine(
+            f"m{n}",
+            owner=draw(st.sampled_from(["dealer", "b", "c"])),
+            ms=draw(st.integers(0, EPOCH_MS)),
+            earned=draw(st.integers(0, 2 * DAY_AT_FLOOR)),
+            kind=draw(st.sampled_from(["RTX4090", "H100", "T4"])),
+            devices=draw(st.integers(1, 4)),
+            staked=draw(st.sampled_from([0, STAKE, 10**12])),
+        )
         for n in range(count)
     ]
 
@@ -67,7 +73,12 @@ def test_settings_that_cannot_be_are_refused(changes):
 
 def test_a_budget_shrinks_by_its_decay_each_epoch():
     decaying = program(budget_micro_usd=1_000_000, decay_ppm=100_000)
-    assert [rules.epoch_budget(decaying, epoch) for epoch in range(4)] == [1_000_000, 900_000, 810_000, 729_000]  # fmt: skip
+    assert [rules.epoch_budget(decaying, epoch) for epoch in range(4)] == [
+        1_000_000,
+        900_000,
+        810_000,
+        729_000,
+    ]
     assert rules.epoch_budget(decaying, 36_500) == 0
 
 
@@ -131,7 +142,9 @@ def test_awards_are_never_above_the_need_nor_the_budget_and_use_it_up(facts, bud
 @given(facts=fleets(), seed=st.integers(0, 99), budget=st.integers(0, 30_000_000))
 def test_awards_do_not_depend_on_the_order_of_the_facts(facts, seed, budget):
     mixed = random.Random(seed).sample(facts, len(facts))
-    assert rules.award(program(), mixed, budget_micro_usd=budget) == rules.award(program(), facts, budget_micro_usd=budget)  # fmt: skip
+    assert rules.award(program(), mixed, budget_micro_usd=budget) == rules.award(
+        program(), facts, budget_micro_usd=budget
+    )
 
 
 @given(facts=fleets(), spends=st.lists(st.integers(0, 5 * DAY_AT_FLOOR), min_size=8, max_size=8),
@@ -155,7 +168,10 @@ def test_paying_fees_to_lift_the_next_budget_never_gains(facts, fees, spend):
     """With alpha at its most, each fee paid lifts the budget by itself, and others share the lift."""
     settings = program(alpha_ppm=1_000_000)
     paid = spend * SHARES["fees"] // 1_000
-    budgets = [rules.epoch_budget(settings, 1, fees_last_epoch_micro_usd=each) for each in (fees, fees + paid)]  # fmt: skip
+    budgets = [
+        rules.epoch_budget(settings, 1, fees_last_epoch_micro_usd=each)
+        for each in (fees, fees + paid)
+    ]
     before, after = (given_to("dealer", facts, budget=budget) for budget in budgets)
     assert after - before <= paid + len(facts)
 
@@ -166,7 +182,10 @@ def fakes(count, *, seed, owner="p", staked):
     answered = [0] * count
     for _ in range(24 * 60):
         answered[rng.randrange(count)] += 1
-    return [machine(f"f{n:04}", owner=owner, ms=minutes * 60_000, staked=staked) for n, minutes in enumerate(answered)]  # fmt: skip
+    return [
+        machine(f"f{n:04}", owner=owner, ms=minutes * 60_000, staked=staked)
+        for n, minutes in enumerate(answered)
+    ]
 
 
 def test_a_thousand_fakes_that_share_one_card_prove_one_cards_time_and_are_given_no_more():
@@ -194,8 +213,13 @@ def test_fakes_with_too_little_at_stake_are_given_less_than_one_honest_card(stak
 
 
 def test_what_a_scarce_class_does_not_need_goes_to_the_others():
-    settings = program(classes=(device_class(devices_target=2), device_class("H100", devices_target=10**6)))
-    facts = [machine("a", owner="a"), machine("b", owner="b", kind="H100", earned=DAY_AT_FLOOR - 10)]
+    settings = program(
+        classes=(device_class(devices_target=2), device_class("H100", devices_target=10**6))
+    )
+    facts = [
+        machine("a", owner="a"),
+        machine("b", owner="b", kind="H100", earned=DAY_AT_FLOOR - 10),
+    ]
     awards = rules.award(settings, facts, budget_micro_usd=100_010)
     assert [(each.provider_id, each.micro_usd) for each in awards] == [("a", 100_009), ("b", 1)]
     plenty = rules.award(settings, facts, budget_micro_usd=10**9)
@@ -253,7 +277,9 @@ vestings = st.lists(
 
 @given(awards=vestings, moments=st.lists(st.floats(0, 3_000), max_size=8), last=st.floats(0, 3_000))  # fmt: skip
 def test_what_vested_never_depends_on_how_often_it_is_run(awards, moments, last):
-    assert vest_at(awards, [*[each for each in moments if each <= last], last, last]) == vest_at(awards, [last])  # fmt: skip
+    assert vest_at(awards, [*[each for each in moments if each <= last], last, last]) == vest_at(
+        awards, [last]
+    )
 
 
 @given(awards=vestings)
