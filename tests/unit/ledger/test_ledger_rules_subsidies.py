@@ -292,6 +292,17 @@ def test_an_award_vests_in_a_straight_line():
     assert [vest_at(half, [at]) for at in (0.0, 1.0, 50.0, 99.5, 100.0)] == [0, 10, 500, 990, 1_000]
 
 
+def test_a_part_of_a_micro_unit_has_not_vested():
+    one = [rules.Vesting(awarded_at=Instant(0.0), micro_usd=1, vest_seconds=3)]
+    assert [vest_at(one, [at]) for at in (1.0, 2.9, 3.0)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("changes", [{"ms": -1}, {"earned": -1}, {"staked": -1}, {"devices": -1}])
+def test_facts_below_zero_are_refused(changes):
+    with pytest.raises(InvalidValue):
+        machine(**changes)
+
+
 def test_what_was_taken_back_no_longer_vests():
     awards = [rules.Vesting(awarded_at=Instant(0.0), micro_usd=1_000, vest_seconds=100)]
     taken = Balance(credits_posted=1_000, debits_posted=600)  # all 600 clawed back at once

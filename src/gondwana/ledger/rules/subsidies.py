@@ -90,6 +90,11 @@ class VerifiedCapacity:
     staked_micro_usd: int  # the owner's stake, the least of the epoch; all his machines share it
     devices: int = 1
 
+    def __post_init__(self) -> None:
+        facts = (self.verified_ms, self.earned_micro_usd, self.staked_micro_usd, self.devices)
+        if min(facts) < 0:
+            raise InvalidValue(field="capacity", value=facts, hint="at least zero")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Award:
