@@ -14,15 +14,9 @@ from gondwana.db.events import events_after, events_of_subject, last_seq
 from gondwana.db.idempotency import IdempotencyKey, idempotent
 from gondwana.db.migrate import Migration, known_migrations, migrate
 from gondwana.db.settings import read_setting, write_setting
-from gondwana.db.sqlite import SqliteConnection, statements
+from gondwana.db.sqlite import SqliteConnection, file_uri, open_for_writing, statements
 
 NOW = Instant(1.0)
-
-
-@pytest.fixture
-def database():
-    with Database.in_memory() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -65,8 +59,10 @@ def test_two_databases_in_memory_are_two():
         assert read_setting(other.reader(), "a", int, default=0) == 0
 
 
-def test_all_tables_are_strict(database):
-    rows = database.reader().all("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'")
+def test_all_tables_of_sqlite_are_strict(file_database):
+    rows = file_database.reader().all(
+        "SELECT name, strict FROM pragma_table_list WHERE schema = 'main'"
+    )
     loose = [
         row["name"] for row in rows if not row["strict"] and not row["name"].startswith("sqlite_")
     ]
@@ -100,6 +96,16 @@ def test_a_migration_that_was_edited_after_it_was_applied_is_noticed(connection)
     migrate(connection, [migration(1, "CREATE TABLE a (x);")])
     with pytest.raises(WrongState, match=r"0001_x\.sql differs"):
         migrate(connection, [migration(1, "CREATE TABLE a (x, y);")])
+
+
+def test_a_file_of_the_first_version_is_brought_forward(tmp_path):
+    first = open_for_writing(file_uri(tmp_path / "a.db"))
+    migrate(first, [one for one in known_migrations() if one.number <= 41])
+    first.execute("INSERT INTO setting (key, value, at) VALUES ('a', '1', 0)")
+    first.close()
+    with Database.open(tmp_path / "a.db") as database:
+        assert read_setting(database.reader(), "a", int, default=0) == 1
+        database.writer.call(write_setting, "a", 2, at=NOW)
 
 
 def test_a_refused_file_is_left_closed_and_unchanged(tmp_path):

@@ -24,8 +24,7 @@ _DEFAULTS: Final = {
     # A peer that vanished is noticed within about ten seconds.
     "keepalives_idle": "4", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "10000",
 }  # fmt: skip
-_WRITES: Final = f"""SET idle_session_timeout = '{LEADER_SILENT_SECONDS_MAX}s';
-    SET idle_in_transaction_session_timeout = '{LEADER_SILENT_SECONDS_MAX}s';
+_WRITES: Final = """SET idle_session_timeout = '{silent}s'; SET idle_in_transaction_session_timeout = '{silent}s';
     SET tcp_keepalives_idle = 4; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"""
 _READS_ONLY: Final = "SET default_transaction_read_only = on;"
@@ -72,7 +71,8 @@ class Place:
             raw.adapters.register_loader("numeric", _Number)
             schema = _check_server(raw)
             raw.execute(f'SET search_path = "{schema}", pg_temp'.encode())
-            raw.execute((_READS_ONLY if reads_only else _WRITES).encode())
+            begin = _READS_ONLY if reads_only else _WRITES.format(silent=LEADER_SILENT_SECONDS_MAX)
+            raw.execute(begin.encode())
         except BaseException:
             raw.close()
             raise

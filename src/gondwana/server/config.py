@@ -1,6 +1,6 @@
 """How a control plane is set up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
@@ -13,5 +13,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 8470
     data: Path = Path("gondwana-data")
+    # postgresql://…; None is a file in `data`. Not shown with the rest: it may hold a password.
+    database: str | None = field(default=None, repr=False)
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     down_after_seconds: float = DOWN_AFTER_SECONDS

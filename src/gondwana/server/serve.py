@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,14 +16,16 @@ from gondwana.api.app import make_app
 from gondwana.api.plane import Plane
 from gondwana.blobs.folder import FolderStore
 from gondwana.core.clock import SystemClock
+from gondwana.core.errors import NotLeader
 from gondwana.core.random import SecureRandom
 from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context
+from gondwana.ledger.chain import seal
 from gondwana.loops.run import Reconcilers
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
-from gondwana.server.claim import claim_folder, listen
+from gondwana.server.claim import FILE, claim_folder, listen, pair_folder
 from gondwana.server.config import ServerConfig
 from gondwana.wire.agent import MESSAGE_BYTES_MAX
 
@@ -33,32 +36,45 @@ STOP_SECONDS_MAX: Final = 5
 _log = logging.getLogger(__name__)
 
 
-def run(host: str, port: int, data: Path) -> None:
-    """Serve on host:port with everything kept in the folder `data`, until interrupted."""
-    serve(ServerConfig(host=host, port=port, data=data))
+def run(host: str, port: int, data: Path, database: str | None = None) -> None:
+    """Serve on host:port with everything kept in `data`, or the books in `database`, until interrupted."""
+    serve(ServerConfig(host=host, port=port, data=data, database=database))
 
 
 def serve(config: ServerConfig) -> None:
     """Serve until interrupted; the founder's token is made, and its place shown, at the first start.
 
-    Raises Unavailable where the address is taken, WrongState where another control plane serves the data.
+    With a database elsewhere it stands by while another control plane leads, and listens once it leads itself.
+    Raises Unavailable where the address is taken, WrongState where another control plane serves the data, NotLeader
+    when another took over.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    address = listen(config.host, config.port)
-    config = replace(config, port=address.getsockname()[1])  # 0 is any free one
     config.data.mkdir(parents=True, exist_ok=True)
     config.data.chmod(
         0o700
     )  # tokens, money, strangers' files; it may have been made by somebody else
-    with address, claim_folder(config.data):
-        _serve(config, address)
+    if config.database is None:
+        with listen(config.host, config.port) as address, claim_folder(config.data):
+            _serve(config, address, Database.open(config.data / FILE, before_commit=seal))
+        return
+    database = Database.open(config.database, before_commit=seal, standing_by=_stand_by)
+    try:
+        pair_folder(config.data, database, SecureRandom(), SystemClock().now())
+        with listen(config.host, config.port) as address:
+            _serve(config, address, database)
+    finally:
+        database.close()
 
 
-def _serve(config: ServerConfig, address: socket.socket) -> None:
+def _stand_by() -> None:
+    print("standing by: another control plane leads", file=sys.stderr, flush=True)
+
+
+def _serve(config: ServerConfig, address: socket.socket, database: Database) -> None:
     clock, random = SystemClock(), SecureRandom()
-    database = Database.open(config.data / "gondwana.db")
+    config = replace(config, port=address.getsockname()[1])  # 0 is any free one
     context = Context(
         database=database,
         blobs=FolderStore(config.data / "blobs", clock),
@@ -69,8 +85,6 @@ def _serve(config: ServerConfig, address: socket.socket) -> None:
     )
     plane = Plane(context, clock)
     _first_token(plane, config)
-    background = Background(plane)
-    background.start()
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(plane),
@@ -82,6 +96,8 @@ def _serve(config: ServerConfig, address: socket.socket) -> None:
             timeout_graceful_shutdown=STOP_SECONDS_MAX,
         )
     )
+    background = Background(plane, end=lambda: setattr(server, "should_exit", True))
+    background.start()
     print(
         f"Gondwana listens on http://{config.host}:{config.port}, data in {config.data}",
         file=sys.stderr,
@@ -91,19 +107,23 @@ def _serve(config: ServerConfig, address: socket.socket) -> None:
     finally:
         background.stop()
         database.close()
+    if database.writer.lost.is_set():
+        raise NotLeader(hint="start it again, and it stands by")
 
 
 class Background:
-    """The threads beside the event loop: one reconciles, one writes heartbeats."""
+    """The threads beside the event loop: one reconciles, one writes heartbeats, one ends us when another leads."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, *, end: Callable[[], None]) -> None:
         self._plane = plane
+        self._end = end
         self._reconcilers = Reconcilers(plane.context)
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._reconcile, name="gondwana-reconcilers", daemon=True),
             threading.Thread(target=self._flush, name="gondwana-proofs", daemon=True),
+            threading.Thread(target=self._watch, name="gondwana-lead", daemon=True),
         ]
         plane.context.database.writer.listen(lambda events: self._news.set())
 
@@ -125,6 +145,14 @@ class Background:
             self._news.clear()
             if not self._stopping.is_set():
                 self._reconcilers.run(self._plane.clock.now())
+
+    def _watch(self) -> None:
+        lost = self._plane.context.database.writer.lost
+        while not self._stopping.is_set():
+            if lost.wait(TICK_SECONDS):
+                _log.error("another control plane leads: this one ends")
+                self._end()
+                return
 
     def _flush(self) -> None:
         while not self._stopping.wait(PROOF_FLUSH_SECONDS):

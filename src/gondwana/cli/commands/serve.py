@@ -1,12 +1,14 @@
 """`gondwana serve`"""
 
 import os
+import re
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.errors import Unavailable
+from gondwana.core.errors import InvalidValue, Unavailable
 from gondwana.sdk.config import PORT_DEFAULT
 
 
@@ -25,8 +27,19 @@ def data_folder() -> Path:
     default=None,
     help="Where everything is kept; ~/.local/share/gondwana by default.",
 )
-def command(shell: Shell, host: str, port: int, data: Path | None) -> int | None:
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="GONDWANA_DATABASE_URL",
+    default=None,
+    help="Keep the books in PostgreSQL instead: postgresql://USER@HOST/NAME. Also GONDWANA_DATABASE_URL.",
+)
+def command(
+    shell: Shell, host: str, port: int, data: Path | None, database: str | None
+) -> int | None:
     """Run a control plane on this machine, until Ctrl-C."""
+    if database:
+        _check_url(database)
     try:
         from gondwana.server import serve
     except ModuleNotFoundError as error:
@@ -36,4 +49,16 @@ def command(shell: Shell, host: str, port: int, data: Path | None) -> int | None
             f"the control plane needs {error.name}, which is not installed",
             hint="in Gondwana's folder: pip install '.[server]'",
         ) from None
-    return serve.run(host, port, data or data_folder())
+    return serve.run(host, port, data or data_folder(), database)
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no URL of PostgreSQL, and a password where everybody on this machine can read it."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise InvalidValue(field="database", hint="like postgresql://USER@HOST/NAME")
+    source = click.get_current_context().get_parameter_source("database")
+    if source is ParameterSource.COMMANDLINE and re.search(r"//[^/@]*:[^/@]+@|[?&]password=", url):
+        raise InvalidValue(
+            "Everybody on this machine can read a password in a command line.",
+            hint="set GONDWANA_DATABASE_URL, or keep the password in the file that PGPASSFILE names",
+        )
