@@ -26,7 +26,7 @@ check: $(STAMP)  ## Format, lint, import contracts, types, tidiness.
 	$(BIN)/pytest tests/tidy
 
 unit: $(STAMP)
-	@sh tools/system-packages.sh
+	@sh tools/system-packages.sh postgres
 	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/store tests/sim
 	$(BIN)/pytest -n 2 --dist loadfile tests/flow
 
