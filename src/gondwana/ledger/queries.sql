@@ -33,7 +33,7 @@ SELECT id, name FROM ledger_name WHERE name IN (:keys);
 SELECT id, name FROM ledger_name WHERE id IN (:keys);
 
 -- name: entries_of_events
-SELECT seq, event FROM ledger_entry WHERE event IN (:keys);
+SELECT seq, event, legs FROM ledger_entry WHERE event IN (:keys);
 
 -- name: entry_of_event
 -- One entry with its names.

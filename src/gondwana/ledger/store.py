@@ -18,12 +18,14 @@ from gondwana.ledger.model import (
     Entry,
     Leg,
     Posted,
+    TransferKind,
     leg_id,
 )
 
 SQL: Final = load_queries("gondwana.ledger")
 KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
 
+FIRST_VERSION: Final = '["",'  # facts of an entry that a migration made: nothing, then the sentence
 ENTRY_COLUMNS: Final = ("seq", "event", "kind", "subject", "job", "legs", "at_ms", "facts")
 TRANSFER_COLUMNS: Final = ("seq", "amount", "pending", "debit", "credit", "leg", "kind")
 
@@ -45,20 +47,19 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
     keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
     known = _keyed(tx, SQL.entries_of_events, keys.values(), "event", "seq")
     fresh: dict[str, Entry] = {}
-    again: list[Entry] = []
+    posted: list[Posted] = []
     for entry in entries:
-        if not entry.legs:
-            continue
-        if keys[entry.event_id] in known or entry.event_id in fresh:
-            again.append(entry)
-        else:
+        is_new = (
+            bool(entry.legs) and keys[entry.event_id] not in known and entry.event_id not in fresh
+        )
+        if is_new:
             fresh[entry.event_id] = entry
+        elif entry.legs:
+            _check_same(tx, entry, keys[entry.event_id], fresh.get(entry.event_id))
+        posted.append(_posted(entry, repeated=bool(entry.legs) and not is_new))
     if fresh:
         _insert(tx, list(fresh.values()), keys, now)
-    for entry in again:
-        _check_same(tx, entry, keys[entry.event_id], fresh.get(entry.event_id))
-    repeated = {id(entry) for entry in again}
-    return [_posted(entry, repeated=id(entry) in repeated) for entry in entries]
+    return posted
 
 
 def event_key(event_id: str) -> bytes:
@@ -158,18 +159,18 @@ def _insert(
             last = tx.one(SQL.last_entry)
             first = last["seq"] + last["legs"] if last else 1
             at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
-            starts: dict[bytes, int] = {}
+            starts: dict[bytes, tuple[int, int]] = {}
             for entry in entries:
-                starts[keys[entry.event_id]] = first
+                starts[keys[entry.event_id]] = (first, len(entry.legs))
                 first += len(entry.legs)
             holds = _holds(tx, entries, starts)
             tx.insert_rows("ledger_entry", ENTRY_COLUMNS, [
-                (starts[keys[entry.event_id]], keys[entry.event_id], names[entry.kind], names[entry.subject],
+                (starts[keys[entry.event_id]][0], keys[entry.event_id], names[entry.kind], names[entry.subject],
                  names[entry.job_id] if entry.job_id else None, len(entry.legs), at_ms, facts_text(entry))
                 for entry in entries
             ])  # fmt: skip
             tx.insert_rows("ledger_transfer", TRANSFER_COLUMNS, [
-                (starts[keys[entry.event_id]] + number, leg.amount_micro_usd, holds.get(leg.pending_id),
+                (starts[keys[entry.event_id]][0] + number, leg.amount_micro_usd, holds.get(leg.pending_id),
                  accounts[leg.debit], accounts[leg.credit], number, TRANSFER_CODES[leg.kind])
                 for entry in entries for number, leg in enumerate(entry.legs)
             ])  # fmt: skip
@@ -206,57 +207,68 @@ def _name_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _holds(
-    tx: Transaction, entries: Sequence[Entry], starts: Mapping[bytes, int]
+    tx: Transaction, entries: Sequence[Entry], starts: Mapping[bytes, tuple[int, int]]
 ) -> dict[str | None, int]:
-    """The row of every hold that the entries resolve; raises NoSuchThing."""
+    """The row of every hold that the entries resolve; raises NoSuchThing. `starts`: number and legs of fresh ones."""
     wanted = dict.fromkeys(
         leg.pending_id for entry in entries for leg in entry.legs if leg.pending_id is not None
     )
     if not wanted:
         return {}
     parsed = {
-        pending_id: (event_key(event_id), int(number))
+        pending_id: (event_key(event_id), number)
         for pending_id in wanted
         for event_id, _, number in (pending_id.rpartition("#"),)
     }
     keys = dict.fromkeys(key for key, _ in parsed.values())
-    found = {**_keyed(tx, SQL.entries_of_events, keys, "event", "seq"), **starts}
+    rows = rows_of_keys(tx, SQL.entries_of_events, list(keys))
+    found = {row["event"]: (int(row["seq"]), int(row["legs"])) for row in rows} | dict(starts)
     holds: dict[str | None, int] = {}
     for pending_id, (key, number) in parsed.items():
-        if key not in found:
+        first, count = found.get(key, (0, 0))
+        if not number.isdecimal() or int(number) >= count:
             raise NoSuchThing(f"Nothing is held under {pending_id}.")
-        holds[pending_id] = found[key] + number
+        holds[pending_id] = first + int(number)
     return holds
 
 
 def _check_same(tx: Transaction, entry: Entry, key: bytes, twin: Entry | None) -> None:
     """Raise Conflict unless the event was posted with just this content."""
-    same = entry == twin if twin is not None else _stored_content(tx, key) == _content(tx, entry)
+    same = entry == twin if twin is not None else _is_stored(tx, entry, key)
     if not same:
         raise Conflict(f"The event {entry.event_id} was already posted with other content.")
 
 
-_Content = tuple[str, str, str | None, Sequence[tuple[str, str, int, int, int | None]]]
+def _is_stored(tx: Transaction, entry: Entry, key: bytes) -> bool:
+    """Whether just this was posted; an entry of the first version has a sentence in the place of subject and facts."""
+    row = tx.one(SQL.entry_of_event, {"event": key})
+    assert row is not None
+    moved = (row["kind"], row["job"], _stored_legs(tx, row)) == (
+        entry.kind,
+        entry.job_id,
+        _legs(tx, entry),
+    )
+    told = (row["subject"], row["facts"]) == (entry.subject, facts_text(entry))
+    return moved and (told or str(row["facts"]).startswith(FIRST_VERSION))
 
 
-def _content(tx: Transaction, entry: Entry) -> tuple[_Content, str | None]:
+_Legs = Sequence[tuple[str, str, int, int, int | None]]
+
+
+def _legs(tx: Transaction, entry: Entry) -> _Legs:
     holds = _holds(tx, [entry], {})
-    legs = [
+    return [
         (leg.debit, leg.credit, leg.amount_micro_usd, TRANSFER_CODES[leg.kind], holds.get(leg.pending_id))
         for leg in entry.legs
     ]  # fmt: skip
-    return (entry.kind, entry.subject, entry.job_id, legs), facts_text(entry)
 
 
-def _stored_content(tx: Transaction, key: bytes) -> tuple[Any, str | None]:
-    row = tx.one(SQL.entry_of_event, {"event": key})
-    assert row is not None
-    span = {"first": row["seq"], "last": row["seq"] + row["legs"] - 1}
-    legs = [
+def _stored_legs(tx: Transaction, entry: Row) -> _Legs:
+    span = {"first": entry["seq"], "last": entry["seq"] + entry["legs"] - 1}
+    return [
         (leg["debit"], leg["credit"], leg["amount"], leg["kind"], leg["pending"])
         for leg in tx.all(SQL.named_transfers_between, span)
     ]
-    return (row["kind"], row["subject"], row["job"], legs), row["facts"]
 
 
 def _refusal(tx: Transaction, entries: Sequence[Entry], error: Refused) -> Exception:
@@ -277,24 +289,31 @@ def _funds_too_low(tx: Transaction, entries: Sequence[Entry]) -> FundsTooLow:
     left: dict[AccountName, int] = {}
     for entry in entries:
         for leg in entry.legs:
-            for name, side, sign in (
-                (leg.debit, Limit.DEBITS, -1),
-                (leg.credit, Limit.CREDITS, -1),
-                (leg.credit, Limit.DEBITS, 1),
-                (leg.debit, Limit.CREDITS, 1),
-            ):
+            for name, side, change in _changes(leg):
                 if kind_of(name).limit is not side:
                     continue
                 if name not in left:
                     left[name] = _room(balance(tx, name), side)
-                if sign < 0 and left[name] < leg.amount_micro_usd and leg.pending_id is None:
+                if left[name] + change < 0:
                     return _too_low(entry, leg, name, left[name])
-                left[name] += sign * _effect(leg)
+                left[name] += change
     return FundsTooLow(account=entries[0].legs[0].debit)
 
 
-def _effect(leg: Leg) -> int:
-    return 0 if leg.pending_id is not None else leg.amount_micro_usd
+def _changes(leg: Leg) -> list[tuple[AccountName, Limit, int]]:
+    """By how much a leg changes the room of its accounts, first what takes; as if each hold were paid whole."""
+    amount = leg.amount_micro_usd
+    takes = [(leg.debit, Limit.DEBITS, -amount), (leg.credit, Limit.CREDITS, -amount)]
+    gives = [(leg.credit, Limit.DEBITS, amount), (leg.debit, Limit.CREDITS, amount)]
+    match leg.kind:
+        case TransferKind.POST:
+            return takes + gives
+        case TransferKind.PENDING:
+            return takes
+        case TransferKind.POST_PENDING:
+            return gives
+        case TransferKind.VOID_PENDING:
+            return [(name, side, -change) for name, side, change in takes]
 
 
 def _too_low(entry: Entry, leg: Leg, name: AccountName, left: int) -> FundsTooLow:
