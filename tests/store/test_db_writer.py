@@ -11,6 +11,7 @@ from gondwana.core.errors import ShuttingDown, StorageFull, Unavailable, WrongSt
 from gondwana.core.events import Event
 from gondwana.db import writer as writers
 from gondwana.db.database import Database
+from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.events import events_after
 from gondwana.db.settings import read_setting, write_setting
@@ -127,6 +128,109 @@ def test_a_statement_that_the_database_refuses_fails_its_call_alone(database):
     with pytest.raises(Refused):
         database.writer.call(refused)
     assert database.writer.call(write, "a", 1) == 1
+
+
+def refuse(tx):
+    tx.execute("INSERT INTO setting (key, value, at) VALUES ('x', NULL, 0)")
+
+
+def test_what_follows_a_refused_statement_is_refused_too_and_the_call_is_undone(database):
+    def hides(tx):
+        write(tx, "a", 1)
+        with contextlib.suppress(Refused):
+            refuse(tx)
+        with pytest.raises(Refused):
+            write(tx, "b", 2)
+
+    def hides_and_ends(tx):
+        write(tx, "a", 1)
+        with contextlib.suppress(Refused):
+            refuse(tx)
+
+    for call in (hides, hides_and_ends):
+        with pytest.raises(Refused):
+            database.writer.call(call)
+    assert subjects(database) == []
+
+
+def test_what_is_refused_in_a_savepoint_leaves_the_rest_of_the_call(database):
+    def fails(tx):
+        with tx.savepoint():
+            write(tx, "b", 2)
+            with tx.savepoint():
+                write(tx, "c", 3)
+            refuse(tx)
+
+    def goes_on(tx):
+        write(tx, "a", 1)
+        for _ in range(2):
+            with pytest.raises(Refused):
+                fails(tx)
+        write(tx, "d", 4)
+
+    database.writer.call(goes_on)
+    assert subjects(database) == ["a", "d"]
+    assert [read(database, key) for key in "abcd"] == [1, 0, 0, 4]
+
+
+def test_a_number_beyond_64_bits_is_refused(database):
+    for number in (2**63, -(2**63) - 1):
+        with pytest.raises(Refused):
+            database.writer.call(
+                lambda tx, number=number: tx.execute(
+                    "UPDATE leadership SET term = :n", {"n": number}
+                )
+            )
+
+
+def test_many_rows_are_inserted_at_once_or_not_at_all(database):
+    columns = ("principal", "key", "body_hash", "response", "at")
+    rows = [("p", f"k{n}\t\n\\", "ä", bytes([n % 256, 0, 92]), n / 7) for n in range(1_000)]
+    database.writer.call(lambda tx: tx.insert_rows("idempotency", columns, rows))
+    found = database.reader().all("SELECT * FROM idempotency ORDER BY at")
+    assert [tuple(row[column] for column in columns) for row in found] == rows
+    database.writer.call(lambda tx: tx.insert_rows("idempotency", columns, []))
+    more = [("q", "new", "h", b"", 0.0), rows[5]]
+    with pytest.raises(Refused):
+        database.writer.call(lambda tx: tx.insert_rows("idempotency", columns, more))
+    count = database.reader().one("SELECT count(*) AS rows FROM idempotency")
+    assert count["rows"] == 1_000
+    for names in (("idempotency; DROP TABLE event", columns), ("idempotency", ("a, b",))):
+        with pytest.raises(AssertionError):
+            database.writer.call(lambda tx, names=names: tx.insert_rows(*names, rows))
+
+
+def test_what_comes_before_a_commit_is_part_of_it(where):
+    calls = []
+
+    def seal(tx):
+        calls.append(1)
+        write(tx, "seal", len(calls))
+
+    options = {"inline": True, "before_commit": seal}
+    with Database.open(where, **options) if where else Database.in_memory(**options) as opened:
+        heard = []
+        opened.writer.listen(heard.extend)
+        opened.writer.call(write, "a", 1)
+        with pytest.raises(Refused):
+            opened.writer.call(refuse)  # nothing succeeded, so there is nothing to seal
+        assert (subjects(opened), len(calls), read(opened, "seal")) == (["a", "seal"], 1, 1)
+        assert [stored.event.subject for stored in heard] == ["a", "seal"]
+
+
+@pytest.mark.parametrize("fail", [refuse, lambda tx: 1 / 0])
+def test_when_what_comes_before_a_commit_fails_nothing_is_committed(where, fail):
+    options = {"inline": True, "before_commit": fail}
+    with Database.open(where, **options) if where else Database.in_memory(**options) as opened:
+        with pytest.raises(Unavailable):
+            opened.writer.call(write, "a", 1)
+        assert subjects(opened) == []
+
+
+def test_a_writer_and_its_readers_say_which_database_it_is(database, where):
+    expected = Dialect.POSTGRES if isinstance(where, str) else Dialect.SQLITE
+    assert database.writer.call(lambda tx: tx.dialect) is expected
+    assert database.reader().dialect is database.shared_reader().dialect is expected
 
 
 def test_events_are_numbered_in_commit_order_and_told_once_per_commit(database):

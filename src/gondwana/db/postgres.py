@@ -183,13 +183,14 @@ class PostgresConnection:
             if self._raw.closed:
                 raise Failed(str(error), is_unknown=True) from error
             raise
-        finally:
-            self._in_transaction = False
+        self._in_transaction = False
         if cursor.statusmessage != "COMMIT":
             raise Failed("the transaction had failed before")
 
     def rollback(self) -> None:
         """See Connection."""
+        if not self._in_transaction and not self._unsent:
+            return
         self._in_transaction = False
         self._unsent = []
         with contextlib.suppress(psycopg.Error):  # a session that ended has undone it

@@ -59,23 +59,22 @@ class Place:
         label = f"{given.get('host') or 'local'}/{given.get('dbname') or given.get('user') or ''}"
         return cls(conninfo=make_conninfo("", **(_DEFAULTS | given)), label=label)
 
-    def connect(self, *, reads_only: bool = False) -> "tuple[RawConnection, str]":
+    def connect(self, *, reads_only: bool = False) -> tuple[RawConnection, str]:
         """A new session and its schema; raises Failed where there is none to be had, WrongState on an old server."""
+        begin = _READS_ONLY if reads_only else _WRITES.format(silent=LEADER_SILENT_SECONDS_MAX)
         try:
             raw = psycopg.Connection[DictRow].connect(
                 self.conninfo, autocommit=True, row_factory=dict_row
             )
+            try:
+                raw.adapters.register_loader("numeric", _Number)
+                schema = _check_server(raw)
+                raw.execute(f'SET search_path = "{schema}", pg_temp; {begin}'.encode())
+            except BaseException:
+                raw.close()
+                raise
         except psycopg.OperationalError as error:
             raise Failed(f"{self.label} is not reached: {error}".strip()) from error
-        try:
-            raw.adapters.register_loader("numeric", _Number)
-            schema = _check_server(raw)
-            raw.execute(f'SET search_path = "{schema}", pg_temp'.encode())
-            begin = _READS_ONLY if reads_only else _WRITES.format(silent=LEADER_SILENT_SECONDS_MAX)
-            raw.execute(begin.encode())
-        except BaseException:
-            raw.close()
-            raise
         return raw, schema
 
 

@@ -258,6 +258,8 @@ class _Errors:
             ours = self._ours(error)
             if ours is not None:
                 raise ours from error
+        if isinstance(error, OverflowError):  # a number of more than 64 bits
+            raise Refused(str(error)) from error
         return False
 
     def _ours(self, error: sqlite3.Error) -> Exception | None:
