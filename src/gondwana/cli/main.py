@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "offers": "What the market sells now, the cheapest first.",
     "provider": "Offer this machine, set its price, see what it earns.",
     "account": "Your balance and statement; record a deposit.",
+    "budget": "Limit what jobs may spend: per month, per project, for good.",
     "ledger": "The public books: recompute and check them.",
     "token": "Make, list and revoke tokens (operator).",
     "login": "Save a control plane's address and your token.",

@@ -33,4 +33,5 @@ def to_listing(each: Supply) -> Listing:
         steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
         price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
         epoch=machine.epoch,
+        sla=machine.sla,
     )

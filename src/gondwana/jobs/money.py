@@ -3,15 +3,25 @@
 from typing import Final
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import FundsTooLow
+from gondwana.core.errors import BudgetTooSmall, FundsTooLow
 from gondwana.core.money import due_micro_usd, format_usd
 from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import store
 from gondwana.jobs.model import Job, Unit, UnitState
-from gondwana.ledger import rules
-from gondwana.ledger.accounts import lease_escrow, task_escrow, tenant_available
-from gondwana.ledger.model import Assignment, Balance, Evaluation, LeaseTerms, Shares, TaskTerms
+from gondwana.jobs.rules import batch
+from gondwana.ledger import budgets, rules
+from gondwana.ledger.accounts import lease_escrow, task_escrow, tenant_available, tenant_promo
+from gondwana.ledger.budgets import BudgetStatus
+from gondwana.ledger.model import (
+    Assignment,
+    Balance,
+    Evaluation,
+    Funding,
+    LeaseTerms,
+    Shares,
+    TaskTerms,
+)
 from gondwana.ledger.store import balance, post
 from gondwana.market import store as market
 from gondwana.market.model import Charge, Lease, LeaseState
@@ -29,14 +39,15 @@ def shares(reader: Reader) -> Shares:
 
 
 def available(reader: Reader, tenant_id: str) -> int:
-    """What a tenant can spend."""
-    return balance(reader, tenant_available(tenant_id)).available_micro_usd
+    """What a tenant can spend: his own money and what he was given."""
+    own = balance(reader, tenant_available(tenant_id)).available_micro_usd
+    return own + balance(reader, tenant_promo(tenant_id)).available_micro_usd
 
 
 def hold_job(tx: Transaction, now: Instant, job: Job, amount_micro_usd: int) -> None:
     """At launch: set a training job's budget aside; for a batch job see that its first hour is there.
 
-    Raises FundsTooLow.
+    Raises FundsTooLow, and BudgetTooSmall where a budget of the tenant or the project does not allow it.
     """
     have = available(tx, job.tenant_id)
     if have < amount_micro_usd:
@@ -44,8 +55,12 @@ def hold_job(tx: Transaction, now: Instant, job: Job, amount_micro_usd: int) -> 
             f"the job needs {format_usd(amount_micro_usd)} set aside, the account has {format_usd(have)}",
             hint="gondwana account deposit, or lower gondwana.budget_usd",
         )
+    for limit in budgets.limiting(tx, job.tenant_id, job.spec.project, now):
+        if limit.left_micro_usd < amount_micro_usd:
+            raise _over_budget(limit, amount_micro_usd)
     if job.spec.train and amount_micro_usd > 0:
-        post(tx, rules.open_task(_task(job), amount_micro_usd), now)
+        funding = _funding(tx, now, job, amount_micro_usd)
+        post(tx, rules.open_task(_task(job), amount_micro_usd, funding), now)
 
 
 def open_lease(tx: Transaction, now: Instant, lease: Lease, job: Job) -> None:
@@ -55,36 +70,43 @@ def open_lease(tx: Transaction, now: Instant, lease: Lease, job: Job) -> None:
     """
     if lease.charge is not Charge.SECOND or lease.price_micro_usd_per_hour == 0:
         return
-    amount = _runway_micro_usd(tx, lease, job)
+    amount = _runway_micro_usd(tx, now, lease, job)
     if amount <= 0:
         raise FundsTooLow(f"the budget of {format_usd(job.spec.budget_micro_usd or 0)} is used up")
-    post(tx, rules.open_lease(_lease(tx, lease, job), amount), now)
+    funding = _funding(tx, now, job, amount)
+    terms = _lease(tx, lease, job)
+    post(tx, rules.open_lease(terms, amount, funding), now)
+    paid = rules.runway_seconds(terms, 0, balance(tx, lease_escrow(lease.id)))
+    stands = batch.runway(job.spec, proven_seconds=0, paid_seconds=paid, gap_seconds=0.0)
+    market.notice(tx, now, lease, stands, paid_seconds=paid)  # little money is watched closely
 
 
-def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> bool:
-    """Post what the lease's proven seconds cost; whether its escrow, topped up where it may be, still pays for more."""
+def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
+    """Post what the lease's proven seconds cost, and top its escrow up where it may be: the seconds still paid for."""
     if lease.price_micro_usd_per_hour == 0:
-        return True
+        return rules.RUNWAY_SECONDS_MAX
     terms, account = _lease(tx, lease, job), lease_escrow(lease.id)
     entry = rules.meter(terms, lease.seconds_proven, balance(tx, account))
     if entry.legs:
         post(tx, entry, now)
     escrow = balance(tx, account)
-    if rules.runway_seconds(terms, lease.seconds_proven, escrow) < TOP_UP_BELOW_SECONDS:
-        amount = min(_runway_micro_usd(tx, lease, job), available(tx, lease.tenant_id))
-        if amount > 0:
-            post(tx, rules.top_up(terms, amount, key=str(escrow.credits_posted)), now)
-            escrow = balance(tx, account)
-    return escrow.available_micro_usd > 0
+    runway = rules.runway_seconds(terms, lease.seconds_proven, escrow)
+    if runway >= TOP_UP_BELOW_SECONDS:
+        return runway
+    amount = _runway_micro_usd(tx, now, lease, job)
+    if amount > 0:
+        funding = _funding(tx, now, job, amount)
+        post(tx, rules.top_up(terms, amount, funding, key=str(escrow.credits_posted)), now)
+    return rules.runway_seconds(terms, lease.seconds_proven, balance(tx, account))
 
 
 def close_lease(tx: Transaction, now: Instant, lease: Lease) -> None:
     """The last metering of a lease, and the rest back to the tenant."""
     escrow = balance(tx, lease_escrow(lease.id))
     if lease.charge is Charge.SECOND and escrow.credits_posted:
-        entry = rules.close_lease(
-            _lease(tx, lease, store.job(tx, lease.job_id)), lease.seconds_proven, escrow
-        )
+        terms = _lease(tx, lease, store.job(tx, lease.job_id))
+        drawn = budgets.draws(tx, lease_escrow(lease.id))
+        entry = rules.close_lease(terms, lease.seconds_proven, escrow, drawn)
         if entry.legs:
             post(tx, entry, now)
 
@@ -131,7 +153,8 @@ def close_job(tx: Transaction, now: Instant, job: Job) -> None:
     """What is left of a training job's budget goes back to its tenant."""
     escrow = task_balance(tx, job)
     if escrow.available_micro_usd > 0:
-        post(tx, rules.close_task(_task(job), escrow), now)
+        drawn = budgets.draws(tx, task_escrow(job.id))
+        post(tx, rules.close_task(_task(job), escrow, drawn), now)
 
 
 def task_balance(reader: Reader, job: Job) -> Balance:
@@ -157,25 +180,50 @@ def earned_micro_usd(reader: Reader, machine_id: str) -> int:
     return store.earned_by_units(reader, machine_id) + store.earned_by_seconds(reader, machine_id)
 
 
-def _runway_micro_usd(tx: Transaction, lease: Lease, job: Job) -> int:
-    """An hour of the lease, or an even part of what the budget still allows."""
+def _runway_micro_usd(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
+    """An hour of the lease, or an even part of what the tightest budget and the account still allow."""
     seconds = int(min(RUNWAY_SECONDS, job.spec.seconds_max))
     runway = max(
         1, due_micro_usd(lease.price_micro_usd_per_hour, seconds)
     )  # a short run is not free
-    if job.spec.budget_micro_usd is None:
-        return min(runway, available(tx, lease.tenant_id))
+    limits = budgets.limiting(tx, lease.tenant_id, job.spec.project, now)
+    allowed = [available(tx, lease.tenant_id), *(limit.left_micro_usd for limit in limits)]
+    if job.spec.budget_micro_usd is not None:
+        allowed.append(_left_of_job(tx, job))
+    unopened = sum(
+        other.state is LeaseState.RESERVED for other in market.leases_of_job(tx, job.id, live=True)
+    )
+    return min(runway, min(allowed) // max(1, unopened))
+
+
+def _left_of_job(tx: Transaction, job: Job) -> int:
+    """What of a job's own budget is neither paid nor set aside."""
     used = 0
-    unopened = 0
     for other in market.leases_of_job(tx, job.id):
         if other.state is LeaseState.CLOSED:
             used += _paid_of_lease(tx, other)
-        elif other.state is LeaseState.RESERVED:
-            unopened += 1
-        else:
+        elif other.state is not LeaseState.RESERVED:
             used += balance(tx, lease_escrow(other.id)).credits_posted
-    left = job.spec.budget_micro_usd - used
-    return min(runway, left // max(1, unopened), available(tx, lease.tenant_id))
+    return (job.spec.budget_micro_usd or 0) - used
+
+
+def _funding(tx: Transaction, now: Instant, job: Job, amount_micro_usd: int) -> Funding:
+    """Where an escrow's money comes from: what the tenant was given first; and what it counts against."""
+    promo = balance(tx, tenant_promo(job.tenant_id)).available_micro_usd
+    limits = budgets.limiting(tx, job.tenant_id, job.spec.project, now)
+    return Funding(
+        promo_micro_usd=min(promo, amount_micro_usd), budgets=budgets.fit(tx, now, limits)
+    )
+
+
+def _over_budget(limit: BudgetStatus, amount_micro_usd: int) -> BudgetTooSmall:
+    whose = f"project {limit.budget.project}" if limit.budget.project else "this account"
+    when = "" if limit.period == rules.EVER else f" in {limit.period}"
+    return BudgetTooSmall(
+        f"the job needs {format_usd(amount_micro_usd)} set aside, the budget of {whose} has "
+        f"{format_usd(limit.left_micro_usd)} left{when}",
+        hint="gondwana budget list, then gondwana budget set, or wait for other jobs to end",
+    )
 
 
 def _task(job: Job) -> TaskTerms:

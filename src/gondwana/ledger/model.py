@@ -171,6 +171,36 @@ class Funding:
     budgets: tuple[AccountName, ...] = ()  # `budget_left` of each that limits this job now
 
 
+class BudgetPeriod(StrEnum):
+    """How long a budget lasts."""
+
+    MONTH = "month"  # the calendar month, UTC; full again in the next
+    EVER = "ever"  # until somebody changes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most that a tenant's jobs, or those of one project, may set aside and spend in a period."""
+
+    id: str
+    tenant_id: str
+    project: str  # "": all jobs of the tenant
+    period: BudgetPeriod
+    limit_micro_usd: int
+    set_by: str
+    is_operators: bool  # only an operator changes it
+    set_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One filling of an escrow, as it was posted."""
+
+    amount_micro_usd: int
+    promo_micro_usd: int = 0  # of it
+    budgets: tuple[AccountName, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """One unit given to one provider at a fixed price."""

@@ -60,6 +60,19 @@ SELECT sum(transfer.amount) AS amount FROM ledger_transfer AS transfer
 JOIN ledger_account AS debit ON debit.id = transfer.debit JOIN ledger_account AS credit ON credit.id = transfer.credit
 WHERE debit.name = :debit AND credit.name = :credit AND transfer.kind IN (0, 2);
 
+-- name: draws_of_escrow
+-- Every leg of the entries that filled :escrow, the newest entry first: what came in, and which budgets it counted against.
+SELECT leg.seq - leg.leg AS entry, debit.name AS debit, leg.amount, CASE WHEN leg.credit = filled.credit THEN 1 ELSE 0 END AS fills
+FROM ledger_account AS escrow
+JOIN ledger_transfer AS filled ON filled.credit = escrow.id AND filled.kind = 0
+JOIN ledger_entry AS entry ON entry.seq = filled.seq - filled.leg
+JOIN ledger_transfer AS leg ON leg.seq BETWEEN entry.seq AND entry.seq + entry.legs - 1
+JOIN ledger_account AS debit ON debit.id = leg.debit
+WHERE escrow.name = :escrow AND filled.seq = (
+    SELECT min(first.seq) FROM ledger_transfer AS first
+    WHERE first.credit = escrow.id AND first.seq BETWEEN entry.seq AND entry.seq + entry.legs - 1)
+ORDER BY leg.seq - leg.leg DESC, leg.seq;
+
 -- name: credited_before
 -- What was posted into an account by transfers numbered below :before, in all.
 SELECT sum(amount) AS amount FROM ledger_transfer WHERE credit = :account AND kind IN (0, 2) AND seq < :before;

@@ -1,33 +1,30 @@
-"""Post what proven seconds cost; top escrows up, or stop the job before it costs more than is there."""
+"""Post what proven seconds cost; top escrows up, warn, and stop the job before anybody works unpaid."""
+
+from collections.abc import Sequence
+from typing import Final
 
 from gondwana.core.clock import Instant
-from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, money, store
 from gondwana.jobs.context import Context
-from gondwana.jobs.model import JobReason, JobState
-from gondwana.jobs.rules import batch
+from gondwana.jobs.rules.batch import Runway
+from gondwana.jobs.settle import settle
 from gondwana.loops.each import write_each
 from gondwana.market import store as market
-from gondwana.market.model import LeaseState
+from gondwana.market.model import Lease
+
+REST_SECONDS: Final = 10.0  # between two looks at a lease that has money
+DRAINING_REST_SECONDS: Final = 1.0  # at one that has hardly any
 
 
 def meter_leases(context: Context, now: Instant) -> int:
     """Returns how many leases were looked at."""
-    leases = market.metered(context.database.reader())
-    return write_each(context, _meter, [(now, lease.id) for lease in leases])
+    return _settle_all(context, now, market.metered(context.database.reader()))
 
 
-def _meter(tx: Transaction, now: Instant, lease_id: str) -> None:
-    lease = market.lease(tx, lease_id)
-    if lease.state is LeaseState.CLOSED:
-        return
-    job = store.job(tx, lease.job_id)
-    if money.meter(tx, now, lease, job) or job.ended:
-        return
-    how = batch.End(
-        state=JobState.FAILED,
-        reason=JobReason.FUNDS_GONE,
-        detail="the budget or the account is used up",
-        exit_code=1,
-    )
-    end.end_job(tx, now, job, how)
+def meter_draining(context: Context, now: Instant) -> int:
+    """The same for those that are about to be stopped; returns how many."""
+    return _settle_all(context, now, market.metered(context.database.reader(), notice=Runway.DRAIN))
+
+
+def _settle_all(context: Context, now: Instant, leases: Sequence[Lease]) -> int:
+    gap = DRAINING_REST_SECONDS + context.heartbeat_seconds
+    return write_each(context, settle, [(now, lease.id, gap) for lease in leases])

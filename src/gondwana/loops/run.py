@@ -12,9 +12,15 @@ from gondwana.loops.collect_blobs import collect_blobs
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
 from gondwana.loops.finish_jobs import finish_jobs
+from gondwana.loops.issue_invoices import issue_invoices
 from gondwana.loops.lapse_reservations import lapse_reservations
 from gondwana.loops.match_orders import match_orders
-from gondwana.loops.meter_leases import meter_leases
+from gondwana.loops.meter_leases import (
+    DRAINING_REST_SECONDS,
+    REST_SECONDS,
+    meter_draining,
+    meter_leases,
+)
 from gondwana.loops.watch_machines import watch_machines
 
 _log = logging.getLogger(__name__)
@@ -27,8 +33,11 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     finish_jobs: 0.0,
     match_orders: 0.0,
     advance_training: 0.0,
-    meter_leases: 10.0,
+    meter_leases: REST_SECONDS,
+    meter_draining: DRAINING_REST_SECONDS,
+    publish_roots: 60.0,
     collect_blobs: 600.0,
+    issue_invoices: 3600.0,
 }
 """How long a reconciler rests; 0: it runs in each pass."""
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
+from gondwana.ledger.service import SlaClass
 from gondwana.wire.jobs import Resources
 
 
@@ -94,6 +95,7 @@ class Listing:
     steps_per_second: float  # measured reference training steps; 0 where it could not be measured
     price_micro_usd_per_device_hour: int
     epoch: int
+    sla: SlaClass = SlaClass.HOME  # what its owner promises
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +132,16 @@ class Lease:
     charge: Charge
     epoch: int  # grows each time the machine is leased; a worker with an older one is refused
     rank: int  # the node's number in the job
+    sla: SlaClass = SlaClass.HOME  # what its owner promised when it was made
     reserved_at: Instant
     active_at: Instant | None = None
     closed_at: Instant | None = None
     reason: CloseReason | None = None
     proven_ms: int = 0  # time that the machine proved to serve this lease
     proven_at: Instant | None = None  # last such proof
+    lived_at: Instant | None = None  # when its worker was first proven to live
+    serviced_at: Instant | None = None  # when its last service credit was settled
+    notice: str = ""  # what its tenant was told of its money: "", "low", "drain"
 
     @property
     def price_micro_usd_per_hour(self) -> int:

@@ -17,21 +17,21 @@ INSERT INTO market_order (
 -- Write the whole row, new or changed.
 INSERT INTO lease (
     id, order_id, job_id, tenant_id, machine_id, offer_id, state, devices,
-    price_micro_usd_per_device_hour, charge, epoch, rank, reserved_at, active_at, closed_at,
-    reason, proven_ms, proven_at
+    price_micro_usd_per_device_hour, charge, epoch, rank, sla, reserved_at, active_at, closed_at,
+    reason, proven_ms, proven_at, lived_at
 ) VALUES (
     :id, :order_id, :job_id, :tenant_id, :machine_id, :offer_id, :state, :devices,
-    :price_micro_usd_per_device_hour, :charge, :epoch, :rank, :reserved_at, :active_at,
-    :closed_at, :reason, :proven_ms, :proven_at
+    :price_micro_usd_per_device_hour, :charge, :epoch, :rank, :sla, :reserved_at, :active_at,
+    :closed_at, :reason, :proven_ms, :proven_at, :lived_at
 ) ON CONFLICT (id) DO UPDATE SET
     order_id = excluded.order_id, job_id = excluded.job_id, tenant_id = excluded.tenant_id,
     machine_id = excluded.machine_id, offer_id = excluded.offer_id, state = excluded.state,
     devices = excluded.devices,
     price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour,
-    charge = excluded.charge, epoch = excluded.epoch, rank = excluded.rank,
+    charge = excluded.charge, epoch = excluded.epoch, rank = excluded.rank, sla = excluded.sla,
     reserved_at = excluded.reserved_at, active_at = excluded.active_at,
     closed_at = excluded.closed_at, reason = excluded.reason, proven_ms = excluded.proven_ms,
-    proven_at = excluded.proven_at;
+    proven_at = excluded.proven_at, lived_at = excluded.lived_at;
 
 -- name: order_by_id
 -- One order.
@@ -66,12 +66,30 @@ SELECT * FROM lease WHERE state = 'reserved' AND reserved_at <= :instant ORDER B
 SELECT * FROM lease WHERE state = 'reserved' ORDER BY reserved_at, id LIMIT :limit;
 
 -- name: metered
--- Live leases that are paid by the second.
-SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second' ORDER BY id LIMIT :limit;
+-- Live leases that are paid by the second, or those of them whose tenants were told :notice.
+SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second'
+    AND (:notice IS NULL OR notice = :notice) ORDER BY id LIMIT :limit;
 
 -- name: prove_lease
 -- Proven time of a lease after a heartbeat.
-UPDATE lease SET proven_ms = :proven_ms, proven_at = :proven_at WHERE id = :id AND state <> 'closed';
+UPDATE lease SET proven_ms = :proven_ms, proven_at = :proven_at, lived_at = :lived_at WHERE id = :id AND state <> 'closed';
+
+-- name: notice_lease
+-- What a lease's tenant was told of its money; a whole row's save leaves it as it is.
+UPDATE lease SET notice = :notice WHERE id = :id;
+
+-- name: to_service
+-- Leases by the second that may still owe their tenants a credit, by id, at most :limit.
+SELECT * FROM lease WHERE charge = 'second' AND serviced_at IS NULL AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: service_settled
+-- Nothing of the lease's service changes any more.
+UPDATE lease SET serviced_at = :at WHERE id = :id AND state = 'closed';
+
+-- name: served_again
+-- When the same place of the same order was served again, after a lease of it ended.
+SELECT min(active_at) AS at FROM lease
+WHERE job_id = :job_id AND order_id = :order_id AND rank = :rank AND id <> :id AND active_at >= :closed_at;
 
 -- name: seconds_proven_of_machine
 -- Whole seconds that a machine proved over all its leases.

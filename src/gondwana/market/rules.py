@@ -161,4 +161,7 @@ def proved(lease: Lease, now: Instant, *, alive: bool) -> Lease:
         return lease
     gap = now - lease.proven_at
     proven = int(gap * 1000) if alive and gap <= PROOF_GAP_SECONDS_MAX else 0
-    return replace(lease, proven_ms=lease.proven_ms + proven, proven_at=now)
+    lived_at = lease.lived_at
+    if alive and lived_at is None:
+        lived_at = lease.proven_at if proven else now
+    return replace(lease, proven_ms=lease.proven_ms + proven, proven_at=now, lived_at=lived_at)

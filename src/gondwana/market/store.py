@@ -1,6 +1,6 @@
 """Orders and leases, loaded and saved; every change of state writes its event."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from gondwana.market.model import (
 
 SQL: Final = load_queries("gondwana.market")
 ROWS_MAX: Final = 10_000  # orders or leases looked at in one pass
+SERVICE_PAGE: Final = 1_000  # leases read at once; they are all looked at
 
 
 def order(reader: Reader, id: str) -> Order:
@@ -89,6 +90,7 @@ def reserve(
         charge=target.charge,
         epoch=epoch,
         rank=rank,
+        sla=chosen.sla,
         reserved_at=now,
     )
     tx.execute(SQL.save_lease, to_row(lease))
@@ -125,8 +127,19 @@ def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> L
 
 def prove(tx: Transaction, proved: Lease) -> None:
     """Store what a lease has proven by now."""
-    values = {"id": proved.id, "proven_ms": proved.proven_ms, "proven_at": proved.proven_at}
+    values = {
+        "id": proved.id, "proven_ms": proved.proven_ms, "proven_at": proved.proven_at, "lived_at": proved.lived_at,
+    }  # fmt: skip
     tx.execute(SQL.prove_lease, values)
+
+
+def notice(tx: Transaction, now: Instant, target: Lease, told: str, *, paid_seconds: int) -> None:
+    """Tell a lease's tenant, once each, that its money runs low or that it is about to be stopped."""
+    if told == target.notice:
+        return
+    tx.execute(SQL.notice_lease, {"id": target.id, "notice": told})
+    if told:
+        emit_lease(tx, now, target, f"lease.runway_{told}", {"paid_seconds": paid_seconds})
 
 
 def lease(reader: Reader, id: str) -> Lease:
@@ -161,15 +174,35 @@ def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
     ]
 
 
-def metered(reader: Reader) -> list[Lease]:
-    """Live leases that are paid by the second."""
-    return [from_row(Lease, row) for row in reader.all(SQL.metered, {"limit": ROWS_MAX})]
+def metered(reader: Reader, *, notice: str | None = None) -> list[Lease]:
+    """Live leases that are paid by the second; with `notice`, those whose tenants were told just that."""
+    params = {"limit": ROWS_MAX, "notice": notice}
+    return [from_row(Lease, row) for row in reader.all(SQL.metered, params)]
 
 
 def seconds_proven(reader: Reader, machine_id: str) -> int:
     """Whole seconds that a machine proved over all its leases."""
     row = reader.one(SQL.seconds_proven_of_machine, {"machine_id": machine_id})
     return int(row["seconds"]) if row else 0
+
+
+def to_service(reader: Reader) -> Iterator[Lease]:
+    """Leases by the second, live or closed, that may still owe their tenants a credit."""
+    after = ""
+    while rows := reader.all(SQL.to_service, {"after": after, "limit": SERVICE_PAGE}):
+        yield from (from_row(Lease, row) for row in rows)
+        after = rows[-1]["id"]
+
+
+def settle_service(tx: Transaction, now: Instant, lease_id: str) -> None:
+    """The closed lease owes no credit any more."""
+    tx.execute(SQL.service_settled, {"id": lease_id, "at": now})
+
+
+def served_again_at(reader: Reader, ended: Lease) -> Instant | None:
+    """When the place of a closed lease in its order was served again, if it was."""
+    row = reader.one(SQL.served_again, to_row(ended))
+    return None if row is None or row["at"] is None else Instant(row["at"])
 
 
 def held_by(leases: Sequence[Lease], order_id: str) -> int:

@@ -114,6 +114,8 @@ def _check_resources(spec: JobSpec) -> None:
     _limit("resources.cpus", wanted.cpus_min, 0, CPUS_MAX)
     _limit("resources.memory (bytes)", wanted.memory_bytes_min, 0, 2**62)
     _limit("budget_usd", spec.budget_micro_usd or 0, 0, MICRO_USD_MAX)
+    if spec.project:
+        check_name(spec.project, field="project")
     cap = spec.price_cap_micro_usd_per_device_hour or 0
     _limit("price_cap_usd_per_gpu_hour", cap, 0, MICRO_USD_MAX)
 

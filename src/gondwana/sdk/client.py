@@ -8,6 +8,7 @@ import msgspec
 from gondwana.core.random import Random
 from gondwana.sdk.account import Account, Ledger
 from gondwana.sdk.blobs import Blobs
+from gondwana.sdk.budgets import Budgets
 from gondwana.sdk.config import load_settings
 from gondwana.sdk.jobs import Jobs, Plans
 from gondwana.sdk.machines import Machines, Offers
@@ -51,6 +52,7 @@ class Client:
         self.offers = Offers(transport)
         self.machines = Machines(transport)
         self.account = Account(transport)
+        self.budgets = Budgets(transport)
         self.ledger = Ledger(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)

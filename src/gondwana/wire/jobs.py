@@ -77,6 +77,7 @@ class JobSpec:
         default_factory=dict[str, str]
     )  # path in the sandbox -> blob: tar
     budget_micro_usd: int | None = None
+    project: str = ""  # whose budgets it counts against, beside its tenant's
     price_cap_micro_usd_per_device_hour: int | None = None
     seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node
     train: Train | None = None

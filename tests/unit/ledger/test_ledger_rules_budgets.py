@@ -5,59 +5,65 @@ from hypothesis import strategies as st
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.ledger import rules
-from gondwana.ledger.model import Balance
-
-BUDGET = rules.budget_id(rules.BudgetKind.PROJECT, "prj_1")
+from gondwana.ledger.model import Balance, Budget, BudgetPeriod
 
 
-def apply(left, entry):
+def budget(limit=100, period=BudgetPeriod.MONTH):
+    return Budget(id="bud_1", tenant_id="t", project="", period=period, limit_micro_usd=limit, set_by="t",
+                  is_operators=False, set_at=Instant(0.0))  # fmt: skip
+
+
+def fit(limit, granted, left):
+    return rules.fit_budget(budget(limit), "2026-11", granted_micro_usd=granted, left=left)
+
+
+def apply(granted, left, entry):
     more = sum(leg.amount_micro_usd for leg in entry.legs if leg.debit == "budget:granted")
     less = sum(leg.amount_micro_usd for leg in entry.legs if leg.credit == "budget:granted")
-    return Balance(credits_posted=left.credits_posted + more, debits_posted=left.debits_posted + less)  # fmt: skip
-
-
-def set_to(limit, left, used):
-    return rules.set_budget(BUDGET, "2026-11", limit, left=left, used_micro_usd=used)
+    changed = Balance(credits_posted=left.credits_posted + more, debits_posted=left.debits_posted + less)  # fmt: skip
+    return granted + more - less, changed
 
 
 def test_a_budget_is_granted_for_a_period_and_moves_no_money():
-    entry = rules.grant_budget(BUDGET, "2026-11", 5, key="1")
+    entry = fit(5, 0, Balance())
     (leg,) = entry.legs
-    assert (leg.debit, leg.credit) == ("budget:granted", "budget:project.prj_1.2026-11:left")
+    assert (leg.debit, leg.credit) == ("budget:granted", "budget:bud_1.2026-11:left")
     assert entry.total_micro_usd() == 0
-    assert entry.reason == "Budget project.prj_1 for 2026-11"
+    assert entry.reason == "Budget bud_1 for 2026-11"
 
 
-def test_the_period_is_the_calendar_month_in_utc():
-    assert rules.period_of(Instant(1_796_083_199.9)) == "2026-11"
-    assert rules.period_of(Instant(1_796_083_200.0)) == "2026-12"
+def test_a_month_is_the_calendar_s_in_utc_and_ever_has_no_end():
+    assert rules.period_of(budget(), Instant(1_796_083_199.9)) == "2026-11"
+    assert rules.period_of(budget(), Instant(1_796_083_200.0)) == "2026-12"
+    assert rules.period_of(budget(period=BudgetPeriod.EVER), Instant(1.0)) == "ever"
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 1_000), st.integers(-300, 300)), max_size=10))
 def test_what_is_left_follows_the_limit_and_is_never_below_zero(steps):
-    left, used, seen = Balance(), 0, set()
+    granted, left, used, seen = 0, Balance(), 0, set()
     for limit, spend in steps:
         if -used <= spend <= left.available_micro_usd:  # negative: an escrow gave back
             used += spend
             left = Balance(credits_posted=left.credits_posted + max(0, -spend),
                            debits_posted=left.debits_posted + max(0, spend))  # fmt: skip
-        entry = set_to(limit, left, used)
+        assert rules.used_micro_usd(granted, left) == used
+        entry = fit(limit, granted, left)
         assert not entry.legs or entry.event_id not in seen
         seen.add(entry.event_id)
-        left = apply(left, entry)
+        granted, left = apply(granted, left, entry)
         assert left.available_micro_usd == max(0, limit - used)
-        assert set_to(limit, left, used).legs == ()  # a repeat posts nothing
+        assert fit(limit, granted, left).legs == ()  # a repeat posts nothing
 
 
-def test_raising_a_limit_grants_the_difference_and_lowering_it_revokes_what_is_left():
+def test_a_limit_lowered_below_what_is_used_takes_back_what_escrows_return():
     left = Balance(credits_posted=100, debits_posted=70)
-    assert set_to(150, left, 70).kind == "budget.grant"
-    assert apply(left, set_to(150, left, 70)).available_micro_usd == 80
-    lowered = set_to(50, left, 70)
-    assert lowered.kind == "budget.revoke"
-    assert lowered.legs[0].amount_micro_usd == 30
+    lowered = fit(50, 100, left)
+    assert (lowered.kind, lowered.legs[0].amount_micro_usd) == ("budget.revoke", 30)
+    granted, left = apply(100, left, lowered)
+    returned = Balance(credits_posted=left.credits_posted + 30, debits_posted=left.debits_posted)
+    assert fit(50, granted, returned).legs[0].amount_micro_usd == 20  # used are 40 of 50
 
 
-def test_a_limit_below_zero_is_refused():
+def test_more_left_than_was_granted_cannot_be():
     with pytest.raises(InvalidValue):
-        set_to(-1, Balance(), 0)
+        fit(10, 5, Balance(credits_posted=6))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -26,6 +27,8 @@ ATTEMPTS_MAX: Final = (
 OVERTIME_SECONDS_MAX: Final = (
     600.0  # fetching, set-up and the way of a report, on top of a run's own limit
 )
+LOW_SECONDS: Final = 600  # time for a person to add money
+DRAIN_SECONDS: Final = 120  # time for a program to save its work
 LIMIT_REASONS: Final = frozenset(
     {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
 )
@@ -113,6 +116,30 @@ def _failed(rank: int, run: Run) -> End | None:
     else:
         reason, told = JobReason.EXIT_CODE, f"node {rank} ended with code {run.exit_code}"
     return End(state=JobState.FAILED, reason=reason, detail=told, exit_code=run.exit_code or 1)
+
+
+class Runway(StrEnum):
+    """How long the money of a lease still lasts."""
+
+    FINE = ""  # longer than the run may take, or than anybody needs to react
+    LOW = "low"  # the tenant is warned
+    DRAIN = "drain"  # about to be stopped: what is not saved will be lost
+    DRY = "dry"  # stopped now: the next proof might come after the last paid second
+
+
+def runway(spec: JobSpec, *, proven_seconds: int, paid_seconds: int, gap_seconds: float) -> Runway:
+    """Where a lease stands whose escrow pays for `paid_seconds` more.
+
+    `gap_seconds` is how much may be proven before anybody looks again: a lease that has less is stopped, so that no
+    owner works unpaid. An escrow that lasts as long as the run may take is never too small.
+    """
+    if paid_seconds >= spec.seconds_max - proven_seconds:
+        return Runway.FINE
+    if paid_seconds < gap_seconds:
+        return Runway.DRY
+    if paid_seconds < DRAIN_SECONDS:
+        return Runway.DRAIN
+    return Runway.LOW if paid_seconds < LOW_SECONDS else Runway.FINE
 
 
 def free_rank(spec: JobSpec, leases: Sequence[Lease]) -> int:

@@ -1,4 +1,8 @@
-"""Bonds: what a report or a dispute costs whoever turns out to be wrong. One report or dispute is one case."""
+"""Bonds: what a report or a dispute costs whoever turns out to be wrong, and the bounty of who was right.
+
+One report or dispute is one case here. In the entry of a slash a reporter goes by the id of his report, so the accused
+reads no name in his statement; the bounty then moves on in an entry that does not touch the accused.
+"""
 
 from gondwana.core.errors import InvalidValue
 from gondwana.ledger.accounts import (
@@ -7,6 +11,7 @@ from gondwana.ledger.accounts import (
     fund_verification,
     kind_of,
     provider_payable,
+    reporter_payable,
     tenant_available,
 )
 from gondwana.ledger.model import Entry
@@ -34,6 +39,12 @@ def forfeit_bond(case_id: str, accused_id: str, *, amount_micro_usd: int) -> Ent
         Move(bond(case_id), provider_payable(accused_id), half),
         Move(bond(case_id), fund_verification(), amount_micro_usd - half),
     )
+
+
+def pay_bounty(report_id: str, payer: AccountName, *, amount_micro_usd: int) -> Entry:
+    """A report's share of an upheld slash, on to where its bond came from."""
+    move = Move(reporter_payable(report_id), _checked(payer), amount_micro_usd)
+    return _entry("bounty.pay", report_id, move)
 
 
 def _checked(payer: AccountName) -> AccountName:

@@ -1,70 +1,53 @@
 """Budgets: limits on spending, counted in the books like money, so that passing one is refused like an overdraft."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
+from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.ledger.accounts import budget_granted, budget_left
-from gondwana.ledger.model import Balance, Entry, Leg
+from gondwana.ledger.model import Balance, Budget, BudgetPeriod, Entry
 from gondwana.ledger.rules.entries import Move, legs
 
-
-class BudgetKind(StrEnum):
-    """What a budget limits."""
-
-    USER = "user"  # what one person may spend of a tenant's money
-    PROJECT = "project"  # what the jobs of one project may spend
-    MONTH = "month"  # what a tenant may spend in all
+EVER: Final = "ever"  # the one period of a budget without an end
 
 
-def budget_id(kind: BudgetKind, whose: str) -> str:
-    """The name of a budget: `project.prj_01k3…`."""
-    return f"{kind}.{whose}"
+def period_of(budget: Budget, now: Instant) -> str:
+    """The period that a budget counts in now: `2026-11` (UTC), or `ever`."""
+    return month_of(now) if budget.period is BudgetPeriod.MONTH else EVER
 
 
-def period_of(now: Instant) -> str:
+def month_of(now: Instant) -> str:
     """The calendar month of an instant, in UTC: `2026-11`."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m")
 
 
-def grant_budget(budget: str, period: str, amount_micro_usd: int, *, key: str) -> Entry:
-    """Allow so much more to be spent in a period; `key` tells one grant from the next."""
-    leg = Leg(
-        debit=budget_granted(),
-        credit=budget_left(budget, period),
-        amount_micro_usd=amount_micro_usd,
-    )
-    return _entry("budget.grant", budget, period, made=(leg,), key=key)
+def used_micro_usd(granted_micro_usd: int, left: Balance) -> int:
+    """What was set aside or spent in a period and not given back: what of all that was granted is not left."""
+    return granted_micro_usd - left.available_micro_usd
 
 
-def set_budget(
-    budget: str, period: str, limit_micro_usd: int, *, left: Balance, used_micro_usd: int
-) -> Entry:
-    """Make what is left of a budget fit its limit: raising grants the difference, lowering revokes what is left of it.
+def fit_budget(budget: Budget, period: str, *, granted_micro_usd: int, left: Balance) -> Entry:
+    """Make what is left of a budget fit its limit: grant what is missing, revoke what is too much.
 
-    `used_micro_usd` is what was set aside or spent and not given back. It may exceed a lowered limit: what escrows
-    hold is not revoked, so set the budget again when one gave back. Named by the counter it moves: a repeat posts
-    nothing.
+    A limit may be lowered below what is used: what escrows hold is not revoked, but what they give back is, the next
+    time the budget is fitted. Named by the counter it moves, so a repeat posts nothing.
     """
-    if limit_micro_usd < 0 or used_micro_usd < 0:
-        raise InvalidValue(field="budget", value=min(limit_micro_usd, used_micro_usd))
-    account = budget_left(budget, period)
-    more = max(0, limit_micro_usd - used_micro_usd) - left.available_micro_usd
+    if not 0 <= left.available_micro_usd <= granted_micro_usd:
+        raise InvalidValue(field="granted", value=granted_micro_usd)
+    account = budget_left(budget.id, period)
+    allowed = max(0, budget.limit_micro_usd - used_micro_usd(granted_micro_usd, left))
+    more = allowed - left.available_micro_usd
     if more < 0:
-        revoked = legs([Move(account, budget_granted(), -more)])
-        key = f"set.{left.debits_posted - more}"
-        return _entry("budget.revoke", budget, period, made=revoked, key=key)
-    granted = legs([Move(budget_granted(), account, more)])
-    key = f"set.{left.credits_posted + more}"
-    return _entry("budget.grant", budget, period, made=granted, key=key)
-
-
-def _entry(kind: str, budget: str, period: str, *, made: tuple[Leg, ...], key: str) -> Entry:
+        kind, move = "budget.revoke", Move(account, budget_granted(), -more)
+        counter = left.debits_posted - more
+    else:
+        kind, move = "budget.grant", Move(budget_granted(), account, more)
+        counter = left.credits_posted + more
     return Entry(
-        event_id=f"{kind}:{budget}:{period}:{key}",
+        event_id=f"{kind}:{budget.id}:{period}:{counter}",
         kind=kind,
-        subject=budget,
-        legs=made,
+        subject=budget.id,
+        legs=legs([move]),
         facts=(period,),
     )

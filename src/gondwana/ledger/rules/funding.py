@@ -1,5 +1,6 @@
 """Escrows are filled from promotional credit and the tenant's balance, within budgets, and give the rest back."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
@@ -9,7 +10,7 @@ from gondwana.ledger.accounts import (
     tenant_available,
     tenant_promo,
 )
-from gondwana.ledger.model import Funding
+from gondwana.ledger.model import Draw, Funding
 from gondwana.ledger.rules.entries import Move
 
 OWN_MONEY: Final = Funding()
@@ -31,15 +32,23 @@ def fill(escrow: AccountName, tenant_id: str, amount: int, funding: Funding) -> 
 
 
 def give_back(
-    escrow: AccountName, tenant_id: str, rest: int, funding: Funding, *, paid: int
+    escrow: AccountName, tenant_id: str, rest: int, draws: Sequence[Draw], *, paid: int
 ) -> list[Move]:
-    """What empties an escrow whose payments came to `paid`, of which promotional credit paid first.
+    """What empties an escrow that paid `paid` in all: to the tenant, and to the budgets that may use it again.
 
-    `funding` is what went in over the escrow's life: its promotional part, and the budgets that may use it again.
+    Promotional credit paid first, so its own rest comes back as promotional credit. `draws` are all fillings, the
+    newest first: what was drawn last is given back first, to the budgets that it was drawn from.
     """
-    promo = min(rest, max(0, funding.promo_micro_usd - paid))
+    promo = min(rest, max(0, sum(draw.promo_micro_usd for draw in draws) - paid))
+    freed: dict[AccountName, int] = {}
+    left = rest
+    for draw in draws:
+        part = min(left, draw.amount_micro_usd)
+        left -= part
+        for budget in draw.budgets:
+            freed[budget] = freed.get(budget, 0) + part
     return [
         Move(escrow, tenant_promo(tenant_id), promo),
         Move(escrow, tenant_available(tenant_id), rest - promo),
-        *(Move(budget_granted(), left, rest) for left in funding.budgets),
+        *(Move(budget_granted(), budget, amount) for budget, amount in freed.items()),
     ]

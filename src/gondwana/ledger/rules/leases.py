@@ -1,13 +1,13 @@
 """Leases by the second: escrow, metering by proven seconds, closing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
 from gondwana.core.money import due_micro_usd
 from gondwana.ledger.accounts import lease_escrow, provider_holdback
 from gondwana.ledger.events import Fact
-from gondwana.ledger.model import Balance, Entry, Funding, LeaseTerms
+from gondwana.ledger.model import Balance, Draw, Entry, Funding, LeaseTerms
 from gondwana.ledger.rules.entries import Move, legs, split
 from gondwana.ledger.rules.funding import OWN_MONEY, fill, give_back
 
@@ -57,12 +57,12 @@ def meter(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> Entry:
 
 
 def close_lease(
-    terms: LeaseTerms, proven_seconds: int, escrow: Balance, funding: Funding = OWN_MONEY
+    terms: LeaseTerms, proven_seconds: int, escrow: Balance, draws: Sequence[Draw] = ()
 ) -> Entry:
     """The last metering, and the rest of the escrow back to where it came from."""
     paid, total = escrow.debits_posted, _total_payable(terms, proven_seconds, escrow)
     rest = escrow.credits_posted - total
-    back = give_back(lease_escrow(terms.lease_id), terms.tenant_id, rest, funding, paid=total)
+    back = give_back(lease_escrow(terms.lease_id), terms.tenant_id, rest, draws, paid=total)
     moves = [*_meter_moves(terms, paid, total), *back]
     return _entry(terms, "lease.close", moves, facts=_metered(terms, proven_seconds))
 

@@ -25,7 +25,12 @@ _CERTAIN: Final = PPM * PPM  # a probability of one as the product of two rates
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskSettings:
-    """What a network assumes of cheats and decides about checks; the defaults are for new owners."""
+    """What a network assumes of cheats and decides about checks; the defaults are for new owners.
+
+    The allowance is what a stranger may hold unverified before he has anything to lose: $25 is an hour of a node with
+    eight of the fastest accelerators, so nobody has to put money down to begin, and a name that cheats gets no more
+    than that. A network that strangers join by the thousand lowers it.
+    """
 
     cost_bps: int = 8_000  # c/R: what honest work costs, of its reward
     check_ppm: int = 250_000  # p: of all units, checked; an owner with a record needs fewer
@@ -38,7 +43,7 @@ class RiskSettings:
         0  # V: what being allowed here is worth; nothing where names are free
     )
     allowance_micro_usd: int = (
-        1_000_000  # unverified work of who has nothing at stake; a name's cost
+        25_000_000  # unverified work of who has nothing at stake; a name's cost
     )
     holdback_counts_bps: int = BASIS_POINTS  # of the holdback, as stake: new owners earn it
     unbonding_counts_bps: int = (
@@ -92,6 +97,15 @@ def unverified_work_max_micro_usd(at_stake_micro_usd: int, settings: RiskSetting
         return UNLIMITED_MICRO_USD
     bound = (loss - 1) // rate if loss > 0 else 0
     return min(bound + settings.allowance_micro_usd, UNLIMITED_MICRO_USD)
+
+
+def more_stake_micro_usd(
+    work_micro_usd: int, settings: RiskSettings, *, at_stake_micro_usd: int
+) -> int:
+    """The least to put at stake beside what is there, to hold so much unverified work."""
+    beyond = max(0, work_micro_usd - settings.allowance_micro_usd)
+    least = least_stake_micro_usd(beyond, settings) if beyond else 0
+    return max(0, least - at_stake_micro_usd)
 
 
 def honest_work_pays(

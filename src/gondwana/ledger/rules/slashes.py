@@ -26,6 +26,7 @@ from gondwana.ledger.model import Balance, Entry, TransferKind
 from gondwana.ledger.rules.entries import Move, largest_remainder, legs, resolve
 
 APPEAL_SECONDS: Final = 3 * 86_400  # an owner may be away for a weekend
+DECIDE_SECONDS: Final = 30 * 86_400  # whoever is not judged for so long is not guilty
 
 
 def slash(terms: SlashTerms, *, holdback: Balance, stake: Balance, unbonding: Balance) -> Entry:
@@ -60,12 +61,32 @@ def reverse_slash(hold: Entry, *, reason: str) -> Entry:
     return resolve(hold, TransferKind.VOID_PENDING, "slash.reverse", facts=(reason,))
 
 
-def next_slash_state(
-    state: SlashState, decided_at: Instant, *, now: Instant, verdict: SlashState | None = None
-) -> SlashState:
-    """The state after this moment: that of the verdict on an appeal, or upheld by silence, or the same.
+def cover_slash(terms: SlashTerms, hold: Entry, *, fund: Balance) -> Entry:
+    """What an upheld slash lacks to make the tenant whole, out of the insurance fund as far as that goes.
 
-    `decided_at` is when the slash was proposed. Raises WrongState for a verdict that may not follow.
+    `hold` is the entry that was posted. Nobody but the tenant gets any of a slash that does not make him whole.
+    """
+    tenant = tenant_available(terms.tenant_id) if terms.tenant_id is not None else None
+    got = sum(leg.amount_micro_usd for leg in hold.legs if leg.credit == tenant)
+    missing = min(terms.made_whole_micro_usd - got, fund.available_micro_usd)
+    moves = [Move(fund_insurance(), tenant, missing)] if tenant is not None else []
+    return Entry(
+        event_id=f"slash.cover:{terms.case_id}",
+        kind="slash.cover",
+        subject=terms.case_id,
+        legs=legs(moves),
+        job_id=terms.job_id,
+    )
+
+
+def next_slash_state(
+    state: SlashState, decided_at: Instant, *, now: Instant, verdict: SlashState | None = None,
+    appealed_at: Instant | None = None,
+) -> SlashState:  # fmt: skip
+    """The state after this moment: that of the verdict on an appeal, that of silence, or the same.
+
+    Nobody appealed in APPEAL_SECONDS: upheld. Nobody judged an appeal in DECIDE_SECONDS: reversed. `decided_at` is
+    when the slash was proposed. Raises WrongState for a verdict that may not follow.
     """
     if verdict is not None:
         if state is not SlashState.APPEALED or verdict not in SLASH_TRANSITIONS[state]:
@@ -76,7 +97,8 @@ def next_slash_state(
         return verdict
     if state is SlashState.PROPOSED and not may_appeal(state, decided_at, now=now):
         return SlashState.UPHELD
-    return state
+    is_late = appealed_at is not None and now - appealed_at >= DECIDE_SECONDS
+    return SlashState.REVERSED if state is SlashState.APPEALED and is_late else state
 
 
 def may_appeal(state: SlashState, decided_at: Instant, *, now: Instant) -> bool:

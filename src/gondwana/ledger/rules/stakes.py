@@ -1,15 +1,28 @@
 """What owners put at stake: in, on its way out, out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.ledger.accounts import AccountName, ext, provider_payable, stake, stake_unbonding
 from gondwana.ledger.events import Fact
-from gondwana.ledger.model import Entry, Leg
+from gondwana.ledger.model import Balance, Entry, Leg
 
 UNBONDING_SECONDS: Final = (
     14 * 86_400
 )  # longer than any check takes: who leaves can still be slashed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unbonding:
+    """A part of a stake on its way out."""
+
+    id: str
+    provider_id: str
+    amount_micro_usd: int
+    unbonded_at: Instant
+    released_at: Instant | None = None
 
 
 def stake_from_payable(provider_id: str, amount_micro_usd: int, *, key: str) -> Entry:
@@ -33,6 +46,35 @@ def unbond(provider_id: str, amount_micro_usd: int, *, key: str) -> Entry:
 def may_release(unbonded_at: Instant, now: Instant) -> bool:
     """Whether a stake that was unbonded then has waited long enough."""
     return now - unbonded_at >= UNBONDING_SECONDS
+
+
+def releasable(
+    parts: Sequence[Unbonding], account: Balance, *, now: Instant
+) -> list[tuple[Unbonding, int]]:
+    """Which of an owner's parts are free now, and what is left of each; `parts` are all that are not released.
+
+    Slashes took from the account, not from a part: they count as taken from the oldest parts. A part that a slash
+    which may yet be reversed holds some of stays until it is known what is left.
+    """
+    parts = sorted(parts, key=lambda part: (part.unbonded_at, part.id))
+    slashed = max(0, sum(part.amount_micro_usd for part in parts) - account.posted_micro_usd)
+    left = _left(parts, slashed)
+    least = _left(parts, slashed + account.held_micro_usd)
+    return [
+        (part, amount)
+        for part, amount, at_least in zip(parts, left, least, strict=True)
+        if may_release(part.unbonded_at, now) and amount == at_least
+    ]
+
+
+def _left(parts: Sequence[Unbonding], lost_micro_usd: int) -> list[int]:
+    """What is left of each part when so much of all together is lost, the oldest first."""
+    left: list[int] = []
+    for part in parts:
+        gone = min(part.amount_micro_usd, lost_micro_usd)
+        lost_micro_usd -= gone
+        left.append(part.amount_micro_usd - gone)
+    return left
 
 
 def release_stake(provider_id: str, amount_micro_usd: int, *, key: str) -> Entry:

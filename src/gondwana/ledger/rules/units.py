@@ -1,5 +1,7 @@
 """Training by the unit: a job's budget, prices held and paid, evaluations."""
 
+from collections.abc import Sequence
+
 from gondwana.core.errors import WrongState
 from gondwana.core.money import format_usd
 from gondwana.ledger.accounts import (
@@ -12,6 +14,7 @@ from gondwana.ledger.events import Fact
 from gondwana.ledger.model import (
     Assignment,
     Balance,
+    Draw,
     Entry,
     Evaluation,
     Funding,
@@ -76,7 +79,7 @@ def pay_evaluator(terms: TaskTerms, evaluation: Evaluation) -> Entry:
     )
 
 
-def close_task(terms: TaskTerms, escrow: Balance, funding: Funding = OWN_MONEY) -> Entry:
+def close_task(terms: TaskTerms, escrow: Balance, draws: Sequence[Draw] = ()) -> Entry:
     """The rest of a job's escrow back to where it came from; raises WrongState while a unit's price is held."""
     if escrow.held_micro_usd:
         raise WrongState(
@@ -84,7 +87,7 @@ def close_task(terms: TaskTerms, escrow: Balance, funding: Funding = OWN_MONEY) 
             hint="accept, reject or expire its units first",
         )
     rest, paid = escrow.posted_micro_usd, escrow.debits_posted
-    moves = give_back(task_escrow(terms.job_id), terms.tenant_id, rest, funding, paid=paid)
+    moves = give_back(task_escrow(terms.job_id), terms.tenant_id, rest, draws, paid=paid)
     return _entry(terms, "task.close", legs(moves))
 
 

@@ -25,6 +25,7 @@ RESOURCES: Final = {
 }
 GONDWANA: Final = {
     "budget_usd": "The most that the job may cost in all; it stops before it costs more.",
+    "project": "The project whose budgets it counts against: `gondwana budget set 500 --project NAME`.",
     "price_cap_usd_per_gpu_hour": "The most to pay for one accelerator (or one machine without any) per hour.",
     "max_duration": "How long one attempt may run: `90s`, `15m`, `2h`, `1d`. Default `1d`.",
     "train": "Train one model over many machines instead of `run`.",

@@ -75,6 +75,9 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
         setup=top.text("setup", "", hint="write shell commands", chars_max=TEXT_BYTES_MAX),
         run=top.text("run", "", hint="write shell commands", chars_max=TEXT_BYTES_MAX),
         budget_micro_usd=_dollars(extension, "budget_usd"),
+        project=extension.text(
+            "project", "", hint="write a project's name", chars_max=NAME_CHARS_MAX
+        ),
         price_cap_micro_usd_per_device_hour=_dollars(extension, "price_cap_usd_per_gpu_hour"),
         seconds_max=_duration(extension),
         train=train,
