@@ -195,6 +195,7 @@ class Agent:
             devices=max(1, len(self._indices(inventory))),
             cpus_max=options.cpus_max,
             memory_bytes_max=options.memory_bytes_max,
+            sla=options.sla,
         )
         return Client(options.url, options.token).machines.register(told).id
 

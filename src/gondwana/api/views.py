@@ -49,6 +49,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         units_accepted=_count(counts, UnitState.ACCEPTED),
         units_rejected=_count(counts, UnitState.REJECTED),
         earned_micro_usd=money.earned_micro_usd(reader, machine.id),
+        sla=machine.sla,
     )
 
 
@@ -68,6 +69,7 @@ def offer_view(each: Listing) -> views.OfferView:
         price_micro_usd_per_device_hour=price,
         price_micro_usd_per_million_steps=round(price / (3600 * speed) * 1e6) if speed else None,
         isolation=each.isolation,
+        sla=each.sla,
     )
 
 

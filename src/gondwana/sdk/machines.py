@@ -72,6 +72,11 @@ class Machines:
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, change).decode(MachineView)
 
+    def set_sla(self, machine: str, sla: str) -> MachineView:
+        """Promise this class of service in leases made from now on."""
+        path = f"/v1/machines/{segment(machine)}"
+        return self._transport.write("PATCH", path, {"sla": sla}).decode(MachineView)
+
     def earnings(self) -> Earnings:
         """What the caller's machines have earned, machine by machine."""
         return self._transport.get("/v1/earnings").decode(Earnings)

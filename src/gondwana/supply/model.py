@@ -6,6 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.ledger.service import SlaClass
 from gondwana.wire.machines import MachineInventory, MachineSpeed
 
 
@@ -95,6 +96,7 @@ class Machine:
     devices: int
     cpus_max: float | None = None  # the owner's terms; None: all of it
     memory_bytes_max: int | None = None
+    sla: SlaClass = SlaClass.HOME  # what its owner promises, of leases made from now on
     inventory: MachineInventory | None = None
     speed: MachineSpeed | None = None
     isolation: str = ""

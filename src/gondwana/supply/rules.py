@@ -5,6 +5,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
+from gondwana.ledger.service import SlaClass
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
 
@@ -59,6 +60,13 @@ def check_terms(
         raise InvalidValue(field="cpus_max", value=cpus_max, hint=f"more than 0, to {CPUS_MAX}")
     if memory_bytes_max is not None and not 0 < memory_bytes_max <= BYTES_MAX:
         raise InvalidValue(field="memory_bytes_max", value=memory_bytes_max, hint="bytes")
+
+
+def sla_class(told: str) -> SlaClass:
+    """What an owner says he promises; raises InvalidValue for what is no class."""
+    if told not in list(SlaClass):
+        raise InvalidValue(field="sla", value=told, hint=f"one of {', '.join(SlaClass)}")
+    return SlaClass(told)
 
 
 def bounded_inventory(told: MachineInventory) -> MachineInventory:

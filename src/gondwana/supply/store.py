@@ -11,6 +11,7 @@ from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
+from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
 
@@ -72,7 +73,7 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
             hint="join with another --state folder and --name",
         )
     current = replace(known, devices=new.devices, cpus_max=new.cpus_max, memory_bytes_max=new.memory_bytes_max,
-                      region=new.region)  # fmt: skip
+                      region=new.region, sla=new.sla)  # fmt: skip
     tx.execute(SQL.save_machine, to_row(current))
     old = offer_of(tx, known.id)
     price = offer.price_micro_usd_per_device_hour
@@ -103,6 +104,13 @@ def set_price(
         "offer.priced",
         {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour},
     )
+
+
+def set_sla(tx: Transaction, now: Instant, target: Machine, sla: SlaClass) -> Machine:
+    """Promise this from the next lease on."""
+    changed = save(tx, replace(target, sla=sla))
+    _emit(tx, changed, now, "machine.promised", {"sla": sla})
+    return changed
 
 
 def move(

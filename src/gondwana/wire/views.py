@@ -25,6 +25,7 @@ class MachineRegistration:
     devices: int
     cpus_max: float | None = None  # the owner's terms
     memory_bytes_max: int | None = None
+    sla: str = "home"  # or "mixed", "datacentre": what the owner promises
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class MachineView:
     )
     units_rejected: int = 0
     earned_micro_usd: int = 0
+    sla: str = "home"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class OfferView:
     price_micro_usd_per_device_hour: int
     price_micro_usd_per_million_steps: int | None = None
     isolation: str = "sandbox"
+    sla: str = "home"  # or "mixed", "datacentre": what the owner promises
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

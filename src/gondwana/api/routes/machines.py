@@ -65,6 +65,7 @@ def register(
             devices=told.devices,
             cpus_max=told.cpus_max,
             memory_bytes_max=told.memory_bytes_max,
+            sla=rules.sla_class(told.sla),
             joined_at=now,
         )
         offer = Offer(
@@ -98,18 +99,26 @@ def show(name: str, caller: ProviderDep, reader: ReaderDep) -> Response:
 
 
 @router.patch("/machines/{name}", response_model=MachineView)
-def set_price(
+def set_terms(
     name: str,
     caller: ProviderDep,
     write: WriteDep,
-    price_micro_usd_per_device_hour: int = Body(embed=True),
+    price_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
+    sla: str | None = Body(default=None, embed=True),
 ) -> Response:
-    """Ask another price, from the next lease on."""
-    rules.check_terms(price_micro_usd_per_device_hour, 1)
+    """Ask another price, or promise another class of service, from the next lease on."""
+    if price_micro_usd_per_device_hour is None and sla is None:
+        raise InvalidValue(field="terms", hint="price_micro_usd_per_device_hour, sla, or both")
+    if price_micro_usd_per_device_hour is not None:
+        rules.check_terms(price_micro_usd_per_device_hour, 1)
+    promised = None if sla is None else rules.sla_class(sla)
 
     def run(tx: Transaction, now: Instant) -> Any:
         machine = _machine(tx, caller, name)
-        store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
+        if price_micro_usd_per_device_hour is not None:
+            store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
+        if promised is not None:
+            machine = store.set_sla(tx, now, machine, promised)
         return views.machine_view(tx, machine)
 
     return write(run)

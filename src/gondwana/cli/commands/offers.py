@@ -16,6 +16,7 @@ HEADS = columns(
     ">STEPS/S",
     ">$/HOUR",
     ">$/M STEPS",
+    "SLA",
 )
 
 
@@ -24,7 +25,8 @@ def command(shell: Shell) -> None:
     """What the market sells now, the cheapest first.
 
     $/HOUR is for one accelerator, or for a whole machine without any. STEPS/S was measured on each machine with the
-    same small training step; $/M STEPS is what a million of them cost there.
+    same small training step; $/M STEPS is what a million of them cost there. SLA is what the owner promises: see
+    docs/explanation/service-credits.md.
     """
     found = sorted(
         shell.client.offers.list(),
@@ -50,4 +52,5 @@ def _row(offer: OfferView) -> list[str]:
         f"{offer.steps_per_second:,.1f}",
         price(offer.price_micro_usd_per_device_hour),
         "" if per_million is None else format_usd(per_million, decimals=4),
+        offer.sla,
     ]

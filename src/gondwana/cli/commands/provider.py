@@ -18,6 +18,7 @@ from gondwana.wire.views import MachineView
 HEADS = columns(
     "NAME", "STATE", "REGION", "ACCELERATOR", ">FREE", ">$/HOUR", ">PROVEN", ">EARNED", "REASON"
 )
+SLA_CLASSES = ("home", "mixed", "datacentre")
 EARNINGS_HEADS = columns("NAME", "STATE", ">PROVEN", ">UNITS", ">REJECTED", ">EARNED")
 
 
@@ -56,6 +57,13 @@ def command() -> None:
     "--max-memory", "memory_max", default=None, metavar="16GB", help="How much memory to offer."
 )
 @click.option(
+    "--sla",
+    type=click.Choice(SLA_CLASSES),
+    default="home",
+    show_default=True,
+    help="What you promise about its being there; each join sets it anew.",
+)
+@click.option(
     "--state",
     type=click.Path(path_type=Path),
     default=None,
@@ -69,7 +77,7 @@ def command() -> None:
 )
 def join(
     shell: Shell, url: str | None, token: str | None, price_text: str, name: str | None, region: str,
-    devices: str | None, cpus_max: float | None, memory_max: str | None, state: Path | None, *, plain: bool,
+    devices: str | None, cpus_max: float | None, memory_max: str | None, sla: str, state: Path | None, *, plain: bool,
 ) -> int | None:  # fmt: skip
     """Offer this machine on the market of URL, until Ctrl-C.
 
@@ -94,6 +102,7 @@ def join(
         memory_bytes_max=None
         if memory_max is None
         else parse_bytes(memory_max, field="--max-memory"),
+        sla=sla,
         state_dir=state or _state_folder() / machine,
         plain_for_own_jobs=plain,
     )
@@ -145,6 +154,15 @@ def set_price(shell: Shell, machine: str, usd: str) -> None:
     )
 
 
+@shell_command(name="sla", group=command)
+@click.argument("machine")
+@click.argument("class_", metavar="CLASS", type=click.Choice(SLA_CLASSES))
+def set_sla(shell: Shell, machine: str, class_: str) -> None:
+    """Promise this about the machine's being there, in leases made from now on: home, mixed or datacentre."""
+    view = shell.client.machines.set_sla(machine, class_)
+    shell.result(view, lambda: f"{view.name} promises: {view.sla}")
+
+
 @shell_command(group=command)
 def earnings(shell: Shell) -> None:
     """What your machines have earned."""
@@ -171,6 +189,7 @@ def show_machine(view: MachineView) -> str:
         ("state", f"{view.state} ({view.reason})" if view.reason else view.state),
         ("region", view.region),
         ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
+        ("promises", view.sla),
         ("free", f"{view.devices_free} of {view.devices}"),
     ]
     if inventory is not None:
