@@ -1,7 +1,8 @@
 """The audit: everything recomputed from the transfers in one pass, each difference listed."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -89,6 +90,10 @@ class _Books:
     account_names: dict[int, str] = field(init=False)
     names: dict[int, str] = field(init=False)
     counters: dict[int, list[int]] = field(init=False)  # as COUNTERS
+    roots: Sequence[Row] = field(init=False)
+    totals: dict[int, dict[str, int]] = field(
+        default_factory=dict[int, dict[str, int]]
+    )  # after a root's last batch
     holds: dict[int, _Hold] = field(default_factory=dict[int, _Hold])
     found: list[Difference] = field(default_factory=list[Difference])
     batch_hashes: list[bytes] = field(default_factory=list[bytes])
@@ -100,6 +105,7 @@ class _Books:
         self.account_names = {number: row["name"] for number, row in self.accounts.items()}
         self.names = {row["id"]: row["name"] for row in self.reader.all(SQL.all_names)}
         self.counters = {number: [0, 0, 0, 0] for number in self.accounts}
+        self.roots = self.reader.all(SQL.roots_from, {"day": "", "limit": ROOTS_READ_MAX})
 
     def differs(self, subject: str, wrong: str) -> None:
         """Note a difference."""
@@ -109,11 +115,22 @@ class _Books:
     def read(self) -> None:
         """Go over all transfers, entries and batches once."""
         first, hashed = 1, proofs.NOTHING
-        for batches, last in _spans(self.reader):
+        ends = {row["last_batch"] for row in self.roots}
+        for batches, last in _spans(self.reader, ends):
             leaves = self._read_span(first, last)
             for batch in batches:
                 hashed = self._check_batch(batch, hashed, leaves)
+            if batches and batches[-1]["number"] in ends:
+                self.totals[batches[-1]["number"]] = self._sums()
             first = last + 1
+
+    def _sums(self) -> dict[str, int]:
+        """Credits less debits by line of the chart, of what was read so far; zeros are left out."""
+        sums: Counter[str] = Counter()
+        for number, row in self.accounts.items():
+            debited, credited, *_ = self.counters[number]
+            sums[str(row["code"])] += credited - debited
+        return {code: micro_usd for code, micro_usd in sums.items() if micro_usd}
 
     def _read_span(self, first: int, last: int) -> list[tuple[int, bytes]]:
         """(last transfer, leaf hash) of each entry between two transfers."""
@@ -248,19 +265,21 @@ class _Books:
     def check_roots(self) -> int:
         """Compare each day's root with its batches; returns how many there are."""
         before, next_batch = proofs.NOTHING, 1
-        rows = self.reader.all(SQL.roots_from, {"day": "", "limit": ROOTS_READ_MAX})
-        for row in rows:
+        for row in self.roots:
             first, last = row["first_batch"], row["last_batch"]
             hashes = self.batch_hashes[first - 1 : last]
             if first != next_batch or len(hashes) != last - first + 1:
                 self.differs(f"root of {row['day']}", "does not cover the batches that it should")
             elif proofs.merkle_root(hashes) != bytes(row["content"]):
                 self.differs(f"root of {row['day']}", "is not over the batches of that day")
+            if json.loads(row["totals"]) != self.totals.get(last, {}):
+                wrong = "has other totals than its day's transfers add up to"
+                self.differs(f"root of {row['day']}", wrong)
             hashed = _root_hash(row, before)
             if hashed != bytes(row["hash"]):
                 self.differs(f"root of {row['day']}", "does not follow from the one before")
             before, next_batch = bytes(row["hash"]), last + 1
-        return len(rows)
+        return len(self.roots)
 
 
 def _root_hash(row: Row, before: bytes) -> bytes:
@@ -270,17 +289,17 @@ def _root_hash(row: Row, before: bytes) -> bytes:
     )
 
 
-def _spans(reader: Reader) -> Iterator[tuple[list[Row], int]]:
+def _spans(reader: Reader, ends: Set[int]) -> Iterator[tuple[list[Row], int]]:
     """(batches, last transfer): consecutive batches that together have enough transfers for one read.
 
-    What is not sealed comes last, without a batch.
+    A batch numbered in `ends` is the last of its span. What is not sealed comes last, without a batch.
     """
     waiting: list[Row] = []
     after, end = 0, 0
     while rows := reader.all(SQL.batches_after, {"after": after, "limit": BATCHES_AT_ONCE}):
         for row in rows:
             waiting.append(row)
-            if row["last"] - waiting[0]["first"] >= TRANSFERS_AT_ONCE:
+            if row["number"] in ends or row["last"] - waiting[0]["first"] >= TRANSFERS_AT_ONCE:
                 yield waiting, row["last"]
                 waiting = []
         after, end = rows[-1]["number"], rows[-1]["last"]

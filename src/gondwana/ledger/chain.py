@@ -70,7 +70,10 @@ def _next_root(tx: Transaction, now: Instant) -> RootRecord | None:
     first = tx.one(SQL.batch, {"number": before["last_batch"] + 1 if before else 1})
     if first is None:
         return None
-    end_ms = (first["at_ms"] // MS_PER_DAY + 1) * MS_PER_DAY
+    from_ms = max(
+        first["at_ms"], _end_of(before["day"]) if before else 0
+    )  # what came late is the next day's
+    end_ms = (from_ms // MS_PER_DAY + 1) * MS_PER_DAY
     if now * 1000 < end_ms + SETTLE_MS:
         return None
     last = tx.one(SQL.last_batch_before, {"at_ms": end_ms})
@@ -78,7 +81,7 @@ def _next_root(tx: Transaction, now: Instant) -> RootRecord | None:
     number = int(last["number"])
     span = {"first": first["number"], "last": number}
     content = proofs.merkle_root([bytes(row["hash"]) for row in tx.all(SQL.batch_hashes, span)])
-    day = day_of(first["at_ms"])
+    day = day_of(from_ms)
     sums = totals(tx, until=int(last["last"]))
     chained = bytes(before["hash"]) if before else proofs.NOTHING
     hashed = proofs.root_hash(chained, day, first["number"], number, sums, content)
@@ -94,18 +97,34 @@ def day_of(at_ms: int) -> str:
     return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).date().isoformat()
 
 
+def _end_of(day: str) -> int:
+    midnight = datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC)
+    return int(midnight.timestamp() * 1000) + MS_PER_DAY
+
+
 def totals(reader: Reader, *, until: int | None = None) -> dict[str, int]:
-    """Credits less debits by line of the chart, now or after the transfer numbered `until`."""
+    """Credits less debits by line of the chart, now or after the transfer numbered `until`; zeros are left out."""
     sums = {str(row["code"]): int(row["micro_usd"]) for row in reader.all(SQL.totals)}
     for row in reader.all(SQL.totals_since, {"after": until}) if until is not None else ():
         sums[str(row["code"])] -= int(row["micro_usd"])
-    return sums
+    return {code: micro_usd for code, micro_usd in sums.items() if micro_usd}
 
 
 def roots(reader: Reader, *, since_day: str = "") -> list[RootRecord]:
     """The published roots of `since_day` and later, oldest first."""
     rows = reader.all(SQL.roots_from, {"day": since_day, "limit": ROOTS_MAX})
     return [_root(row) for row in rows]
+
+
+def last_root(reader: Reader) -> RootRecord | None:
+    """The newest root; None before the first day is over."""
+    row = reader.one(SQL.last_root)
+    return None if row is None else _root(row)
+
+
+def batches(reader: Reader, *, after: int, limit: int) -> list[BatchRecord]:
+    """The commits numbered above `after`, in order: where a chain of more than BATCHES_MAX goes on."""
+    return [_batch(row) for row in reader.all(SQL.batches_after, {"after": after, "limit": limit})]
 
 
 def prove_chain(reader: Reader, since: str = "") -> ChainProof:
