@@ -77,6 +77,12 @@ class Cluster:
             pause.wait(0.05)
         return self
 
+    @property
+    def pid(self) -> int:
+        """The server's first process; the others are its children."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End the server in order; it forgets nothing."""
         if self._process is not None:
