@@ -4,8 +4,8 @@
     ├── Invalid        422 / exit 2    InvalidValue · UnknownKey · UnsupportedKey · InvalidJobFile · InvalidBytes
     ├── Unauthorised   401 / exit 3    MissingToken · InvalidToken · ScopeMissing (403) · BadSignature
     ├── NotFound       404 / exit 4    NoSuchThing
-    ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch
-    ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · TooLarge (413)
+    ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch · AccountFrozen
+    ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · ExposureTooHigh · TooLarge (413)
     ├── Unavailable    503 / exit 7    ServerUnreachable · SandboxUnavailable · StorageFull (507) · ShuttingDown ·
     │                                 NotLeader
     └── JobFailed      (no status) / exit 1, or the job's own code    RecipeError · TrainingDiverged
@@ -146,6 +146,12 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
+class AccountFrozen(Conflict):
+    """The account is frozen."""
+
+    code = "account_frozen"
+
+
 class Exhausted(GondwanaError):
     """There is not enough of it."""
 
@@ -168,6 +174,12 @@ class FundsTooLow(Exhausted):
     """The account does not hold enough."""
 
     code = "funds_too_low"
+
+
+class ExposureTooHigh(Exhausted):
+    """The owner already holds as much unverified work as his stake allows."""
+
+    code = "exposure_too_high"
 
 
 class TooLarge(Exhausted):

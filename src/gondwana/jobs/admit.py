@@ -15,6 +15,7 @@ from gondwana.jobs import holders, money, store
 from gondwana.jobs.listings import listings
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
+from gondwana.ledger.frozen import check_not_frozen
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import Charge, Listing, Order, OrderState, Plan, Screening
@@ -60,11 +61,12 @@ def submit(
 ) -> Job:
     """The job, stored and its order opened, its money set aside; it goes on from here by itself.
 
-    Raises InvalidValue for a job that is not valid, Exhausted where too many wait, NothingFits where no machine
-    could ever serve it as written, BudgetTooSmall and FundsTooLow where the money does not reach. A job that only
-    has to wait for machines that are taken is accepted.
+    Raises InvalidValue for a job that is not valid, AccountFrozen, Exhausted where too many wait, NothingFits where no
+    machine could ever serve it as written, BudgetTooSmall and FundsTooLow where the money does not reach. A job that
+    only has to wait for machines that are taken is accepted.
     """
     policy.check_spec(spec)
+    check_not_frozen(tx, tenant_id)
     if store.count_live_jobs(tx, tenant_id) >= LIVE_JOBS_MAX:
         raise Exhausted(
             f"{LIVE_JOBS_MAX} of your jobs have not ended yet",
