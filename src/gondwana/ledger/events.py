@@ -76,6 +76,8 @@ EVENTS: Final = (
            "fund:verification, fund:insurance (all pending while it can be appealed)"),
     _event("slash.uphold", "Slash {subject} upheld", "post of the pending slash"),
     _event("slash.reverse", "Slash {subject} reversed: {0}", "void of the pending slash"),
+    _event("slash.cover", "Slash {subject}: the rest of what makes you whole", "fund:insurance → tenant:available"),
+    _event("bounty.pay", "Bounty for report {subject}", "reporter:payable → payable or tenant:available"),
     _event("bond", "Bond for case {subject}", "payable or tenant:available → bond"),
     _event("bond.return", "Bond for case {subject} returned: upheld", "bond → payable or tenant:available"),
     _event("bond.forfeit", "Bond for case {subject} lost: refused",

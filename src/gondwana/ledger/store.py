@@ -14,6 +14,7 @@ from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
 from gondwana.ledger.model import (
     TRANSFER_CODES,
+    TRANSFER_KINDS,
     Balance,
     Entry,
     Leg,
@@ -65,6 +66,36 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
 def event_key(event_id: str) -> bytes:
     """16 bytes that stand for an event's id in the database."""
     return blake2b(event_id.encode(), digest_size=16).digest()
+
+
+def entry_of(reader: Reader, event_id: str) -> Entry | None:
+    """The entry of an event as it was posted, or None where it was not.
+
+    Not for an entry that pays or releases holds: of the hold's id only a key is kept. Rebuild it from the hold.
+    """
+    row = reader.one(SQL.entry_of_event, {"event": event_key(event_id)})
+    if row is None:
+        return None
+    span = {"first": row["seq"], "last": row["seq"] + row["legs"] - 1}
+    transfers = reader.all(SQL.named_transfers_between, span)
+    assert all(transfer["pending"] is None for transfer in transfers), f"{event_id} resolves a hold"
+    legs = tuple(
+        Leg(
+            debit=AccountName(transfer["debit"]),
+            credit=AccountName(transfer["credit"]),
+            amount_micro_usd=transfer["amount"],
+            kind=TRANSFER_KINDS[transfer["kind"]],
+        )
+        for transfer in transfers
+    )
+    return Entry(
+        event_id=event_id,
+        kind=row["kind"],
+        subject=row["subject"],
+        legs=legs,
+        job_id=row["job"],
+        facts=tuple(json.loads(row["facts"])) if row["facts"] else (),
+    )
 
 
 def balance(reader: Reader, account: AccountName) -> Balance:
