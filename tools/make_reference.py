@@ -183,6 +183,25 @@ def job_file_page() -> str:
     )
 
 
+def ledger_page() -> str:
+    """The chart of accounts, and every event with what it moves and how a statement says it."""
+    from gondwana.ledger.accounts import CHART
+    from gondwana.ledger.events import EVENTS
+
+    limits = {"D": "D", "C": "C", "N": "none"}
+    accounts = [
+        [str(kind.code), f"`{kind.name}`", kind.explains, limits[kind.limit.value], kind.asset]
+        for kind in CHART
+    ]
+    events = [[f"`{event.kind}`", event.moves, event.words] for event in EVENTS]
+    return "\n\n".join([
+        "## Accounts",
+        table(["code", "account", "what it is", "limit", "asset"], accounts),
+        "## Events",
+        table(["event", "debit → credit", "in a statement"], events),
+    ])  # fmt: skip
+
+
 def api_page() -> str:
     """Every route: who may call it and what it gives."""
     rows: list[list[str]] = []
@@ -238,6 +257,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "job-file.md": job_file_page,
     "api.md": api_page,
+    "ledger.md": ledger_page,
 }
 
 
