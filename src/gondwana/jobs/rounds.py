@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, holders, money, store
+from gondwana.jobs import cases, end, holders, money, store
 from gondwana.jobs.model import Job, JobReason, JobState, Phase, Round, Training, Unit, UnitState
 from gondwana.jobs.rules import batch
 from gondwana.jobs.rules import islands as speeds
@@ -192,6 +192,7 @@ def _record_verdict(tx: Transaction, now: Instant, unit: Unit, *, accepted: bool
     suspendable = MachineState.SUSPENDED in supply_rules.TRANSITIONS[machine.state]
     if count >= supply_rules.REJECTIONS_MAX and suspendable:
         end.lose_machine(tx, now, machine, MachineState.SUSPENDED, CloseReason.WORK_REJECTED)
+        cases.slash_rejections(tx, now, machine, unit)
 
 
 def _learn_speed(tx: Transaction, unit: Unit) -> None:

@@ -12,6 +12,8 @@ from gondwana.jobs import money, store
 from gondwana.jobs.model import Island, Job, JobState, Training, Unit, UnitState
 from gondwana.jobs.rules import islands as speeds
 from gondwana.jobs.rules import rounds as rules
+from gondwana.ledger.exposure import check_exposure
+from gondwana.supply import store as supply
 from gondwana.training import manifest
 from gondwana.wire.jobs import Train
 from gondwana.wire.units import Candidate, UnitKind, UnitSpec
@@ -24,7 +26,11 @@ WARM_CODEC = "int8"  # one island's delta has nobody to average its noise with
 
 
 def assign_init(tx: Transaction, random: Random, now: Instant, job: Job, island: Island) -> Unit:
-    """The unit that makes the first parameters, given to `island`."""
+    """The unit that makes the first parameters, given to `island`.
+
+    Raises, as every assignment does, WrongState where the lease ended meanwhile, FundsTooLow, and ExposureTooHigh
+    where the owner already holds as much unverified work as he may.
+    """
     train = _train(job)
     spec = _spec(
         job, random, now, UnitKind.INIT, 0, seed=train.seed, output_bytes_max=CHECKPOINT_BYTES_MAX
@@ -140,6 +146,8 @@ def _assign(
         assigned_at=now,
         expires_at=Instant(now + seconds),
     )
+    owner_id = supply.machine(tx, island.machine_id).owner_id
+    check_exposure(tx, owner_id, unit.price_micro_usd)
     money.hold_unit(tx, now, unit, job)
     if job.state in (JobState.PROVISIONING, JobState.RECOVERING):
         store.move_job(tx, now, store.job(tx, job.id), JobState.RUNNING)

@@ -4,11 +4,8 @@ Unverified is what is held for him: the prices of units that he was given or del
 are just the pending credits of his holdback. Leases by the second are not limited: heartbeats prove them.
 """
 
-from typing import Final
-
 from gondwana.core.errors import ExposureTooHigh
 from gondwana.core.money import format_usd
-from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader
 from gondwana.ledger.accounts import provider_holdback, stake, stake_unbonding
 from gondwana.ledger.rules import (
@@ -16,14 +13,8 @@ from gondwana.ledger.rules import (
     collateral_micro_usd,
     unverified_work_max_micro_usd,
 )
+from gondwana.ledger.settings import setting
 from gondwana.ledger.store import balances
-
-RISK_SETTING: Final = "risk"
-
-
-def risk_settings(reader: Reader) -> RiskSettings:
-    """What the network assumes of cheats, and decides about checks."""
-    return read_setting(reader, RISK_SETTING, RiskSettings, default=RiskSettings())
 
 
 def collateral_of(reader: Reader, provider_id: str, settings: RiskSettings) -> int:
@@ -54,7 +45,7 @@ def may_hold(reader: Reader, provider_id: str, more_micro_usd: int, settings: Ri
 
 def check_exposure(reader: Reader, provider_id: str, more_micro_usd: int) -> None:
     """Raise ExposureTooHigh where an owner may not be given so much more unverified work."""
-    room = room_micro_usd(reader, provider_id, risk_settings(reader))
+    room = room_micro_usd(reader, provider_id, setting(reader, "risk", RiskSettings))
     if more_micro_usd > room:
         raise ExposureTooHigh(
             f"the owner may be given {format_usd(room)} more of unverified work, this is worth "

@@ -19,9 +19,11 @@ from gondwana.ledger.cases import (
     TEXT_CHARS_MAX,
     Report,
     ReportState,
+    StakeSettings,
     check_text,
 )
-from gondwana.ledger.stakes import stake_settings
+from gondwana.ledger.frozen import check_not_frozen
+from gondwana.ledger.settings import setting
 from gondwana.ledger.store import post
 
 SQL: Final = load_queries("gondwana.ledger", "reports.sql")
@@ -48,9 +50,10 @@ def post_report(tx: Transaction, now: Instant, new: Report) -> Report:
     """Store an open report and take its bond.
 
     Raises InvalidValue for a bond below the network's least or an accusation of oneself, Exhausted where too many
-    wait, FundsTooLow where the payer does not have the bond.
+    wait, FundsTooLow where the payer does not have the bond, AccountFrozen.
     """
-    least = stake_settings(tx).bond_micro_usd_min
+    check_not_frozen(tx, new.reporter_id)
+    least = setting(tx, "stakes", StakeSettings).bond_micro_usd_min
     if new.bond_micro_usd < least:
         raise InvalidValue(
             field="bond", value=format_usd(new.bond_micro_usd), hint=f"at least {format_usd(least)}"

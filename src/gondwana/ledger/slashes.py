@@ -31,7 +31,7 @@ from gondwana.ledger.cases import (
 )
 from gondwana.ledger.model import Entry
 from gondwana.ledger.rules import APPEAL_SECONDS, DECIDE_SECONDS, Unbonding
-from gondwana.ledger.store import balance, entry_of, post
+from gondwana.ledger.store import balance, balances, entry_of, post
 
 SQL: Final = load_queries("gondwana.ledger", "slashes.sql")
 CASES_MAX: Final = 10_000  # looked at in one pass
@@ -69,6 +69,12 @@ def to_settle(reader: Reader, now: Instant) -> list[str]:
         "limit": CASES_MAX,
     }
     return [row["id"] for row in reader.all(SQL.cases_to_settle, params)]
+
+
+def takeable_micro_usd(reader: Reader, provider_id: str) -> int:
+    """All that a slash of this owner could take now."""
+    places = provider_holdback(provider_id), stake(provider_id), stake_unbonding(provider_id)
+    return sum(found.available_micro_usd for found in balances(reader, places).values())
 
 
 def open_slash(

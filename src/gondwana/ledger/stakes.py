@@ -10,23 +10,15 @@ from gondwana.core.ids import new_id
 from gondwana.core.random import Random
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
-from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import stake_unbonding
-from gondwana.ledger.cases import StakeSettings
 from gondwana.ledger.rules import UNBONDING_SECONDS, Unbonding
 from gondwana.ledger.store import balance, post
 
 SQL: Final = load_queries("gondwana.ledger", "stakes.sql")
-STAKES_SETTING: Final = "stakes"
 UNBONDINGS_MAX: Final = 100  # of one owner at once; each is a row that waits for two weeks
 OWNERS_MAX: Final = 10_000  # looked at in one pass
-
-
-def stake_settings(reader: Reader) -> StakeSettings:
-    """What the network asks for a report, and takes for rejected work."""
-    return read_setting(reader, STAKES_SETTING, StakeSettings, default=StakeSettings())
 
 
 def add_stake(

@@ -5,10 +5,11 @@ where it was read.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import FundsTooLow, GondwanaError, WrongState
+from gondwana.core.errors import ExposureTooHigh, FundsTooLow, GondwanaError, WrongState
 from gondwana.jobs import rounds, store, units
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import Island, Job, JobReason, Phase, Training, Unit, UnitState
@@ -60,7 +61,7 @@ def _advance(context: Context, job: Job, training: Training, now: Instant) -> bo
 
 
 def _init(context: Context, job: Job, training: Training, train: Train, now: Instant) -> bool:
-    reader, writer = context.database.reader(), context.database.writer
+    reader = context.database.reader()
     tried = [unit for unit in store.units_of_round(reader, job.id, 0) if unit.kind is UnitKind.INIT]
     delivered = [unit for unit in tried if unit.state is UnitState.DELIVERED]
     if delivered:
@@ -69,9 +70,10 @@ def _init(context: Context, job: Job, training: Training, train: Train, now: Ins
     if any(unit.state is UnitState.ASSIGNED for unit in tried) or not everybody:
         return False
     failed = {unit.lease_id for unit in tried}
-    island = speeds.strongest([one for one in everybody if one.lease_id not in failed] or everybody)
-    writer.call(units.assign_init, context.random, now, job, island)
-    return True
+    untried = [one for one in everybody if one.lease_id not in failed] or everybody
+    return _give_strongest(
+        untried, lambda island: _given(context, units.assign_init, now, job, island)
+    )
 
 
 def _train(context: Context, job: Job, training: Training, train: Train, now: Instant) -> bool:
@@ -80,18 +82,21 @@ def _train(context: Context, job: Job, training: Training, train: Train, now: In
     everybody = store.islands(reader, job.id)
     if rules.is_warm(train, training.round):
         everybody = _untainted(context, everybody)
-    lacking = rules.lacking(train, training, current, everybody, now)
-    if lacking:
+    while lacking := rules.lacking(train, training, current, everybody, now):
         shard_bytes = context.blobs.size(train.shards[0]) or 0
         output_bytes = merge_round.upload_bytes(
             context, training, units.codec(train, training.round)
         )
-        for island in lacking:
-            writer.call(
-                units.assign_train, context.random, now, job, training, island,
-                shard_bytes=shard_bytes, output_bytes=output_bytes,
-            )  # fmt: skip
-        return True
+        given = [
+            _given(
+                context, units.assign_train, now, job, training, island, shard_bytes=shard_bytes,
+                output_bytes=output_bytes,
+            )
+            for island in lacking
+        ]  # fmt: skip
+        if any(given):
+            return True
+        everybody = [one for one in everybody if one not in lacking]
     if not rules.train_over(current, now, training.deadline):
         return False
     judged = merge_round.judge(context, training, train, _delivered(current))
@@ -118,12 +123,13 @@ def _evaluate(context: Context, job: Job, training: Training, train: Train, now:
     everybody = store.islands(reader, job.id)
     machines = {one.machine_id for one in (*everybody, *current) if one.machine_id is not None}
     owners = {str(name): str(supply.machine(reader, name).owner_id) for name in machines}
-    asked = evaluate_round.next_question(training, train, current, everybody, owners)
-    if asked is not None:
-        island, candidates = asked
-        writer.call(units.assign_evaluation, context.random, now, job, training, island, candidates)
-        return True
-    if not everybody and training.deadline is not None and now < training.deadline:
+    refused = False
+    while asked := evaluate_round.next_question(training, train, current, everybody, owners):
+        if _given(context, units.assign_evaluation, now, job, training, *asked):
+            return True
+        refused, everybody = True, [one for one in everybody if one != asked[0]]
+    nobody = refused or not everybody
+    if nobody and training.deadline is not None and now < training.deadline:
         return False  # nobody is left to ask; somebody may come
     judged = evaluate_round.verdicts(_delivered(current), evaluate_round.opinions(current))
     published, tokens = merge_round.merge(
@@ -146,25 +152,38 @@ def _finish(context: Context, job: Job, training: Training, train: Train, now: I
     everybody = store.islands(reader, job.id)
     if not measured and len(last) < rules.ATTEMPTS_MAX and everybody:
         tried = {unit.lease_id for unit in last}
-        island = speeds.strongest(
-            [one for one in everybody if one.lease_id not in tried] or everybody
-        )
-        writer.call(
-            units.assign_evaluation,
-            context.random,
-            now,
-            job,
-            training,
-            island,
-            (),
-            sample_chars=train.sample_chars,
-        )
-        return True
+        untried = [one for one in everybody if one.lease_id not in tried] or everybody
+        if _give_strongest(
+            untried,
+            lambda island: _given(
+                context, units.assign_evaluation, now, job, training, island, (), sample_chars=train.sample_chars
+            ),
+        ):  # fmt: skip
+            return True
+        everybody = []
     if not measured and not everybody and training.deadline is not None and now < training.deadline:
         return False
     artifact = merge_round.artifact(context, training)
     assert artifact is not None, "there are parameters after the first round"
     writer.call(rounds.finish_training, now, training, job, artifact=artifact)
+    return True
+
+
+def _give_strongest(islands: Sequence[Island], give: Callable[[Island], bool]) -> bool:
+    """Whether one of the islands was given a unit, the strongest first."""
+    ordered = sorted(
+        islands, key=lambda one: (speeds.speed(one, islands), one.lease_id), reverse=True
+    )
+    return any(give(island) for island in ordered)
+
+
+def _given(context: Context, assign: Callable[..., Any], *wanted: Any, **more: Any) -> bool:
+    """Whether the unit was given; for now not to an island whose owner holds all the unverified work he may."""
+    try:
+        context.database.writer.call(assign, context.random, *wanted, **more)
+    except ExposureTooHigh as error:
+        _log.debug("%s: %s", wanted, error)
+        return False
     return True
 
 

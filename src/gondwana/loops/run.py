@@ -21,6 +21,8 @@ from gondwana.loops.meter_leases import (
     meter_draining,
     meter_leases,
 )
+from gondwana.loops.release_stakes import release_stakes
+from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.watch_machines import watch_machines
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     meter_leases: REST_SECONDS,
     meter_draining: DRAINING_REST_SECONDS,
     publish_roots: 60.0,
+    settle_cases: 60.0,
+    release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,
 }

@@ -1,0 +1,7 @@
+-- name: units_rejected
+-- The training and evaluation units of a machine that were rejected last, newest first, at most :limit.
+SELECT * FROM unit WHERE machine_id = :machine_id AND state = 'rejected' ORDER BY delivered_at DESC, id DESC LIMIT :limit;
+
+-- name: machines_named
+-- At most two machines of this name: one is found, two have to be told apart.
+SELECT id FROM machine WHERE name = :name ORDER BY id LIMIT 2;
