@@ -7,8 +7,10 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import GondwanaError
 from gondwana.jobs.context import Context
+from gondwana.jobs.rules.presence import PASS_SECONDS
 from gondwana.loops.advance_training import advance_training
 from gondwana.loops.collect_blobs import collect_blobs
+from gondwana.loops.credit_breaches import credit_breaches
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
 from gondwana.loops.finish_jobs import finish_jobs
@@ -24,6 +26,7 @@ from gondwana.loops.meter_leases import (
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.watch_machines import watch_machines
+from gondwana.loops.watch_network import watch_network
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +40,8 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     advance_training: 0.0,
     meter_leases: REST_SECONDS,
     meter_draining: DRAINING_REST_SECONDS,
+    watch_network: PASS_SECONDS,
+    credit_breaches: 60.0,
     publish_roots: 60.0,
     settle_cases: 60.0,
     release_stakes: 600.0,

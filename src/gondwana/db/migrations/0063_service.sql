@@ -50,7 +50,8 @@ INSERT INTO protected (table_name) VALUES ('sla_evidence');
 
 CREATE TABLE network_heard (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
-    until REAL NOT NULL
+    until REAL NOT NULL,
+    is_deaf INTEGER NOT NULL CHECK (is_deaf IN (0, 1)) -- all of several owners' machines are silent
 ) STRICT;
 
 CREATE TABLE network_gap (

@@ -15,8 +15,12 @@ from gondwana.ledger.service import UNSERVED_MS_MAX, Service, promised_ms
 from gondwana.market.model import CloseReason, Lease, LeaseState
 from gondwana.market.rules import PROOF_GAP_SECONDS_MAX
 
-KEPT_SECONDS: Final = 35 * 86_400  # after its end, what could not be paid of a lease's credits is due no more
-GROWN_SECONDS: Final = 240.0  # between two credits while an outage goes on: the next pass is within five minutes
+KEPT_SECONDS: Final = (
+    35 * 86_400
+)  # after its end, what could not be paid of a lease's credits is due no more
+GROWN_SECONDS: Final = (
+    240.0  # between two credits while an outage goes on: the next pass is within five minutes
+)
 CHARGED_SECONDS: Final = 3_600.0  # between two that only follow what was charged meanwhile
 PROVIDER_ENDS: Final = frozenset(
     {CloseReason.MACHINE_LOST, CloseReason.RUN_FAILED, CloseReason.OWNER_LEFT}
@@ -98,11 +102,15 @@ def live_until(course: Course) -> Instant:
     to blame for, it is nobody's.
     """
     lease = course.lease
-    end = course.known_until if lease.closed_at is None else lease.closed_at
+    end = course.known_until
+    if lease.closed_at is not None:
+        end = min(end, lease.closed_at)
     if course.command_ended_at is not None:
         end = min(end, course.command_ended_at)
     proven_at, blamed = lease.proven_at or end, was_ended_by_owner(lease)
-    return proven_at if not blamed and 0 < end - proven_at <= PROOF_GAP_SECONDS_MAX else Instant(end)
+    return (
+        proven_at if not blamed and 0 < end - proven_at <= PROOF_GAP_SECONDS_MAX else Instant(end)
+    )
 
 
 def unserved(course: Course) -> tuple[Instant, Instant] | None:
@@ -175,7 +183,9 @@ def may_miss(lease: Lease, known_until: Instant, start: Start, month: str) -> bo
     return _length_ms(span) - (lease.proven_ms - start.proven_ms) >= GRACE_MS
 
 
-def is_due_again(service: Service, due: int, *, outage_ms: int, since_seconds: float | None) -> bool:
+def is_due_again(
+    service: Service, due: int, *, outage_ms: int, since_seconds: float | None
+) -> bool:
     """Whether a credit that grew to `due` is posted now: at once the first time, then in steps a person can read.
 
     `outage_ms` is what was missing when the last one was posted, `since_seconds` ago.
