@@ -9,7 +9,7 @@ from gondwana import __version__
 from gondwana.api import problems, socket
 from gondwana.api.bodies import BodyLimit
 from gondwana.api.plane import Plane
-from gondwana.api.routes import accounts, blobs, budgets, jobs, machines
+from gondwana.api.routes import accounts, blobs, budgets, invoices, jobs, ledger, machines
 
 
 def make_app(plane: Plane) -> FastAPI:
@@ -21,7 +21,7 @@ def make_app(plane: Plane) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)  # inside the next: outside, its refusal would come out as a 500
     app.middleware("http")(_name_request)
-    for module in (jobs, machines, accounts, budgets, blobs, socket):
+    for module in (jobs, machines, accounts, budgets, invoices, ledger, blobs, socket):
         app.include_router(module.router)
 
     @app.get("/healthz", tags=["health"])

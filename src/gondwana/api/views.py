@@ -2,27 +2,40 @@
 
 from collections import defaultdict
 
+from gondwana.core.clock import Instant
 from gondwana.core.money import due_micro_usd
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader, Row
 from gondwana.jobs import money, store
+from gondwana.jobs.earnings import accrued_micro_usd
 from gondwana.jobs.model import Job, Training, UnitState
 from gondwana.jobs.rules import batch
 from gondwana.ledger.accounts import (
+    BUDGET,
+    USD,
+    AccountName,
     lease_escrow,
     provider_holdback,
     provider_payable,
     tenant_available,
     verifier_payable,
 )
-from gondwana.ledger.store import balance
+from gondwana.ledger.audit import AuditReport
+from gondwana.ledger.earnings import maturing, paid_out_micro_usd
+from gondwana.ledger.export import PostedEntry
+from gondwana.ledger.invoices import Invoice
+from gondwana.ledger.model import StatementLine
+from gondwana.ledger.periods import Period, Span, available_before, personal
+from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine
+from gondwana.wire import ledger as books
 from gondwana.wire import views
+from gondwana.wire.proofs import BUDGET_CODES, RootRecord
 from gondwana.wire.units import UnitKind
 
 
@@ -160,6 +173,144 @@ def account_view(reader: Reader, principal: Principal) -> views.AccountView:
         holdback_micro_usd=balance(reader, provider_holdback(principal.id)).available_micro_usd,
         payable_micro_usd=balance(reader, provider_payable(principal.id)).available_micro_usd
         + verifier,
+    )
+
+
+def statement_line(account: str, line: StatementLine) -> books.StatementLine:
+    """One transfer on one of the caller's accounts."""
+    return books.StatementLine(
+        at=line.at,
+        account=account,
+        event=line.entry_kind,
+        words=line.text,
+        amount_micro_usd=line.change_micro_usd,
+        balance_micro_usd=line.available_micro_usd,
+        transfer=line.seq,
+    )
+
+
+def period_view(
+    reader: Reader, accounts: dict[str, AccountName], period: Period, span: Span
+) -> books.PeriodView:
+    """What some accounts held at both ends of a period."""
+    found: list[books.AccountPeriod] = []
+    for name, account in accounts.items():
+        opening = available_before(reader, account, span.first)
+        closing = available_before(reader, account, span.end)
+        if opening is not None and closing is not None:
+            found.append(
+                books.AccountPeriod(
+                    account=name, opening_micro_usd=opening, closing_micro_usd=closing
+                )
+            )
+    return books.PeriodView(
+        since=period.since,
+        until=period.until,
+        opening_micro_usd=sum(each.opening_micro_usd for each in found),
+        closing_micro_usd=sum(each.closing_micro_usd for each in found),
+        accounts=tuple(found),
+    )
+
+
+def earnings_view(reader: Reader, owner: Principal, now: Instant) -> books.EarningsView:
+    """What an owner earned, and where that money is."""
+    own = personal(owner.id)
+    held = balances(reader, list(own.values()))
+    has = {name: held[account].available_micro_usd for name, account in own.items()}
+    machines = [machine_view(reader, machine) for machine in supply.machines(reader, owner.id)]
+    return books.EarningsView(
+        accrued_micro_usd=accrued_micro_usd(reader, owner.id),
+        in_work_micro_usd=held[own["holdback"]].credits_pending,
+        holdback_micro_usd=has["holdback"],
+        maturing=tuple(
+            books.Maturing(day=each.day, at=each.at, amount_micro_usd=each.amount_micro_usd)
+            for each in maturing(reader, owner.id, now)
+        ),
+        payable_micro_usd=has["payable"],
+        evaluations_micro_usd=has["verifier"],
+        reports_micro_usd=has["reporter"],
+        paying_out_micro_usd=sum(
+            held[own[name]].held_micro_usd for name in ("payable", "verifier", "reporter")
+        ),
+        paid_out_micro_usd=paid_out_micro_usd(reader, owner.id),
+        staked_micro_usd=has["stake"],
+        unbonding_micro_usd=has["unbonding"],
+        vesting_micro_usd=has["subsidy"],
+        machines=tuple(
+            books.MachineEarnings(
+                machine=each.name,
+                state=each.state,
+                seconds_proven=each.seconds_proven,
+                units_accepted=each.units_accepted,
+                units_rejected=each.units_rejected,
+                earned_micro_usd=each.earned_micro_usd,
+            )
+            for each in machines
+        ),
+    )
+
+
+def invoice_view(each: Invoice) -> books.InvoiceView:
+    """One invoice or credit note in a list."""
+    return books.InvoiceView(
+        number=each.number,
+        kind=each.kind,
+        buyer=each.buyer,
+        month=each.month,
+        issued_at=each.at_ms / 1000,
+        total_micro_usd=each.total_micro_usd,
+        corrects=each.corrects,
+        sha256=each.sha256,
+    )
+
+
+def entry_view(entry: PostedEntry) -> books.EntryView:
+    """What one event posted."""
+    return books.EntryView(
+        number=entry.seq,
+        at=entry.at,
+        event=entry.kind,
+        event_key=entry.event,
+        subject=entry.subject,
+        job=entry.job_id,
+        words=entry.text,
+        facts=entry.facts,
+        legs=tuple(
+            books.LegView(
+                transfer=leg.seq,
+                debit=leg.debit,
+                credit=leg.credit,
+                amount_micro_usd=leg.amount_micro,
+                kind=leg.kind,
+                pending=leg.pending,
+            )
+            for leg in entry.legs
+        ),
+    )
+
+
+def audit_view(report: AuditReport, root: RootRecord | None) -> books.AuditView:
+    """The books, recomputed; by asset, what all accounts come to."""
+    sums = {USD: 0, BUDGET: 0}
+    for code, amount in report.posted_micro_usd.items():
+        sums[USD if code < BUDGET_CODES else BUDGET] += amount
+    inside = [amount for code, amount in report.posted_micro_usd.items() if 2000 <= code < BUDGET_CODES]  # fmt: skip
+    return books.AuditView(
+        ok=report.ok,
+        accounts=report.accounts,
+        entries=report.entries,
+        transfers=report.transfers,
+        batches=report.batches,
+        roots=report.roots,
+        head=report.head,
+        root=root,
+        held_micro_usd=sum(inside),
+        unclear_micro_usd=report.unclear_micro_usd,
+        sums_micro=sums,
+        posted_micro_usd_by_code={
+            str(code): amount for code, amount in report.posted_micro_usd.items()
+        },
+        differences=tuple(f"{each.subject}: {each.wrong}" for each in report.differences),
     )
 
 

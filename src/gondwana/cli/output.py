@@ -4,10 +4,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from shutil import get_terminal_size
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gondwana.cli.shell import clean
 from gondwana.core.money import MICRO_PER_USD, format_usd
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 LAST_COLUMN_CHARS_LEAST: Final = 16  # below this a wrapped column is a tower of syllables
 
@@ -95,3 +98,47 @@ def moment(at: float | None) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_utc(at: float) -> str:
+    """The same by the books' clock, UTC."""
+    return _utc(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_utc(at: float) -> str:
+    """A time for other programs: `2026-11-23T14:05:09.120Z`."""
+    return _utc(at).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _utc(at: float) -> "datetime":
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(round(at, 3), tz=UTC)
+
+
+def dollars(micro_usd: int) -> str:
+    """An amount for other programs: `-1234.500000`, always six decimals."""
+    whole, part = divmod(abs(micro_usd), MICRO_PER_USD)
+    return f"{'-' if micro_usd < 0 else ''}{whole}.{part:06d}"
+
+
+def csv_line(cells: Sequence[object]) -> str:
+    """One line of CSV; words that a spreadsheet would take for a formula are quoted with an apostrophe."""
+    import csv
+    import io
+
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(_cell(cell) for cell in cells)
+    return out.getvalue()
+
+
+def _cell(cell: object) -> object:
+    text = clean(cell) if isinstance(cell, str) else cell
+    starts = (
+        isinstance(text, str) and text.startswith(("=", "+", "@", "-")) and not _is_number(text)
+    )
+    return f"'{text}" if starts else text
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdecimal()

@@ -25,6 +25,7 @@ from gondwana.loops.meter_leases import (
 )
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.settle_cases import settle_cases
+from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
 

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 
 from gondwana.core.random import Random
-from gondwana.sdk.account import Account, Ledger
+from gondwana.sdk.account import Account
 from gondwana.sdk.blobs import Blobs
 from gondwana.sdk.budgets import Budgets
 from gondwana.sdk.config import load_settings
+from gondwana.sdk.invoices import Invoices
 from gondwana.sdk.jobs import Jobs, Plans
+from gondwana.sdk.ledger import Ledger
 from gondwana.sdk.machines import Machines, Offers
 from gondwana.sdk.pages import PageOf
 from gondwana.sdk.tokens import Tokens
@@ -53,6 +55,7 @@ class Client:
         self.machines = Machines(transport)
         self.account = Account(transport)
         self.budgets = Budgets(transport)
+        self.invoices = Invoices(transport)
         self.ledger = Ledger(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)

@@ -2,19 +2,9 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
 from gondwana.wire.views import MachineRegistration, MachineView, OfferView
-
-
-class Earnings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller's machines have earned."""
-
-    machines: tuple[MachineView, ...]
-    holdback_micro_usd: int  # earned, still held back against disputes
-    payable_micro_usd: int
 
 
 class Offers:
@@ -76,10 +66,6 @@ class Machines:
         """Promise this class of service in leases made from now on."""
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, {"sla": sla}).decode(MachineView)
-
-    def earnings(self) -> Earnings:
-        """What the caller's machines have earned, machine by machine."""
-        return self._transport.get("/v1/earnings").decode(Earnings)
 
     def _act(self, machine: str, verb: str) -> MachineView:
         path = f"/v1/machines/{segment(machine)}/{verb}"

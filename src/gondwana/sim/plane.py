@@ -20,6 +20,7 @@ from gondwana.db.transaction import Transaction
 from gondwana.db.writer import Listener, Writer
 from gondwana.jobs import traffic
 from gondwana.jobs.context import Context
+from gondwana.ledger.chain import seal
 from gondwana.loops.run import Reconcilers
 from gondwana.policy.model import Caller
 from gondwana.sim.clock import Timeline
@@ -107,7 +108,7 @@ class ControlPlane:
     def __init__(self, timeline: Timeline, random: SeededRandom, seen: Counter[str]) -> None:
         self.timeline = timeline
         self.seen = seen
-        self.database = Database.in_memory()
+        self.database = Database.in_memory(before_commit=seal)
         self.disk = Disk(timeline.clock)
         self._random = random
         self.stored = self.database.writer  # what survives every crash

@@ -1,4 +1,4 @@
-"""What the API answers with; the CLI's `--json` prints these as they are."""
+"""What the API answers with; the CLI's `--json` prints these as they are. What it says of money: `wire.ledger`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,32 +194,6 @@ class AccountView:
     escrow_micro_usd: int
     holdback_micro_usd: int
     payable_micro_usd: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementLine:
-    """One transfer, in words."""
-
-    at: float
-    account: str
-    amount_micro_usd: int  # signed: what it did to the account's balance
-    balance_micro_usd: int
-    words: str
-    transfer_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditView:
-    """The books, recomputed from every transfer."""
-
-    ok: bool
-    accounts: int
-    transfers: int
-    total_micro_usd: int
-    posted_micro_usd_by_code: dict[str, int] = field(
-        default_factory=dict[str, int]
-    )  # line of the chart -> net credit
-    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Tokens, accounts, the books."""
+"""Tokens, and the caller's own accounts."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from gondwana.api.deps import (
     CallerDep,
     OperatorDep,
     PlaneDep,
+    ProviderDep,
     ReaderDep,
     WriteDep,
     answer,
@@ -21,21 +22,13 @@ from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.db.transaction import Transaction
-from gondwana.ledger import accounts as chart
+from gondwana.ledger import periods
 from gondwana.ledger import rules as ledger
-from gondwana.ledger.audit import audit
-from gondwana.ledger.statements import SEQ_MAX, statement
 from gondwana.ledger.store import post
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
-from gondwana.wire.views import (
-    AccountView,
-    AuditView,
-    DepositRequest,
-    StatementLine,
-    TokenRequest,
-    TokenView,
-)
+from gondwana.wire.ledger import EarningsView, StatementPage
+from gondwana.wire.views import AccountView, DepositRequest, TokenRequest, TokenView
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
@@ -108,56 +101,32 @@ def deposit(
     return write(run)
 
 
-@router.get("/account/statement")
+@router.get("/account/statement", response_model=StatementPage)
 def show_statement(
-    caller: CallerDep, reader: ReaderDep, account: str = "available", cursor: str | None = None,
+    caller: CallerDep, reader: ReaderDep, account: str = periods.ALL, month: str | None = None,
+    since: str | None = None, until: str | None = None, cursor: str | None = None,
     limit: int = Query(LIMIT_MAX, ge=1, le=LIMIT_MAX),
 ) -> Response:  # fmt: skip
-    """The caller's transfers in words, newest first, of one account: available, holdback, payable, verifier."""
-    of = {
-        "available": chart.tenant_available,
-        "holdback": chart.provider_holdback,
-        "payable": chart.provider_payable,
-        "verifier": chart.verifier_payable,
-    }
-    if account not in of:
-        raise InvalidValue(field="account", value=account, hint=f"one of {', '.join(of)}")
-    before = int(cursor) if cursor and cursor.isdigit() else SEQ_MAX
-    name = of[account](caller.principal.id)
-    lines = statement(reader, name, limit=limit, before=before)
-    items = [
-        StatementLine(
-            at=line.at,
-            account=account,
-            amount_micro_usd=line.change_micro_usd,
-            balance_micro_usd=line.available_micro_usd,
-            words=line.text,
-            transfer_id=line.transfer_id,
-        )
-        for line in lines
-    ]
-    return page(items, str(lines[-1].seq) if len(lines) == limit else None)
+    """The caller's transfers in words, newest first, with the balance after each, and both ends' balances.
 
-
-@router.get("/ledger/audit", response_model=AuditView)
-def audit_books(caller: CallerDep, reader: ReaderDep) -> Response:
-    """The books recomputed from every transfer; anybody with a token may ask."""
-    report = audit(reader)
+    `account`: available, promo, holdback, payable, verifier, reporter, stake, unbonding, subsidy or all. `month`
+    (2026-11), or days from `since` on and before `until`, UTC.
+    """
+    period = periods.parse_period(month=month, since=since, until=until)
+    accounts = periods.personal(caller.principal.id, account)
+    span = periods.span_of(reader, period)
+    start = cursor if cursor else periods.cursor_before(span.end, accounts)
+    lines, after = periods.lines_of(reader, accounts, period.since, cursor=start, limit=limit)
     return answer(
-        AuditView(
-            ok=report.ok,
-            accounts=report.accounts,
-            transfers=report.transfers,
-            total_micro_usd=sum(
-                amount
-                for code, amount in report.posted_micro_usd.items()
-                if 2000 <= code < 9000
-            ),
-            posted_micro_usd_by_code={
-                str(code): amount for code, amount in report.posted_micro_usd.items()
-            },
-            differences=tuple(
-                f"{difference.subject}: {difference.wrong}" for difference in report.differences
-            ),
+        StatementPage(
+            period=views.period_view(reader, accounts, period, span),
+            items=tuple(views.statement_line(name, line) for name, line in lines),
+            cursor=after,
         )
     )
+
+
+@router.get("/account/earnings", response_model=EarningsView)
+def show_earnings(caller: ProviderDep, reader: ReaderDep, plane: PlaneDep) -> Response:
+    """What the caller's machines earned, where that money is, and when it becomes payable."""
+    return answer(views.earnings_view(reader, caller.principal, plane.clock.now()))

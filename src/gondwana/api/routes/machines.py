@@ -160,23 +160,6 @@ def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Re
     return write(run)
 
 
-@router.get("/earnings")
-def earnings(caller: ProviderDep, reader: ReaderDep) -> Response:
-    """What the caller's machines earned, and where that money is."""
-    account = views.account_view(reader, caller.principal)
-    machines = [
-        views.machine_view(reader, machine)
-        for machine in store.machines(reader, caller.principal.id)
-    ]
-    return answer(
-        {
-            "machines": machines,
-            "holdback_micro_usd": account.holdback_micro_usd,
-            "payable_micro_usd": account.payable_micro_usd,
-        }
-    )
-
-
 @router.get("/offers", response_model=list[OfferView])
 def offers(caller: CallerDep, reader: ReaderDep) -> Response:
     """What can be leased now, cheapest per measured speed first."""

@@ -12,7 +12,7 @@ from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, MissingToken
 from gondwana.core.money import format_usd, parse_usd
 from gondwana.core.units import format_bytes, format_seconds, parse_bytes
-from gondwana.sdk.machines import Earnings
+from gondwana.wire.ledger import EarningsView
 from gondwana.wire.views import MachineView
 
 HEADS = columns(
@@ -20,6 +20,7 @@ HEADS = columns(
 )
 SLA_CLASSES = ("home", "mixed", "datacentre")
 EARNINGS_HEADS = columns("NAME", "STATE", ">PROVEN", ">UNITS", ">REJECTED", ">EARNED")
+MATURING_HEADS = columns("PAYABLE FROM", ">AMOUNT")
 
 
 @click.group(name="provider")
@@ -165,8 +166,8 @@ def set_sla(shell: Shell, machine: str, class_: str) -> None:
 
 @shell_command(group=command)
 def earnings(shell: Shell) -> None:
-    """What your machines have earned."""
-    view = shell.client.machines.earnings()
+    """What your machines earned, where that money is, and when it becomes payable."""
+    view = shell.client.account.earnings()
     shell.result(view, lambda: _show_earnings(view))
 
 
@@ -228,10 +229,10 @@ def _row(view: MachineView) -> list[str]:
     ]
 
 
-def _show_earnings(view: Earnings) -> str:
+def _show_earnings(view: EarningsView) -> str:
     rows = [
         [
-            machine.name,
+            machine.machine,
             machine.state,
             format_seconds(machine.seconds_proven),
             str(machine.units_accepted),
@@ -240,16 +241,38 @@ def _show_earnings(view: Earnings) -> str:
         ]
         for machine in view.machines
     ]
-    sums = facts(
+    free = view.maturing[0] if view.maturing else None
+    sums = [
+        ("accrued", view.accrued_micro_usd, "proven, posted within seconds"),
+        ("in work", view.in_work_micro_usd, "paid if it is accepted"),
+        ("held back", view.holdback_micro_usd, f"the next is free on {free.day}" if free else ""),
+        ("payable", view.payable_micro_usd, ""),
+        ("evaluations", view.evaluations_micro_usd, "payable"),
+        ("reports", view.reports_micro_usd, "payable"),
+        ("paying out", view.paying_out_micro_usd, "on its way"),
+        ("paid out", view.paid_out_micro_usd, ""),
+        ("at stake", view.staked_micro_usd, ""),
+        ("unbonding", view.unbonding_micro_usd, "leaving the stake"),
+        ("vesting", view.vesting_micro_usd, "subsidies"),
+    ]
+    always = {"held back", "payable", "paid out"}
+    shown = [each for each in sums if each[1] or each[0] in always]
+    parts = [table(EARNINGS_HEADS, rows, empty="no machines yet"), _aligned(shown)]
+    if view.maturing:
+        days = [[each.day, format_usd(each.amount_micro_usd, decimals=6)] for each in view.maturing]
+        parts.append(table(MATURING_HEADS, days, empty=""))
+    return "\n\n".join(parts)
+
+
+def _aligned(sums: list[tuple[str, int, str]]) -> str:
+    """Amounts under each other, a note beside each."""
+    width = max(len(format_usd(amount, decimals=6)) for _, amount, _ in sums)
+    return facts(
         [
-            (
-                "held back",
-                f"{format_usd(view.holdback_micro_usd, decimals=6)}  earned; can still be disputed",
-            ),
-            ("payable", format_usd(view.payable_micro_usd, decimals=6)),
+            (name, f"{format_usd(amount, decimals=6).rjust(width)}  {note}".rstrip())
+            for name, amount, note in sums
         ]
     )
-    return f"{table(EARNINGS_HEADS, rows, empty='no machines yet')}\n\n{sums}"
 
 
 def _device_indices(text: str | None) -> tuple[int, ...] | None:
