@@ -1,0 +1,106 @@
+"""The cheapest offers in a book that fit an order: a compiled search, and a plain one that gives the same answer.
+
+The compiled one needs numba (the extra `fast`); without it the plain one serves. Both are functions of the book and the
+order alone; they propose, the writer commits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gondwana.market.book import (
+    COST,
+    COST_MAX,
+    CPUS,
+    EMPTY,
+    FREE,
+    MEMORY,
+    OWNER,
+    PRICE,
+    SERIAL,
+    TAGS,
+    Book,
+    Numbers,
+)
+
+WANTED_MAX: Final = 1_024  # machines of one order; more belongs to several
+_NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """What an order asks of each machine, in the book's numbers."""
+
+    models: tuple[str, ...] = ()  # any of these; none: any
+    regions: tuple[str, ...] = ()
+    devices: int = 1
+    price_max: int = COST_MAX
+    cpu_milli: int = 0
+    memory_mib: int = 0
+    tags: int = 0  # all of these bits
+    own_tags: int = 0  # of them, what the tenant's own machines need not have
+    owner: str = ""  # the tenant
+    not_machines: tuple[str, ...] = ()  # those that serve the job already, or failed it
+
+
+Search = Callable[[Book, Numbers, Numbers, int, Numbers], Numbers]
+
+
+def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None) -> list[str]:
+    """The machines of the `count` cheapest offers that fit, cheapest first; fewer where there are no more."""
+    buckets = _buckets(book, want)
+    if not len(buckets) or count <= 0:
+        return []
+    owner = book.owner_number(want.owner)
+    asked = np.array([want.devices, want.price_max, want.cpu_milli, want.memory_mib, want.tags,
+                      want.tags & ~want.own_tags, owner], dtype=np.int64)  # fmt: skip
+    rows = [row for name in want.not_machines if (row := book.row_of(name)) is not None]
+    barred = np.array(rows, dtype=np.int64) if rows else _NO_ROWS
+    found = (search or SEARCH)(book, buckets, asked, min(count, WANTED_MAX), barred)
+    return [book.machine_at(row) for row in found.tolist()]
+
+
+def _buckets(book: Book, want: Want) -> Numbers:
+    """The buckets that an order may be served from."""
+    if not want.models and not want.regions:
+        return np.arange(len(book.keys), dtype=np.int64)
+    of_model = {n for model in want.models for n in book.by_model.get(model, ())}
+    of_region = {n for region in want.regions for n in book.by_region.get(region, ())}
+    both = want.models and want.regions
+    chosen = of_model & of_region if both else of_model or of_region
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def plain_search(
+    book: Book, buckets: Numbers, asked: Numbers, count: int, barred: Numbers
+) -> Numbers:
+    """The rows of the cheapest offers that fit, by numpy alone."""
+    devices, price, cpus, memory, tags, own_tags, owner = asked.tolist()
+    parts = [np.arange(start, start + size) for start, size in
+             zip(book.starts[buckets].tolist(), book.counts[buckets].tolist(), strict=True)]  # fmt: skip
+    rows = np.concatenate(parts)
+    columns = book.columns
+    has = columns[TAGS, rows]
+    tagged = (has & tags) == tags
+    if owner != EMPTY:
+        tagged |= (columns[OWNER, rows] == owner) & ((has & own_tags) == own_tags)
+    fits = (
+        (columns[FREE, rows] >= devices) & (columns[PRICE, rows] <= price) & (columns[CPUS, rows] >= cpus)
+        & (columns[MEMORY, rows] >= memory) & tagged & ~np.isin(rows, barred)
+    )  # fmt: skip
+    rows = rows[fits]
+    order = np.lexsort((columns[SERIAL, rows], columns[PRICE, rows], columns[COST, rows]))
+    return rows[order[:count]]
+
+
+def _fastest() -> Search:
+    try:
+        from gondwana.market.search_kernel import compiled_search
+    except ModuleNotFoundError:
+        return plain_search
+    return compiled_search
+
+
+SEARCH: Final = _fastest()

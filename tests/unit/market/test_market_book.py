@@ -1,0 +1,121 @@
+"""The book in memory: whatever comes and goes, both searches find just what a plain look at every offer finds."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gondwana.market import search
+from gondwana.market.book import COST_MAX, ZONE_ROWS, Book, Row, cost_of
+from gondwana.market.search import Want, cheapest, plain_search
+
+MODELS, REGIONS, OWNERS = ("A", "B"), ("x", "y", "z"), ("o1", "o2")
+SEARCHES = [plain_search]
+if search.SEARCH is not plain_search:
+    SEARCHES.append(search.SEARCH)
+
+small = st.integers(0, 3)
+rows = st.builds(
+    Row, machine_id=st.just(""), model=st.sampled_from(MODELS), region=st.sampled_from(REGIONS), cost=small,
+    price=small, free=small, devices=st.just(4), cpu_milli=small, memory_mib=small, tags=st.integers(0, 7),
+    owner=st.sampled_from(OWNERS), serial=st.just(0),
+)  # fmt: skip
+wants = st.builds(
+    Want, models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
+    regions=st.lists(st.sampled_from((*REGIONS, "w")), max_size=2).map(tuple), devices=st.integers(1, 3),
+    price_max=small, cpu_milli=small, memory_mib=small, tags=st.integers(0, 7), own_tags=st.integers(0, 7),
+    owner=st.sampled_from((*OWNERS, "nobody", "")),
+    not_machines=st.lists(st.integers(0, 30).map(lambda n: f"m{n}"), max_size=3).map(tuple),
+)  # fmt: skip
+
+
+def numbered(found):
+    return [replace(row, machine_id=f"m{n}", serial=n) for n, row in enumerate(found)]
+
+
+def fits(row, want):
+    needed = want.tags & ~want.own_tags if row.owner == want.owner else want.tags
+    return (
+        (not want.models or row.model in want.models)
+        and (not want.regions or row.region in want.regions)
+        and row.free >= want.devices and row.price <= want.price_max and row.cpu_milli >= want.cpu_milli
+        and row.memory_mib >= want.memory_mib and row.tags & needed == needed
+        and row.machine_id not in want.not_machines
+    )  # fmt: skip
+
+
+def oracle(offers, want, count):
+    """Look at every offer."""
+    found = sorted(
+        (row for row in offers if fits(row, want)),
+        key=lambda row: (row.cost, row.price, row.serial),
+    )
+    return [row.machine_id for row in found[:count]]
+
+
+def check(book, offers, want, count):
+    for each in SEARCHES:
+        assert cheapest(book, want, count, search=each) == oracle(offers, want, count)
+
+
+@given(st.lists(rows, max_size=30), wants, st.integers(1, 8))
+def test_a_search_finds_what_looking_at_every_offer_finds(found, want, count):
+    offers = numbered(found)
+    check(Book(offers), offers, want, count)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(rows, max_size=10),
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["put", "remove", "free"]), rows), max_size=30),
+    wants,
+)  # fmt: skip
+def test_a_book_that_follows_changes_is_the_book_built_from_what_is_left(found, steps, want):
+    offers = {row.machine_id: row for row in numbered(found)}
+    book = Book(offers.values())
+    for number, what, row in steps:
+        name = f"m{number}"
+        if what == "put":
+            offers[name] = replace(row, machine_id=name, serial=number)
+            book.put(offers[name])
+        elif what == "remove":
+            offers.pop(name, None)
+            book.remove(name)
+        elif name in offers:
+            offers[name] = replace(offers[name], free=row.free)
+            book.set_free(name, row.free)
+    assert {row.machine_id: row for row in book.rows()} == offers
+    assert len(book) == len(offers)
+    check(book, offers.values(), want, 5)
+    rebuilt = Book(offers.values())
+    for key, bucket in rebuilt.keys.items():
+        assert book.free_devices(book.keys[key]) == rebuilt.free_devices(bucket)
+
+
+def test_more_offers_than_a_bucket_has_room_for_move_it_to_a_larger_place():
+    offers = [
+        Row(machine_id=f"m{n}", model="A", region="x", cost=n * 7 % 13, price=n, free=1, devices=1, cpu_milli=0,
+            memory_mib=0, tags=0, owner="o1", serial=n)
+        for n in range(3 * ZONE_ROWS)
+    ]  # fmt: skip
+    book = Book()
+    for row in offers:
+        book.put(row)
+    check(book, offers, Want(price_max=COST_MAX), 100)
+
+
+def test_zones_that_cannot_fit_are_passed_over_and_the_last_row_is_still_found():
+    offers = [
+        Row(machine_id=f"m{n}", model="A", region="x", cost=n, price=1, free=int(n == 499), devices=1, cpu_milli=0,
+            memory_mib=0, tags=0, owner="o1", serial=n)
+        for n in range(500)
+    ]  # fmt: skip
+    check(Book(offers), offers, Want(), 3)
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, 0.0001])
+def test_a_machine_whose_speed_is_unknown_costs_most(speed):
+    assert cost_of(1, speed) == COST_MAX
+    assert cost_of(0, 1.0) == 0
+    assert cost_of(1_000_000, 10.0) < cost_of(1_000_000, 9.0) < cost_of(2_000_000, 9.0) < COST_MAX
