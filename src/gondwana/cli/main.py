@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "account": "Your balance, statement and invoices; record a deposit.",
     "budget": "Limit what jobs may spend: per month, per project, for good.",
     "ledger": "The public books: recompute, check and export them.",
+    "solvency": "Whether the insurance fund holds what it may have to pay.",
     "token": "Make, list and revoke tokens (operator).",
     "login": "Save a control plane's address and your token.",
     "serve": "Run a control plane on this machine.",

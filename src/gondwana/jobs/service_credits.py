@@ -8,7 +8,6 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
 from gondwana.db.rows import from_row, to_row
-from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import service, store
 from gondwana.jobs.rules import service as service_rules
@@ -19,23 +18,15 @@ from gondwana.ledger.accounts import fund_insurance, provider_holdback, stake
 from gondwana.ledger.model import Balance, Entry, LeaseTerms
 from gondwana.ledger.rules import Cover
 from gondwana.ledger.service import PPM, availability_words
+from gondwana.ledger.settings import setting
+from gondwana.ledger.solvency import InsuranceSettings
 from gondwana.ledger.store import balance, post
 from gondwana.market import store as market
 from gondwana.market.model import Lease
 from gondwana.supply import store as supply
 
-INSURANCE_SETTING: Final = "insurance"
 STAKE_WINDOW_SECONDS: Final = 30 * 86_400  # within which a stake pays its part for failures once
 CREDITS_MAX: Final = 10_000  # of one lease, shown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsuranceSettings:
-    """Who pays how far when an owner fails."""
-
-    stake_cover_ppm: int = 250_000  # of a stake, in a month; the rest stays behind for lies
-    trusted_micro_usd: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Owner's id -> what the operator stands for beyond what the owner paid in: a known datacentre."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +150,7 @@ def due_now(lease: Lease, month: Month, now: Instant) -> int:
 
 def cover(reader: Reader, now: Instant, provider_id: str, pool: Pool) -> Cover:
     """What can pay for an owner's failures now."""
-    settings = read_setting(
-        reader, INSURANCE_SETTING, InsuranceSettings, default=InsuranceSettings()
-    )
+    settings = setting(reader, "insurance", InsuranceSettings)
     drawn = reader.one(
         SQL.drawn_by_owner, {"provider_id": provider_id, "since": now - STAKE_WINDOW_SECONDS}
     )

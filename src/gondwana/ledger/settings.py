@@ -16,6 +16,7 @@ from gondwana.ledger.cases import StakeSettings
 from gondwana.ledger.model import Shares
 from gondwana.ledger.payments import HoldbackSettings, PayoutSettings
 from gondwana.ledger.rules.risk import RiskSettings
+from gondwana.ledger.solvency import InsuranceSettings
 from gondwana.wire.ledger import Seller
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "payouts": PayoutSettings(),
     "risk": RiskSettings(),
     "stakes": StakeSettings(),
+    "insurance": InsuranceSettings(),
     "seller": Seller(),  # on invoices; without a name none is issued
 }
 """Name -> its value while nobody changed it. A new one is a line here; it checks itself in `__post_init__`."""

@@ -26,6 +26,7 @@ from gondwana.loops.meter_leases import (
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.publish_roots import publish_roots
+from gondwana.loops.publish_solvency import publish_solvency
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
 
@@ -48,6 +49,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,
+    publish_solvency: 3600.0,
 }
 """How long a reconciler rests; 0: it runs in each pass."""
 

@@ -15,6 +15,7 @@ from gondwana.sdk.jobs import Jobs, Plans
 from gondwana.sdk.ledger import Ledger
 from gondwana.sdk.machines import Machines, Offers
 from gondwana.sdk.pages import PageOf
+from gondwana.sdk.service import Service
 from gondwana.sdk.tokens import Tokens
 from gondwana.sdk.transport import RETRIES_MAX, Transport
 from gondwana.wire.views import EventView
@@ -57,6 +58,7 @@ class Client:
         self.budgets = Budgets(transport)
         self.invoices = Invoices(transport)
         self.ledger = Ledger(transport)
+        self.service = Service(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)
 

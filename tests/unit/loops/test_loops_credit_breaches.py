@@ -15,7 +15,6 @@ from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.report import heartbeat, run_report
 from gondwana.jobs.rules.batch import End
-from gondwana.jobs.service_credits import INSURANCE_SETTING, InsuranceSettings
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
     fund_insurance,
@@ -25,6 +24,7 @@ from gondwana.ledger.accounts import (
 )
 from gondwana.ledger.audit import audit
 from gondwana.ledger.service import SlaClass
+from gondwana.ledger.solvency import InsuranceSettings
 from gondwana.ledger.statements import statement
 from gondwana.ledger.store import balance, post
 from gondwana.loops.credit_breaches import credit_breaches
@@ -112,10 +112,6 @@ def serve(network, make, *, sla=SlaClass.HOME, minutes=10, name="kauri", **spec)
     return job
 
 
-def write_setting_of(world, key, value):
-    world.write(write_setting, key, value, at=world.now)
-
-
 def give(world, entry):
     world.write(post, entry, world.now)
 
@@ -123,7 +119,7 @@ def give(world, entry):
 def insure(world, amount, *, trusted=0):
     """Money in the fund, and what the operator stands for of the owner's failures."""
     settings = InsuranceSettings(trusted_micro_usd={world.owner: trusted})
-    write_setting_of(world, INSURANCE_SETTING, settings)
+    world.write(write_setting, "insurance", settings, at=world.now)
     give(world, rules.treasury_deposit("bank", amount, key=str(amount)))
     give(world, rules.fund_deposit(fund_insurance(), amount, key=str(amount)))
 
