@@ -268,7 +268,7 @@ class Book:
             start, count = int(self.starts[bucket]), int(self.counts[bucket])
             for place in range(start, start + count):
                 values: list[Any] = self.columns[:, place].tolist()
-                told = dict(zip(COLUMNS, values, strict=True))
+                told: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
                 told["owner"] = names[told["owner"]]
                 told |= {"machine_id": self.machine_at(place), **key._asdict()}
                 found.append(Row(**told))

@@ -59,13 +59,14 @@ def check(book, offers, want, count):
         assert cheapest(book, want, count, search=each) == oracle(offers, want, count)
 
 
+@settings(deadline=None)  # the first search is compiled
 @given(st.lists(rows, max_size=30), wants, st.integers(1, 8))
 def test_a_search_finds_what_looking_at_every_offer_finds(found, want, count):
     offers = numbered(found)
     check(Book(offers), offers, want, count)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(rows, max_size=10),
     st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["put", "remove", "free"]), rows), max_size=30),
