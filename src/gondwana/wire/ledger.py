@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
-from gondwana.wire.proofs import RootRecord
 
 SELLER_CHARS_MAX: Final = 200  # of a name or a line: what fits on paper
 ADDRESS_LINES_MAX: Final = 8
@@ -228,7 +227,8 @@ class AuditView:
     batches: int  # commits sealed into the chain
     roots: int  # days published
     head: str  # hash of the newest batch; "" while nothing is sealed
-    root: RootRecord | None  # the newest published one
+    root: str  # hash of the newest published root; "" before the first day is over
+    root_day: str
     held_micro_usd: int  # money inside: what came in less what went out
     unclear_micro_usd: int  # payments whose owner is not known; must be 0 at close
     sums_micro: dict[str, int]  # asset -> credits less debits over all accounts: 0

@@ -216,18 +216,16 @@ def test_money_lines_up_under_each_other(gondwana, plane):
 
 
 def test_books_that_differ_end_with_one(gondwana, plane):
-    plane.reply(
-        {
-            "ok": False,
-            "accounts": 3,
-            "transfers": 9,
-            "total_micro_usd": 5,
-            "differences": ["tenant:x is off by 1"],
-        }
-    )
+    plane.reply({
+        "ok": False, "accounts": 3, "entries": 4, "transfers": 9, "batches": 2, "roots": 1, "head": "ab" * 32,
+        "root": "", "root_day": "", "held_micro_usd": 5, "unclear_micro_usd": 7, "sums_micro": {"USD": 0, "BUDGET": 0},
+        "differences": ["tenant:x is off by 1"],
+    })  # fmt: skip
     code, out, _ = gondwana("ledger", "audit")
     assert code == 1
+    assert "DO NOT BALANCE" in out
     assert "tenant:x is off by 1" in out
+    assert "$0.000007 (must be 0 at close)" in out
 
 
 def test_an_amount_that_is_no_money_never_leaves_the_machine(gondwana, plane):

@@ -113,13 +113,20 @@ def test_a_redirect_is_not_followed_with_the_token(plane, client):
 
 
 def test_a_list_is_fetched_page_by_page_only_as_it_is_read(plane, client):
-    line = {"at": 1.0, "account": "a", "amount_micro_usd": 1, "balance_micro_usd": 1,
-            "words": "w", "transfer_id": "t"}  # fmt: skip
-    plane.reply({"items": [line, line], "cursor": "next one"})
+    line = {"at": 1.0, "account": "a", "event": "deposit", "amount_micro_usd": 1, "balance_micro_usd": 1,
+            "words": "w", "transfer": 1}  # fmt: skip
+    period = {
+        "since": None,
+        "until": None,
+        "opening_micro_usd": 0,
+        "closing_micro_usd": 2,
+        "accounts": [],
+    }
+    plane.reply({"items": [line, line], "cursor": "next one", "period": period})
     lines = client.account.statement()
     assert next(lines).words == "w"
     assert len(plane.requests) == 1
-    plane.reply({"items": [line], "cursor": None})
+    plane.reply({"items": [line], "cursor": None, "period": period})
     assert len(list(lines)) == 2
     assert "cursor=next+one" in plane.requests[1].path
 

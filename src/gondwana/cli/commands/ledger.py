@@ -147,7 +147,7 @@ def _show_audit(view: AuditView) -> str:
         ("entries", f"{view.entries:,}"),
         ("transfers", f"{view.transfers:,}"),
         ("commits", f"{view.batches:,}"),
-        ("roots", f"{view.roots:,}" + (f", the last of {view.root.day}" if view.root else "")),
+        ("roots", f"{view.roots:,}" + (f", the last of {view.root_day}" if view.root_day else "")),
         ("head", view.head),
         ("held inside", format_usd(view.held_micro_usd, decimals=6)),
         (
