@@ -61,6 +61,7 @@ class _Paper(FPDF):
         self.set_lang("en")
         self.set_margins(MARGIN_MM, MARGIN_MM)
         self.set_auto_page_break(auto=True, margin=MARGIN_MM + 4)
+        self.c_margin = 0  # words begin where the rules do
         self.alias_nb_pages()
         self.add_page()
 
@@ -68,8 +69,7 @@ class _Paper(FPDF):
         """The name of the document and the number of the page, on every page."""
         self.set_y(-15)
         self.write_in(8, GREY)
-        self.cell(WIDTH_MM / 2, 4, self._name)
-        self.cell(WIDTH_MM / 2, 4, f"Page {self.page_no()} of {{nb}}", align="R")
+        self.cell(WIDTH_MM, 4, f"{self._name}, page {self.page_no()} of {{nb}}")
 
     def write_in(
         self, size: float, colour: tuple[int, int, int] = INK, *, bold: bool = False

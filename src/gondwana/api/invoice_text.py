@@ -3,7 +3,6 @@
 from typing import Final
 
 from gondwana.core.money import format_usd
-from gondwana.core.units import format_seconds
 from gondwana.wire.ledger import InvoiceDocument, InvoiceJob, InvoiceLine
 
 DECIMALS: Final = 6  # the books' smallest unit: no total is rounded
@@ -38,10 +37,10 @@ def job(each: InvoiceJob) -> str:
 
 
 def quantity(line: InvoiceLine) -> str:
-    """`2 h 10 min`, `1,204`, or nothing."""
+    """`7,201 s`, `1,204`, or nothing."""
     if line.quantity is None:
         return ""
-    return format_seconds(line.quantity) if line.unit == "s" else f"{line.quantity:,}"
+    return f"{line.quantity:,} s" if line.unit == "s" else f"{line.quantity:,}"
 
 
 def rate(line: InvoiceLine) -> str:
@@ -60,7 +59,8 @@ def sentence(invoice: InvoiceDocument) -> str:
 
 def source(invoice: InvoiceDocument) -> str:
     """Where it comes from in the books."""
+    taxed = " Hourly prices include tax, amounts of lines do not." if invoice.tax_micro_usd else ""
     return (
         f"Transfers {invoice.first_transfer:,} to {invoice.last_transfer:,} of the ledger, {invoice.month} UTC. "
-        f"Amounts in {invoice.currency}, exact to the micro-dollar."
+        f"Amounts in {invoice.currency}, exact to the micro-dollar.{taxed}"
     )
