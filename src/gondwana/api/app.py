@@ -9,7 +9,19 @@ from gondwana import __version__
 from gondwana.api import problems, socket
 from gondwana.api.bodies import BodyLimit
 from gondwana.api.plane import Plane
-from gondwana.api.routes import accounts, blobs, budgets, invoices, jobs, ledger, machines
+from gondwana.api.routes import (
+    accounts,
+    blobs,
+    budgets,
+    invoices,
+    jobs,
+    ledger,
+    machines,
+    payouts,
+    service,
+    treasury,
+    treasury_rails,
+)
 
 
 def make_app(plane: Plane) -> FastAPI:
@@ -21,7 +33,20 @@ def make_app(plane: Plane) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)  # inside the next: outside, its refusal would come out as a 500
     app.middleware("http")(_name_request)
-    for module in (jobs, machines, accounts, budgets, invoices, ledger, blobs, socket):
+    for module in (
+        jobs,
+        machines,
+        accounts,
+        budgets,
+        invoices,
+        ledger,
+        payouts,
+        treasury,
+        treasury_rails,
+        service,
+        blobs,
+        socket,
+    ):
         app.include_router(module.router)
 
     @app.get("/healthz", tags=["health"])

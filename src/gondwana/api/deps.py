@@ -6,10 +6,11 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends, Request, Response
+from pydantic import BeforeValidator
 
 from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
-from gondwana.core.errors import MissingToken
+from gondwana.core.errors import InvalidValue, MissingToken
 from gondwana.db.idempotency import IdempotencyKey, idempotent
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.policy import rules as policy_rules
@@ -78,6 +79,30 @@ class Write:
             )
             content = writer.call(idempotent, key, encoded, at=now)
         return Response(content, media_type="application/json")
+
+    def money(self, run: Callable[[Transaction, Instant], Any]) -> Response:
+        """The same for a call that moves money: it has to have an idempotency key, so that no retry moves it twice."""
+        if self._key is None:
+            raise InvalidValue(
+                "A request that moves money needs an idempotency key.",
+                field="Idempotency-Key",
+                hint="send the header Idempotency-Key: a new random text for each request, the same for its retries",
+            )
+        return self(run)
+
+
+def strict(kind: type[Any]) -> Any:
+    """For `told: Annotated[Request, strict(Request)]`: a body read to the letter, where "1" and true are no numbers."""
+
+    def read(value: Any) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            told, _, place = str(error).partition(" - at `$")
+            field = place.strip("`.") or "body"
+            raise InvalidValue(f"{field}: {told}.", field=field, hint="see /docs") from None
+
+    return BeforeValidator(read)
 
 
 async def write_of(

@@ -27,8 +27,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "payouts": PayoutSettings(),
     "risk": RiskSettings(),
     "stakes": StakeSettings(),
-    "insurance": InsuranceSettings(),
     "seller": Seller(),  # on invoices; without a name none is issued
+    "insurance": InsuranceSettings(),
 }
 """Name -> its value while nobody changed it. A new one is a line here; it checks itself in `__post_init__`."""
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")

@@ -29,6 +29,7 @@ from gondwana.ledger.payments import (
     promo_to_expire,
 )
 from gondwana.ledger.payouts import NEWEST
+from gondwana.ledger.solvency import solvency
 from gondwana.ledger.store import SQL as BOOKS
 from gondwana.ledger.store import accounts_of_code, balance, post
 
@@ -134,8 +135,10 @@ def fund_withdraw(
     tx: Transaction, random: Random, now: Instant, fund: str, amount_micro_usd: int
 ) -> Posted:
     """A surplus of a fund back to the treasury. Raises FundsTooLow, and WrongState for what insurance has to keep."""
-    amount = check_amount(amount_micro_usd)
-    return _post(tx, now, rules.fund_withdraw(fund_named(fund), amount, key=_key(random, now)))
+    amount, account = check_amount(amount_micro_usd), fund_named(fund)
+    state = solvency(tx, now) if account == fund_insurance() else None
+    entry = rules.fund_withdraw(account, amount, key=_key(random, now), state=state)
+    return _post(tx, now, entry)
 
 
 def remit_tax(

@@ -11,22 +11,24 @@ from gondwana.jobs.rules.presence import PASS_SECONDS
 from gondwana.loops.advance_training import advance_training
 from gondwana.loops.collect_blobs import collect_blobs
 from gondwana.loops.credit_breaches import credit_breaches
+from gondwana.loops.expire_promos import expire_promos
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
 from gondwana.loops.finish_jobs import finish_jobs
 from gondwana.loops.issue_invoices import issue_invoices
 from gondwana.loops.lapse_reservations import lapse_reservations
 from gondwana.loops.match_orders import match_orders
+from gondwana.loops.mature_holdbacks import mature_holdbacks
 from gondwana.loops.meter_leases import (
     DRAINING_REST_SECONDS,
     REST_SECONDS,
     meter_draining,
     meter_leases,
 )
-from gondwana.loops.release_stakes import release_stakes
-from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
+from gondwana.loops.release_stakes import release_stakes
+from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
 
@@ -45,6 +47,8 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     watch_network: PASS_SECONDS,
     credit_breaches: 60.0,
     publish_roots: 60.0,
+    mature_holdbacks: 60.0,
+    expire_promos: 60.0,
     settle_cases: 60.0,
     release_stakes: 600.0,
     collect_blobs: 600.0,

@@ -15,9 +15,12 @@ from gondwana.sdk.jobs import Jobs, Plans
 from gondwana.sdk.ledger import Ledger
 from gondwana.sdk.machines import Machines, Offers
 from gondwana.sdk.pages import PageOf
+from gondwana.sdk.payouts import Deposits, Payouts
 from gondwana.sdk.service import Service
+from gondwana.sdk.stakes import Cases, Stakes
 from gondwana.sdk.tokens import Tokens
 from gondwana.sdk.transport import RETRIES_MAX, Transport
+from gondwana.sdk.treasury import NetworkSettings, Treasury
 from gondwana.wire.views import EventView
 
 
@@ -58,7 +61,13 @@ class Client:
         self.budgets = Budgets(transport)
         self.invoices = Invoices(transport)
         self.ledger = Ledger(transport)
+        self.payouts = Payouts(transport)
+        self.deposits = Deposits(transport)
+        self.treasury = Treasury(transport)
+        self.settings = NetworkSettings(transport)
         self.service = Service(transport)
+        self.stakes = Stakes(transport)
+        self.cases = Cases(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)
 

@@ -1,6 +1,6 @@
 """Tokens, and the caller's own accounts."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -15,16 +15,12 @@ from gondwana.api.deps import (
     WriteDep,
     answer,
     page,
+    strict,
 )
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
-from gondwana.core.events import Event
-from gondwana.core.ids import new_id
-from gondwana.core.money import MICRO_USD_MAX
 from gondwana.db.transaction import Transaction
-from gondwana.ledger import periods
-from gondwana.ledger import rules as ledger
-from gondwana.ledger.store import post
+from gondwana.ledger import deposits, periods
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
 from gondwana.wire.ledger import EarningsView, StatementPage
@@ -82,23 +78,29 @@ def show_account(caller: CallerDep, reader: ReaderDep) -> Response:
 
 @router.post("/account/deposit", response_model=AccountView)
 def deposit(
-    told: DepositRequest, caller: OperatorDep, plane: PlaneDep, write: WriteDep
+    told: Annotated[DepositRequest, strict(DepositRequest)],
+    caller: OperatorDep,
+    plane: PlaneDep,
+    write: WriteDep,
 ) -> Response:
     """Record money that came in for a principal; an operator's word."""
-    if not 0 < told.amount_micro_usd <= MICRO_USD_MAX:
-        raise InvalidValue(field="amount", value=told.amount_micro_usd, hint="dollars, more than 0")
 
     def run(tx: Transaction, now: Instant) -> Any:
         to = policy.principal_named(tx, told.principal) if told.principal else caller.principal
         if to is None:
             raise NoSuchThing(principal=told.principal, hint="gondwana token list")
-        key = new_id("dep", now, plane.context.random)
-        post(tx, ledger.deposit("manual", to.id, told.amount_micro_usd, key=key), now)
-        data = {"amount_micro_usd": told.amount_micro_usd, "reference": told.reference}
-        tx.emit(Event(at=now, kind="account.deposited", subject=to.id, data=data))
+        deposits.add_deposit(
+            tx,
+            plane.context.random,
+            now,
+            rail="manual",
+            tenant_id=to.id,
+            amount_micro_usd=told.amount_micro_usd,
+            reference=told.reference,
+        )
         return views.account_view(tx, to)
 
-    return write(run)
+    return write.money(run)
 
 
 @router.get("/account/statement", response_model=StatementPage)
