@@ -19,6 +19,7 @@ from gondwana.api.routes import (
     machines,
     payouts,
     service,
+    stakes,
     treasury,
     treasury_rails,
 )
@@ -44,6 +45,7 @@ def make_app(plane: Plane) -> FastAPI:
         treasury,
         treasury_rails,
         service,
+        stakes,
         blobs,
         socket,
     ):
