@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from disk import ANSWERS
-from traffic import post_traffic, traffic
+from traffic import open_books, post_traffic, traffic
 
 from gondwana.db.database import Database
 
@@ -49,9 +49,9 @@ def main() -> None:
         part = itertools.islice(steps, STEPS // 2)
         post_traffic(database, part, in_flight=in_flight, answer=answer)
 
-    with Database.open(folder / "books.db") as database:
+    with open_books(folder / "books.db") as database:
         post(database)
-    post(Database.open(folder / "books.db"))
+    post(open_books(folder / "books.db"))
     os._exit(0)  # as a process ends when the power goes
 
 

@@ -13,11 +13,10 @@ from random import Random
 import pytest
 from backends import sqlite_flaws
 from disk import ANSWERS, Call, Disk, read_journal
-from traffic import Books, traffic
+from traffic import Books, open_books, traffic
 from verdict import Tally, examine
 
 from gondwana.core.errors import GondwanaError
-from gondwana.db.database import Database
 
 CUTS = 2_000 if os.environ.get("GONDWANA_NIGHTLY") else 80  # of each run
 IN_FLIGHT = (1, 4, 16)  # a run for each
@@ -97,7 +96,7 @@ def cut_the_power(run, folder, *, until=lambda tally: False):
 def judge(run, path, answered, tally):
     steps = itertools.islice(traffic(run.in_flight), len(answered) + run.in_flight)
     try:
-        with Database.open(path) as database:
+        with open_books(path) as database:
             examine(database, list(steps), answered, Books(), tally)
             tally.wrong += sqlite_flaws(path)
     except (GondwanaError, sqlite3.Error) as error:

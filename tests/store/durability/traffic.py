@@ -8,6 +8,7 @@ import collections
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -16,6 +17,7 @@ from gondwana.core.errors import FundsTooLow
 from gondwana.db.database import Database
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import AccountName, lease_escrow, task_escrow
+from gondwana.ledger.chain import seal
 from gondwana.ledger.model import (
     Assignment,
     Balance,
@@ -141,6 +143,11 @@ def _deposits(name: str, random: Random, books: Books) -> Iterator[Step]:
 def _overdraft(name: str, random: Random, books: Books) -> Iterator[Step]:
     terms = TaskTerms(job_id=f"job_{name}", tenant_id="ten_without_money", shares=SHARES)
     yield Step(entry=rules.open_task(terms, 1), refused=True)
+
+
+def open_books(where: str | Path) -> Database:
+    """The database as a control plane opens it; waits for a killed one's session to end."""
+    return Database.open(where, before_commit=seal, standing_by=lambda: None)
 
 
 def post_traffic(

@@ -8,7 +8,7 @@ from gondwana.core.errors import FundsTooLow
 from gondwana.db.database import Database
 from gondwana.ledger.audit import audit
 from gondwana.ledger.model import Posted
-from gondwana.ledger.store import balance, post
+from gondwana.ledger.store import balances, post
 
 
 @dataclass(slots=True)
@@ -49,9 +49,10 @@ def examine(
             tally.unacknowledged += posted.repeated
     for posted in _send_again(database, steps, tally).values():
         tally.wrong += [] if posted.repeated else [f"{posted.event_id} was posted twice"]
+    found = balances(database.reader(), [*books.balances])
     for account, expected in books.balances.items():
-        found = balance(database.reader(), account)
-        tally.wrong += [] if found == expected else [f"{account}: {found}, not {expected}"]
+        if found[account] != expected:
+            tally.wrong.append(f"{account}: {found[account]}, not {expected}")
 
 
 def _add_up(database: Database, tally: Tally) -> None:

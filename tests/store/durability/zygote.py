@@ -4,20 +4,16 @@ A line of JSON on standard input starts a client; on standard output come its pi
 dead and buried, `ended <exit code>`, which is negative for a signal.
 """
 
+import contextlib
 import json
+import logging
 import os
 import sys
 import traceback
-from pathlib import Path
 
-from traffic import post_traffic, traffic
+from traffic import open_books, post_traffic, traffic
 
-from gondwana.db.database import Database
-
-
-def target_of(text: str) -> str | Path:
-    """What `Database.open` takes: the URL of a server's database, or a file."""
-    return text if "://" in text else Path(text)
+from gondwana.core.errors import Unavailable
 
 
 def say(line: str) -> None:
@@ -30,18 +26,23 @@ def client(job: dict) -> None:
     steps = traffic(job["seed"])
     if job.get("too_early"):
         steps = (say(step.entry.event_id) or step for step in steps)
-    with Database.open(target_of(job["target"])) as database:
+    with open_books(job["target"]) as database:
         answer = (lambda _: None) if job.get("too_early") else say
         post_traffic(database, steps, in_flight=job["in_flight"], answer=answer)
 
 
 def main() -> None:
+    with contextlib.suppress(ModuleNotFoundError):
+        import gondwana.db.postgres_open  # noqa: F401  # opening a database would import it in every child
+    logging.disable(logging.WARNING)  # a server that was killed is no news here
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
             say(str(os.getpid()))
             try:
                 client(json.loads(line))
+            except Unavailable:
+                os._exit(0)
             except BaseException:
                 traceback.print_exc()
             os._exit(1)
