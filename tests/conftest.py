@@ -29,6 +29,7 @@ from gondwana.jobs.model import (
     UnitState,
 )
 from gondwana.ledger import rules as ledger
+from gondwana.ledger.chain import seal
 from gondwana.ledger.model import Shares
 from gondwana.ledger.store import post
 from gondwana.loops.run import Reconcilers
@@ -262,7 +263,7 @@ class World:
 @pytest.fixture
 def world():
     """A control plane in memory."""
-    with Database.in_memory() as database:
+    with Database.in_memory(before_commit=seal) as database:
         yield World(database)
 
 

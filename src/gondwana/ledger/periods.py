@@ -28,7 +28,7 @@ PERSONAL: Final[dict[str, Callable[[str], AccountName]]] = {
 }
 """A principal's own accounts, by the name that a person types."""
 ALL: Final = "all"
-_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _YEARS: Final = range(1970, 9999)
 
 

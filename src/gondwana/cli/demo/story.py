@@ -11,7 +11,8 @@ from gondwana.cli.prepare import Prepared, prepare
 from gondwana.core.errors import JobFailed, Unavailable
 from gondwana.core.units import MIB
 from gondwana.sdk.jobfile import read_job_file
-from gondwana.wire.views import AuditView, JobView, MachineView
+from gondwana.wire.ledger import AuditView
+from gondwana.wire.views import JobView, MachineView
 
 JOIN_SECONDS_MAX: Final = 120.0
 JOB_SECONDS_MAX: Final = 900.0
