@@ -20,6 +20,7 @@ from gondwana.api.routes import (
     payouts,
     service,
     stakes,
+    subsidies,
     treasury,
     treasury_rails,
 )
@@ -45,6 +46,7 @@ def make_app(plane: Plane) -> FastAPI:
         treasury,
         treasury_rails,
         service,
+        subsidies,
         stakes,
         blobs,
         socket,

@@ -28,6 +28,7 @@ from gondwana.loops.meter_leases import (
 from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
 from gondwana.loops.release_stakes import release_stakes
+from gondwana.loops.run_subsidies import run_subsidies, vest_subsidies
 from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
@@ -54,6 +55,8 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     collect_blobs: 600.0,
     issue_invoices: 3600.0,
     publish_solvency: 3600.0,
+    run_subsidies: 60.0,
+    vest_subsidies: 3600.0,
 }
 """How long a reconciler rests; 0: it runs in each pass."""
 
