@@ -88,6 +88,7 @@ def listing(name="kauri", *, price=1_000_000, free=None, **changes):
         "offer_id": f"off_{name}", "machine_id": f"mac_{name}", "name": name, "owner_id": "pri_owner",
         "region": "home", "is_open": True, "isolation": "sandbox", "accelerator": "CPU", "devices": 1, "cpus": 8.0,
         "memory_bytes": 16 * GIB, "steps_per_second": 10.0, "epoch": 0, "price_micro_usd_per_device_hour": price,
+        "joined_at": Instant(NOW + int.from_bytes(name[:3].encode()) / 1000),  # by name
     }  # fmt: skip
     given = {**given, **changes}
     return Listing(**given, devices_free=given["devices"] if free is None else free)

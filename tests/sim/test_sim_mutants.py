@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gondwana.api.link import Session
-from gondwana.jobs import end, money, place, store
+from gondwana.jobs import end, money, place, shelf, store
 from gondwana.jobs.model import RunState
 from gondwana.jobs.rules import batch
 from gondwana.ledger import rules as ledger
@@ -88,12 +88,13 @@ def bill_every_gap(patch):
 
 def lease_what_is_taken(patch):
     """A machine's leased devices count as free."""
-    listed = place.listings
-    patch.setattr(
-        place,
-        "listings",
-        lambda reader: [replace(one, devices_free=one.devices) for one in listed(reader)],
-    )
+
+    def all_free(listed):
+        return [replace(one, devices_free=one.devices) for one in listed]
+
+    looked_at, kept = place.listings_of, shelf.listings_of
+    patch.setattr(place, "listings_of", lambda reader, ids: all_free(looked_at(reader, ids)))
+    patch.setattr(shelf, "listings_of", lambda reader, ids: all_free(kept(reader, ids)))
 
 
 def forget_the_rest(patch):

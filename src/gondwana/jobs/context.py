@@ -8,6 +8,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.random import Random
 from gondwana.db.database import Database
 from gondwana.jobs.proofs import Proofs
+from gondwana.jobs.shelf import Shelf
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
 
 ALWAYS: Final = Instant(0.0)
@@ -24,3 +25,4 @@ class Context:
     down_after_seconds: float = DOWN_AFTER_SECONDS
     listening_since: Instant = ALWAYS  # before that nobody could prove to be alive
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
+    shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory

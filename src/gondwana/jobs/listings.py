@@ -1,5 +1,7 @@
 """What supply has becomes what the market lists: measured numbers under the owner's terms."""
 
+from collections.abc import Iterable
+
 from gondwana.core.devices import CPU
 from gondwana.db.transaction import Reader
 from gondwana.market.model import Listing
@@ -8,8 +10,14 @@ from gondwana.supply.model import MachineState, OfferState, Supply
 
 
 def listings(reader: Reader) -> list[Listing]:
-    """Every standing offer as the market sees it now."""
+    """Every standing offer as the market sees it now; for people, and where a reason is wanted: it looks at all."""
     return [to_listing(each) for each in supply.supply(reader)]
+
+
+def listings_of(reader: Reader, machine_ids: Iterable[str]) -> list[Listing]:
+    """The standing offers of these machines, in this order; those that sell nothing are left out."""
+    found = (supply.supply_of(reader, machine_id) for machine_id in machine_ids)
+    return [to_listing(each) for each in found if each is not None]
 
 
 def to_listing(each: Supply) -> Listing:
@@ -33,5 +41,6 @@ def to_listing(each: Supply) -> Listing:
         steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
         price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
         epoch=machine.epoch,
+        joined_at=machine.joined_at,
         sla=machine.sla,
     )

@@ -1,31 +1,41 @@
 """From an order to machines at work: reserve, confirm, start."""
 
+from collections.abc import Sequence
+
 from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow
 from gondwana.core.ids import LeaseId, RunId, new_id
 from gondwana.core.random import Random
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end, money, store
-from gondwana.jobs.listings import listings
+from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.rules import batch
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
+from gondwana.market.model import CloseReason, Lease, LeaseState, OrderState
 from gondwana.supply import store as supply
 
 NEVER_AGAIN = frozenset({CloseReason.WORK_REJECTED, CloseReason.RUN_FAILED})
 """Ends of a lease after which the same job does not come back to that machine."""
 
 
-def reserve(tx: Transaction, random: Random, now: Instant, order_id: str) -> list[Lease]:
-    """Reserve what the order still lacks, all of a gang or nothing; may be none."""
+def reserve(
+    tx: Transaction, random: Random, now: Instant, order_id: str, proposed: Sequence[str]
+) -> list[Lease]:
+    """Reserve of the proposed machines what the order still lacks, all of a gang or nothing; may be none.
+
+    Whoever proposed may have seen old numbers: each machine is looked at again, here.
+    """
     order = market.order(tx, order_id)
     if order.state is not OrderState.OPEN:
         return []
     job = store.job(tx, order.job_id)
-    live = market.leases_of_job(tx, job.id, live=True)
-    screening = market_rules.screen(order, _candidates(tx, order))
+    past = market.leases_of_job(tx, job.id)
+    live = [lease for lease in past if lease.state is not LeaseState.CLOSED]
+    barred = barred_machines(past)
+    candidates = listings_of(tx, (each for each in proposed if each not in barred))
+    screening = market_rules.screen(order, candidates)
     chosen = market_rules.match(order, market.held_by(live, order.id), screening)
     leases: list[Lease] = []
     for each in chosen:
@@ -110,8 +120,11 @@ def _island(tx: Transaction, lease: Lease) -> Island:
     )
 
 
-def _candidates(tx: Transaction, order: Order) -> list[Listing]:
-    past = market.leases_of_job(tx, order.job_id)
-    serving = {lease.machine_id for lease in past if lease.state is not LeaseState.CLOSED}
-    barred = {lease.machine_id for lease in past if lease.reason in NEVER_AGAIN}
-    return [each for each in listings(tx) if each.machine_id not in serving | barred]
+def barred_machines(leases: Sequence[Lease]) -> list[str]:
+    """The machines that a job gets no lease of now: those that serve it, and those that failed it."""
+    barred = (
+        lease.machine_id
+        for lease in leases
+        if lease.state is not LeaseState.CLOSED or lease.reason in NEVER_AGAIN
+    )
+    return list(dict.fromkeys(barred))

@@ -1,10 +1,11 @@
 """Give open orders the machines they want, and make reservations active."""
 
+from collections.abc import Iterator
+
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import place, rounds, store
 from gondwana.jobs.context import Context
-from gondwana.jobs.listings import listings
 from gondwana.jobs.model import JobReason
 from gondwana.loops import merge_round
 from gondwana.loops.each import write_each
@@ -16,12 +17,13 @@ from gondwana.market.model import Order, OrderState
 def match_orders(context: Context, now: Instant) -> int:
     """Reserve and confirm for every open order that may fit now; returns how many leases became active.
 
-    What is looked at first is only what the writer need not be troubled with: it looks again before it reserves.
+    The shelf proposes from memory; the writer looks again before it reserves.
     """
     reader = context.database.reader()
-    free = [each for each in listings(reader) if each.is_open and each.devices_free]
-    orders = [order for order in market.open_orders(reader) if rules.screen(order, free).fits]
-    write_each(context, place.reserve, [(context.random, now, order.id) for order in orders])
+    proposed = list(_proposals(context, reader))
+    calls = [(context.random, now, order_id, machine_ids) for order_id, machine_ids in proposed]
+    write_each(context, place.reserve, calls)
+    context.shelf.returned([each for _, machine_ids in proposed for each in machine_ids])
     reserved = market.reserved(reader)
     active = write_each(
         context, place.confirm, [(context.random, now, lease.id) for lease in reserved]
@@ -34,6 +36,15 @@ def match_orders(context: Context, now: Instant) -> int:
     for order_id in expired:
         _expire_alone(context, now, order_id)
     return active
+
+
+def _proposals(context: Context, reader: Reader) -> Iterator[tuple[str, list[str]]]:
+    for order in market.open_orders(reader):
+        past = market.leases_of_job(reader, order.job_id)
+        held = market.held_by(past, order.id)
+        machine_ids = context.shelf.propose(reader, order, held, place.barred_machines(past))
+        if machine_ids:
+            yield order.id, machine_ids
 
 
 def _held(reader: Reader, order: Order) -> int:

@@ -16,14 +16,13 @@ Numbers = NDArray[np.int64]
 
 ZONE_ROWS: Final = 64  # one zone map entry per so many rows: 1/64 of the rows' memory
 SLACK_ROWS: Final = 8  # free places of a new bucket, beside a sixteenth of its rows
-COST_MAX: Final = 2**62  # of a machine without a price per work: last
 COLUMNS: Final = (
     "cost",  # what a bucket is sorted by: micro-USD for a thousand million reference steps
     "price",  # micro-USD per device-hour
     "free",  # devices
     "devices",
     "cpu_milli",
-    "memory_mib",
+    "memory_bytes",
     "tags",  # bits: what the machine has; an order asks for some of them
     "owner",  # a number per owner
     "serial",  # grows with each machine that ever joined: the older one first among equals
@@ -54,18 +53,10 @@ class Row:
     free: int
     devices: int
     cpu_milli: int
-    memory_mib: int
+    memory_bytes: int
     tags: int
     owner: str
     serial: int
-
-
-def cost_of(price_micro_usd_per_device_hour: int, steps_per_second: float) -> int:
-    """Price per measured work, whole; COST_MAX for a machine whose speed could not be measured."""
-    steps_milli = round(steps_per_second * 1_000)
-    if steps_milli <= 0:
-        return COST_MAX
-    return min(COST_MAX - 1, price_micro_usd_per_device_hour * 1_000_000_000 // steps_milli)
 
 
 class Book:
@@ -152,7 +143,7 @@ class Book:
 
     def _values(self, row: Row) -> Numbers:
         owner = self._owners.setdefault(row.owner, len(self._owners))
-        return np.array([row.cost, row.price, row.free, row.devices, row.cpu_milli, row.memory_mib, row.tags, owner,
+        return np.array([row.cost, row.price, row.free, row.devices, row.cpu_milli, row.memory_bytes, row.tags, owner,
                          row.serial], dtype=np.int64)  # fmt: skip
 
     def _build(self, rows: list[Row]) -> None:
@@ -188,7 +179,7 @@ class Book:
         owners = self._owners
         table = np.array([
             (self.keys[Key(row.model, row.region)], row.cost, row.price, row.free, row.devices, row.cpu_milli,
-             row.memory_mib, row.tags, owners.setdefault(row.owner, len(owners)), row.serial)
+             row.memory_bytes, row.tags, owners.setdefault(row.owner, len(owners)), row.serial)
             for row in rows
         ], dtype=np.int64)  # fmt: skip
         bucket, values = table[:, 0], table[:, 1:]

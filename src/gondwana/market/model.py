@@ -95,6 +95,7 @@ class Listing:
     steps_per_second: float  # measured reference training steps; 0 where it could not be measured
     price_micro_usd_per_device_hour: int
     epoch: int
+    joined_at: Instant
     sla: SlaClass = SlaClass.HOME  # what its owner promises
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
+from zlib import crc32
 
 from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU
@@ -18,13 +19,30 @@ ORDER_SECONDS_MAX: Final = 24 * 3600  # an order that nothing fits for a day has
 PROOF_GAP_SECONDS_MAX: Final = (
     12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
 )
+COST_MAX: Final = 2**62  # of a machine without a price per work: last
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller
 
 
-def price_per_work(listing: Listing) -> tuple[bool, float, int, str]:
-    """Sort key: price per measured speed, unmeasured machines last, then price, then name (no random ties)."""
-    speed, price = listing.steps_per_second, listing.price_micro_usd_per_device_hour
-    return (speed == 0, price / speed if speed else 0.0, price, listing.name)
+def price_per_work(listing: Listing) -> tuple[int, int, int]:
+    """Sort key: price per measured speed, unmeasured machines last, then price, then who joined first.
+
+    Whole numbers, and no random ties: the book in memory (`market.book`) sorts by the same.
+    """
+    price = listing.price_micro_usd_per_device_hour
+    return cost_of(price, listing.steps_per_second), price, serial_of(listing)
+
+
+def cost_of(price_micro_usd_per_device_hour: int, steps_per_second: float) -> int:
+    """Price per measured work, whole; COST_MAX for a machine whose speed could not be measured."""
+    steps_milli = round(steps_per_second * 1_000)
+    if steps_milli <= 0:
+        return COST_MAX
+    return min(COST_MAX - 1, price_micro_usd_per_device_hour * 1_000_000_000 // steps_milli)
+
+
+def serial_of(listing: Listing) -> int:
+    """A number that grows with the time a machine joined; of those of one millisecond, any but always the same."""
+    return (round(listing.joined_at * 1_000) << 16) | (crc32(listing.machine_id.encode()) & 0xFFFF)
 
 
 def screen(order: Order, listings: Iterable[Listing]) -> Screening:

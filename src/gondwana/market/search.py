@@ -12,7 +12,6 @@ import numpy as np
 
 from gondwana.market.book import (
     COST,
-    COST_MAX,
     CPUS,
     EMPTY,
     FREE,
@@ -24,6 +23,7 @@ from gondwana.market.book import (
     Book,
     Numbers,
 )
+from gondwana.market.rules import COST_MAX
 
 WANTED_MAX: Final = 1_024  # machines of one order; more belongs to several
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
@@ -38,7 +38,7 @@ class Want:
     devices: int = 1
     price_max: int = COST_MAX
     cpu_milli: int = 0
-    memory_mib: int = 0
+    memory_bytes: int = 0
     tags: int = 0  # all of these bits
     own_tags: int = 0  # of them, what the tenant's own machines need not have
     owner: str = ""  # the tenant
@@ -54,7 +54,7 @@ def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None
     if not len(buckets) or count <= 0:
         return []
     owner = book.owner_number(want.owner)
-    asked = np.array([want.devices, want.price_max, want.cpu_milli, want.memory_mib, want.tags,
+    asked = np.array([want.devices, want.price_max, want.cpu_milli, want.memory_bytes, want.tags,
                       want.tags & ~want.own_tags, owner], dtype=np.int64)  # fmt: skip
     rows = [row for name in want.not_machines if (row := book.row_of(name)) is not None]
     barred = np.array(rows, dtype=np.int64) if rows else _NO_ROWS

@@ -65,7 +65,15 @@ SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
 FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' ORDER BY machine.id LIMIT :limit;
+WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
+
+-- name: supply_of
+-- The same of one machine.
+SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
+    coalesce((SELECT sum(lease.devices) FROM lease
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+FROM machine JOIN offer ON offer.machine_id = machine.id
+WHERE offer.state <> 'withdrawn' AND machine.id = :id;
 
 -- name: prove_life
 -- The machine is alive at :now.

@@ -1,5 +1,6 @@
 """Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,15 +11,13 @@ from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
-from gondwana.db.transaction import Reader, Transaction
+from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
 
 SQL: Final = load_queries("gondwana.supply")
-ROWS_MAX: Final = (
-    10_000  # machines looked at in one pass; the columnar index of a later form has no such limit
-)
+ROWS_MAX: Final = 10_000  # machines read at once
 
 
 def machine(reader: Reader, id: str) -> Machine:
@@ -78,6 +77,7 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
     old = offer_of(tx, known.id)
     price = offer.price_micro_usd_per_device_hour
     tx.execute(SQL.save_offer, to_row(replace(old, price_micro_usd_per_device_hour=price)))
+    _emit(tx, current, now, "machine.rejoined", {"region": current.region})
     return current
 
 
@@ -158,21 +158,29 @@ def draining(reader: Reader) -> list[Machine]:
     return [from_row(Machine, row) for row in reader.all(SQL.draining, {"limit": ROWS_MAX})]
 
 
-def supply(reader: Reader) -> list[Supply]:
+def supply(reader: Reader) -> Iterator[Supply]:
     """Every standing offer with its machine and its free devices."""
-    found: list[Supply] = []
-    for row in reader.all(SQL.supply, {"limit": ROWS_MAX}):
-        each = from_row(Machine, row)
-        offer = Offer(
-            id=OfferId(row["offer_id"]),
-            machine_id=each.id,
-            state=OfferState(row["offer_state"]),
-            price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
-        )
-        found.append(
-            Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"])
-        )
-    return found
+    after = ""
+    while rows := reader.all(SQL.supply, {"after": after, "limit": ROWS_MAX}):
+        yield from (_supply(row) for row in rows)
+        after = rows[-1]["id"]
+
+
+def supply_of(reader: Reader, machine_id: str) -> Supply | None:
+    """A machine's standing offer with its free devices; None where it sells nothing."""
+    row = reader.one(SQL.supply_of, {"id": machine_id})
+    return None if row is None else _supply(row)
+
+
+def _supply(row: Row) -> Supply:
+    each = from_row(Machine, row)
+    offer = Offer(
+        id=OfferId(row["offer_id"]),
+        machine_id=each.id,
+        state=OfferState(row["offer_state"]),
+        price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
+    )
+    return Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"])
 
 
 def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:

@@ -332,7 +332,7 @@ def test_a_reservation_that_nobody_confirmed_is_no_duty(world, linked):
     from gondwana.jobs import place
 
     job = world.submit()
-    world.write(place.reserve, world.random, world.now, job.order_id)
+    world.write(place.reserve, world.random, world.now, job.order_id, ["mac_kauri"])
     assert duties(linked) == ()
 
 

@@ -90,7 +90,7 @@ def test_a_job_that_loses_its_machine_after_days_goes_on_elsewhere(world):
 def test_a_reservation_that_nobody_confirmed_lapses_and_the_job_gets_another(world):
     world.join()
     job = world.submit()
-    world.write(place.reserve, world.random, world.now, job.order_id)
+    world.write(place.reserve, world.random, world.now, job.order_id, ["mac_kauri"])
     world.clock.advance(rules.RESERVATION_SECONDS_MAX)
     beat(world, "kauri")
     lapse = next(each for each in EVERY_SECONDS if each.__name__ == "lapse_reservations")

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gondwana.market import search
-from gondwana.market.book import COST_MAX, ZONE_ROWS, Book, Row, cost_of
+from gondwana.market.book import ZONE_ROWS, Book, Row
+from gondwana.market.rules import COST_MAX, cost_of
 from gondwana.market.search import Want, cheapest, plain_search
 
 MODELS, REGIONS, OWNERS = ("A", "B"), ("x", "y", "z"), ("o1", "o2")
@@ -18,13 +19,13 @@ if search.SEARCH is not plain_search:
 small = st.integers(0, 3)
 rows = st.builds(
     Row, machine_id=st.just(""), model=st.sampled_from(MODELS), region=st.sampled_from(REGIONS), cost=small,
-    price=small, free=small, devices=st.just(4), cpu_milli=small, memory_mib=small, tags=st.integers(0, 7),
+    price=small, free=small, devices=st.just(4), cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
     owner=st.sampled_from(OWNERS), serial=st.just(0),
 )  # fmt: skip
 wants = st.builds(
     Want, models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
     regions=st.lists(st.sampled_from((*REGIONS, "w")), max_size=2).map(tuple), devices=st.integers(1, 3),
-    price_max=small, cpu_milli=small, memory_mib=small, tags=st.integers(0, 7), own_tags=st.integers(0, 7),
+    price_max=small, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7), own_tags=st.integers(0, 7),
     owner=st.sampled_from((*OWNERS, "nobody", "")),
     not_machines=st.lists(st.integers(0, 30).map(lambda n: f"m{n}"), max_size=3).map(tuple),
 )  # fmt: skip
@@ -40,7 +41,7 @@ def fits(row, want):
         (not want.models or row.model in want.models)
         and (not want.regions or row.region in want.regions)
         and row.free >= want.devices and row.price <= want.price_max and row.cpu_milli >= want.cpu_milli
-        and row.memory_mib >= want.memory_mib and row.tags & needed == needed
+        and row.memory_bytes >= want.memory_bytes and row.tags & needed == needed
         and row.machine_id not in want.not_machines
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def test_a_book_that_follows_changes_is_the_book_built_from_what_is_left(found, 
 def test_more_offers_than_a_bucket_has_room_for_move_it_to_a_larger_place():
     offers = [
         Row(machine_id=f"m{n}", model="A", region="x", cost=n * 7 % 13, price=n, free=1, devices=1, cpu_milli=0,
-            memory_mib=0, tags=0, owner="o1", serial=n)
+            memory_bytes=0, tags=0, owner="o1", serial=n)
         for n in range(3 * ZONE_ROWS)
     ]  # fmt: skip
     book = Book()
@@ -109,7 +110,7 @@ def test_more_offers_than_a_bucket_has_room_for_move_it_to_a_larger_place():
 def test_zones_that_cannot_fit_are_passed_over_and_the_last_row_is_still_found():
     offers = [
         Row(machine_id=f"m{n}", model="A", region="x", cost=n, price=1, free=int(n == 499), devices=1, cpu_milli=0,
-            memory_mib=0, tags=0, owner="o1", serial=n)
+            memory_bytes=0, tags=0, owner="o1", serial=n)
         for n in range(500)
     ]  # fmt: skip
     check(Book(offers), offers, Want(), 3)

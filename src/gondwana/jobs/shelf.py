@@ -1,0 +1,155 @@
+"""The market's book as the control plane keeps it: filled from the database, then following what is committed.
+
+It is a cache and proposes only: whoever reserves looks at the database again, in the transaction that writes.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from gondwana.core.devices import CPU
+from gondwana.db.events import StoredEvent
+from gondwana.db.transaction import Reader
+from gondwana.jobs.listings import listings, listings_of
+from gondwana.market.book import CPUS, FREE, MEMORY, PRICE, TAGS, Book, Numbers, Row
+from gondwana.market.model import Listing, Order
+from gondwana.market.rules import COST_MAX, cost_of, serial_of
+from gondwana.market.search import Want, cheapest
+
+HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX = (1 << bit for bit in range(3))
+IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
+
+
+class Shelf:
+    """A book that several threads ask, one at a time."""
+
+    def __init__(self) -> None:
+        self._book: Book | None = None
+        self._lock = threading.Lock()
+        self._news = threading.Lock()
+        self._changed: set[str] = set()  # machines whose rows in the book may be old
+        self._version = 0  # grows whenever an offer becomes better for somebody
+        self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
+
+    def follow(self, events: Sequence[StoredEvent]) -> None:
+        """Hear what was committed; called on the writer's thread, so it only remembers."""
+        named = {event.event.data.get("machine_id") for event in events} - {None}
+        with self._news:
+            self._changed |= named
+
+    def propose(
+        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str]
+    ) -> list[str]:
+        """The machines that an order with `held` leases might get now, cheapest per work first; they count as taken.
+
+        None where a gang would not be whole. None at once for an order that nothing fitted before, as long as no offer
+        has become better since.
+        """
+        with self._lock:
+            book = self._fresh(reader)
+            if self._idle.get(order.id) == self._version:
+                return []
+            found = cheapest(book, want_of(order, not_machines), order.count_max - held)
+            if not found or held + len(found) < order.count_min:
+                self._remember_idle(order.id)
+                return []
+            for machine_id in found:
+                self._take(book, machine_id, order.devices)
+            return found
+
+    def returned(self, machine_ids: Sequence[str]) -> None:
+        """What was proposed is not taken, or no longer known: look at these again."""
+        with self._news:
+            self._changed.update(machine_ids)
+
+    def find(self, reader: Reader, order: Order, count: int) -> list[str]:
+        """The machines that an order would get now; takes nothing."""
+        with self._lock:
+            return cheapest(self._fresh(reader), want_of(order, ()), count)
+
+    def book(self, reader: Reader) -> Book:
+        """The book as it is now; for one thread at a time."""
+        with self._lock:
+            return self._fresh(reader)
+
+    def _fresh(self, reader: Reader) -> Book:
+        with self._news:
+            changed, self._changed = self._changed, set()
+        if self._book is None:
+            self._book = Book(to_row(each) for each in listings(reader))
+            self._version += 1
+            return self._book
+        standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
+        for machine_id in changed:
+            self._update(self._book, machine_id, standing.get(machine_id))
+        return self._book
+
+    def _update(self, book: Book, machine_id: str, listing: Listing | None) -> None:
+        place = book.row_of(machine_id)
+        if listing is None:
+            book.remove(machine_id)
+            return
+        before = None if place is None else book.columns[:, place].copy()
+        book.put(to_row(listing))
+        place = book.row_of(machine_id)
+        assert place is not None
+        if before is None or _is_better(book.columns[:, place], before):
+            self._version += 1
+
+    def _take(self, book: Book, machine_id: str, devices: int) -> None:
+        place = book.row_of(machine_id)
+        assert place is not None
+        book.set_free(machine_id, int(book.columns[FREE, place]) - devices)
+
+    def _remember_idle(self, order_id: str) -> None:
+        if len(self._idle) >= IDLE_ORDERS_MAX:
+            self._idle.clear()
+        self._idle[order_id] = self._version
+
+
+def _is_better(row: Numbers, before: Numbers) -> bool:
+    """Whether an offer may fit an order now that it did not fit before."""
+    more = any(row[column] > before[column] for column in (FREE, CPUS, MEMORY))
+    return bool(more or row[PRICE] < before[PRICE] or row[TAGS] & ~before[TAGS])
+
+
+def to_row(listing: Listing) -> Row:
+    """A standing offer as the book holds it; one that is not open has nothing free."""
+    price = listing.price_micro_usd_per_device_hour
+    tags = (
+        (HAS_ACCELERATOR if listing.accelerator != CPU else 0)
+        | (RUNS_WORK if listing.isolation in ("sandbox", "plain") else 0)
+        | (HAS_SANDBOX if listing.isolation == "sandbox" else 0)
+    )
+    return Row(
+        machine_id=listing.machine_id,
+        model=listing.accelerator,
+        region=listing.region,
+        cost=cost_of(price, listing.steps_per_second),
+        price=price,
+        free=listing.devices_free if listing.is_open else 0,
+        devices=listing.devices,
+        cpu_milli=round(listing.cpus * 1_000),
+        memory_bytes=listing.memory_bytes,
+        tags=tags,
+        owner=listing.owner_id,
+        serial=serial_of(listing),
+    )
+
+
+def want_of(order: Order, not_machines: Sequence[str]) -> Want:
+    """What an order asks, in the book's numbers; what it cannot say exactly is looked at again when it is reserved."""
+    wanted = order.resources.accelerators
+    any_model = any(not each.name for each in wanted)
+    cap = order.price_cap_micro_usd_per_device_hour
+    return Want(
+        models=() if any_model else tuple(sorted({each.name for each in wanted})),
+        devices=order.devices,
+        price_max=COST_MAX if cap is None else cap,
+        cpu_milli=round(order.resources.cpus_min * 1_000),
+        memory_bytes=order.resources.memory_bytes_min,
+        tags=RUNS_WORK | HAS_SANDBOX | (HAS_ACCELERATOR if wanted else 0),
+        own_tags=HAS_SANDBOX,
+        owner=order.tenant_id,
+        not_machines=tuple(not_machines),
+    )
