@@ -35,7 +35,7 @@ def leased(stored_world):
     stored_world.join()
     job = stored_world.submit()
     (lease,) = stored_world.write(
-        place.reserve, stored_world.random, stored_world.now, job.order_id
+        place.reserve, stored_world.random, stored_world.now, job.order_id, ["mac_kauri"]
     )
     return stored_world, lease
 
@@ -248,8 +248,11 @@ class Leasing(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def reserve(self, data):
+        """Whatever was proposed, however old or foolish it is."""
         job = data.draw(st.sampled_from(self.jobs))
-        self.world.write(place.reserve, self.world.random, self.world.now, job.order_id)
+        machines = [machine.id for machine in supply.machines(self.world.reader, None)]
+        proposed = data.draw(st.lists(st.sampled_from([*machines, "mac_nobody"]), unique=True))
+        self.world.write(place.reserve, self.world.random, self.world.now, job.order_id, proposed)
 
     @rule()
     def confirm(self):
