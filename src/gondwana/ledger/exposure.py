@@ -45,10 +45,12 @@ def may_hold(reader: Reader, provider_id: str, more_micro_usd: int, settings: Ri
 
 def check_exposure(reader: Reader, provider_id: str, more_micro_usd: int) -> None:
     """Raise ExposureTooHigh where an owner may not be given so much more unverified work."""
-    room = room_micro_usd(reader, provider_id, setting(reader, "risk", RiskSettings))
-    if more_micro_usd > room:
-        raise ExposureTooHigh(
-            f"the owner may be given {format_usd(room)} more of unverified work, this is worth "
-            f"{format_usd(more_micro_usd)}",
-            hint="gondwana stake add",
-        )
+    settings = setting(reader, "risk", RiskSettings)
+    if may_hold(reader, provider_id, more_micro_usd, settings):
+        return
+    room = room_micro_usd(reader, provider_id, settings)
+    raise ExposureTooHigh(
+        f"The owner may be given {format_usd(room)} more of unverified work; this is worth "
+        f"{format_usd(more_micro_usd)}.",
+        hint="gondwana stake add",
+    )
