@@ -29,7 +29,6 @@ COMMANDS: Final = {
     "solvency": "Whether the insurance fund holds what it may have to pay.",
     "stake": "What you put at stake for your work to be right.",
     "case": "Slashes for wrong work: see, appeal, report, judge them.",
-    "solvency": "Whether the insurance fund holds what it may have to pay.",
     "subsidy": "Programs that bring scarce machines in (operator).",
     "token": "Make, list and revoke tokens (operator).",
     "login": "Save a control plane's address and your token.",

@@ -18,7 +18,6 @@ from gondwana.sdk.pages import PageOf
 from gondwana.sdk.payouts import Deposits, Payouts
 from gondwana.sdk.service import Service
 from gondwana.sdk.stakes import Cases, Stakes
-from gondwana.sdk.service import Service
 from gondwana.sdk.subsidies import Subsidies
 from gondwana.sdk.tokens import Tokens
 from gondwana.sdk.transport import RETRIES_MAX, Transport
@@ -70,7 +69,6 @@ class Client:
         self.service = Service(transport)
         self.stakes = Stakes(transport)
         self.cases = Cases(transport)
-        self.service = Service(transport)
         self.subsidies = Subsidies(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)
