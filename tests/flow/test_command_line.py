@@ -30,12 +30,14 @@ def every_command():
     """The words of every command there is."""
     found = []
     for name in COMMANDS:
-        command = import_module(f"gondwana.cli.commands.{name}").command
-        if isinstance(command, click.Group):
-            found += [(name, below) for below in command.commands]
-        else:
-            found.append((name,))
+        found += _below((name,), import_module(f"gondwana.cli.commands.{name}").command)
     return found
+
+
+def _below(words, command):
+    if not isinstance(command, click.Group):
+        return [words]
+    return [found for name, below in command.commands.items() for found in _below((*words, name), below)]  # fmt: skip
 
 
 def calls(network):
@@ -63,6 +65,17 @@ def calls(network):
         ("account", "statement"): ("ada", []),
         ("account", "deposit"): ("founder", ["1.50", "--to", "ada"]),
         ("ledger", "audit"): ("ada", []),
+        ("deposit", "reference"): ("ada", []),
+        ("deposit", "list"): ("ada", []),
+        ("payout", "destination"): ("ada", ["DE89 3704 0044", "--holder", "Ada L"]),
+        ("payout", "list"): ("ada", []),
+        ("treasury", "balance"): ("founder", []),
+        ("treasury", "deposit"): ("founder", ["5"]),
+        ("treasury", "promo", "list"): ("founder", []),
+        ("treasury", "payouts", "list"): ("founder", []),
+        ("treasury", "deposits", "list"): ("founder", ["--state", "confirmed"]),
+        ("settings", "show"): ("founder", []),
+        ("settings", "set"): ("founder", ["holdback", "seconds=604800"]),
         ("token", "create"): ("founder", ["eve", "--scope", "tenant"]),
         ("token", "list"): ("founder", []),
         ("token", "revoke"): ("founder", [made.id]),
@@ -74,6 +87,12 @@ def calls(network):
 ELSEWHERE = {
     ("serve",), ("provider", "join"), ("demo",),  # run until they are stopped, or for minutes
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
+    ("payout", "request"), ("payout", "show"),  # test_payments, as what follows
+    *(("treasury", verb) for verb in ("withdraw", "sweep", "tax", "correct", "freeze", "unfreeze")),
+    ("treasury", "promo", "grant"), ("treasury", "fund", "deposit"), ("treasury", "fund", "withdraw"),
+    *(("treasury", "payouts", verb) for verb in ("show", "export", "send", "confirm", "fail", "results")),
+    *(("treasury", "deposits", verb) for verb in (
+        "record", "expect", "unclear", "confirm", "void", "import", "clear", "return", "chargeback")),
 }  # fmt: skip
 
 
