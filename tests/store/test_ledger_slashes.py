@@ -32,6 +32,7 @@ from gondwana.ledger.cases import (
 )
 from gondwana.ledger.model import Balance, Entry, Leg
 from gondwana.ledger.rules import APPEAL_SECONDS, DECIDE_SECONDS, UNBONDING_SECONDS
+from gondwana.ledger.statements import statement
 from gondwana.policy.model import Scope
 
 USD = 1_000_000
@@ -474,6 +475,30 @@ def test_no_event_of_a_report_or_a_slash_names_who_reported(books):
     assert len(told) == 4
     assert not any(books.tenant in repr(event) for event in told)
     assert all(event.job_id is None for event in told)
+
+
+def test_no_statement_of_the_accused_names_who_reported_him(books):
+    report = books.report()
+    books.uphold(report)
+    books.stake(10)
+    books.slash(8, reporters=(report.id,))
+    books.settle(APPEAL_SECONDS)
+    places = provider_holdback, stake, stake_unbonding, provider_payable
+    lines = [line for place in places for line in statement(books.world.reader, place(books.owner))]
+    assert len([line for line in lines if line.entry_kind.startswith("slash")]) == 4
+    assert not any(books.tenant in repr(line) for line in lines)
+
+
+def test_an_entry_is_read_back_as_it_was_posted_and_none_where_nothing_was(books):
+    books.stake(10)
+    case = books.slash(4, reporters=())
+    hold = slashes.hold_of(books.world.reader, case)
+    assert ledger.entry_of(books.world.reader, hold.event_id) == hold
+    assert (hold.facts, hold.kind) == ((case.reason,), "slash")
+    assert ledger.entry_of(books.world.reader, "slash:case_2") is None
+    books.settle(APPEAL_SECONDS)
+    with pytest.raises(AssertionError):
+        ledger.entry_of(books.world.reader, "slash.uphold:case_1")
 
 
 # -- restarts

@@ -14,6 +14,9 @@ root is published. The database refuses all this by itself, whatever the code sa
     statements  statement(reader, account, before=, limit=, since=, until=) -> list[StatementLine], newest first
     chain       seal(tx): give it to `Database.open(before_commit=seal)`      publish_roots(tx, now)
                 prove_chain(reader, since)      prove_entry(reader, seq): anybody checks them with `wire.proofs`
+    stakes      add_stake  unbond  release_due; reports: post_report  uphold_report  refuse_report
+    slashes     open_slash  appeal  decide  settle  correct_case: each is one step of a `cases.Case`
+    exposure    room_micro_usd(reader, owner, settings): how much more unverified work an owner may be given
     audit       audit(reader) -> AuditReport(.ok .differences)
 
 In a transaction: `post(tx, meter(terms, proven_seconds, balance(tx, lease_escrow(terms.lease_id))), now)`.
