@@ -63,24 +63,22 @@ class Credit:
 
 def candidates(reader: Reader, known: Known) -> Iterator[Lease]:
     """The leases of which something may have changed: a look at their own rows rules out nearly all that live."""
-    month = service_rules.month_of(known.until)
     for lease in market.to_service(reader):
-        if lease.closed_at is not None or _is_worth_a_look(reader, lease, known.until, month):
+        if lease.closed_at is not None or _is_worth_a_look(reader, lease, known):
             yield lease
 
 
-def _is_worth_a_look(reader: Reader, lease: Lease, until: Instant, month: str) -> bool:
+def _is_worth_a_look(reader: Reader, lease: Lease, known: Known) -> bool:
+    month, start = service_rules.month_of(known.until), Start()
     if lease.lived_at is None:
         return False
-    if service_rules.month_of(lease.lived_at) == month:
-        return service_rules.may_miss(lease, until, Start(), month)
-    rows = service.rows(reader, lease.id)
-    if month not in rows or any(
-        row.settled_at is None for name, row in rows.items() if name < month
-    ):
-        return True
-    start = Start(proven_ms=rows[month].proven_before_ms)
-    return service_rules.may_miss(lease, until, start, month)
+    if service_rules.month_of(lease.lived_at) != month:
+        rows = service.rows(reader, lease.id)
+        earlier = (row for name, row in rows.items() if name < month)
+        if month not in rows or any(row.settled_at is None for row in earlier):
+            return True
+        start = Start(proven_ms=rows[month].proven_before_ms)
+    return service_rules.may_miss(lease, known.until, start=start, month=month, gaps=known.gaps)
 
 
 def plan(reader: Reader, now: Instant, known: Known) -> tuple[list[str], Pool]:

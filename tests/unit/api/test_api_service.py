@@ -5,6 +5,7 @@ import urllib.request
 import msgspec
 import pytest
 
+from gondwana.cli.main import run
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.jobs import service
 from gondwana.jobs.report import heartbeat
@@ -65,7 +66,7 @@ def test_anybody_sees_how_the_fund_stands_without_a_token(served):
     assert (view.fund_micro_usd, view.required_micro_usd, view.open_claims_micro_usd) == (7, 5, 1)
 
 
-def test_an_owner_promises_another_class_from_the_next_lease_on(served, leased):
+def test_an_owner_promises_another_class_from_the_next_lease_on(served, leased, capsys):
     client = served.client
     world = served.world
     owner = policy.principal_named(world.reader, "tenant").id
@@ -75,3 +76,8 @@ def test_an_owner_promises_another_class_from_the_next_lease_on(served, leased):
     with pytest.raises(InvalidValue):
         client.machines.set_sla("rimu", "always")
     assert client.machines.set_price("rimu", 7).sla == "datacentre"
+    remote = ["--url", served.url, "--token", served.token]
+    assert run(["provider", "sla", "rimu", "mixed", *remote]) == 0
+    assert "rimu promises: mixed" in capsys.readouterr().out
+    assert run(["offers", *remote]) == 0
+    assert "mixed" in capsys.readouterr().out

@@ -175,12 +175,15 @@ def excused_ms(span: tuple[Instant, Instant] | None, gaps: Sequence[Gap]) -> int
     return round(total * 1000)
 
 
-def may_miss(lease: Lease, known_until: Instant, start: Start, month: str) -> bool:
-    """Whether so much of the month is unproven that the lease is worth a look; the network's gaps are left aside."""
+def may_miss(
+    lease: Lease, known_until: Instant, *, start: Start, month: str, gaps: Sequence[Gap]
+) -> bool:
+    """Whether so much of the month is unproven that the lease is worth a look, by its own row alone."""
     if lease.lived_at is None:
         return False
     span = _within(month, lease.lived_at, live_until(Course(lease=lease, known_until=known_until)))
-    return _length_ms(span) - (lease.proven_ms - start.proven_ms) >= GRACE_MS
+    owed_ms = _length_ms(span) - excused_ms(span, gaps)
+    return owed_ms - (lease.proven_ms - start.proven_ms) >= GRACE_MS
 
 
 def is_due_again(
