@@ -11,7 +11,16 @@ from gondwana.core.errors import (
     WrongState,
 )
 from gondwana.ledger import accounts as chart
-from gondwana.ledger import deposits, frozen, payouts, rules, settings, solvency, treasury
+from gondwana.ledger import (
+    deposits,
+    frozen,
+    holdbacks,
+    payouts,
+    rules,
+    settings,
+    solvency,
+    treasury,
+)
 from gondwana.ledger.audit import audit
 from gondwana.ledger.deposit_codes import shown
 from gondwana.ledger.model import Entry, Leg, Shares
@@ -453,6 +462,59 @@ def test_what_a_confirmed_hold_paid_is_moved_back_and_a_mere_hold_is_not(money):
     money.write(payouts.confirm, money.now, made.id, reference="R")
     money.write(treasury.correct, money.now, held + 1, why="the bank sent it back")
     assert payable(money) == 100 * USD
+    check_books(money)
+
+
+def last_transfer(world):
+    return world.reader.one("SELECT max(seq) AS seq FROM ledger_transfer")["seq"]
+
+
+@pytest.mark.parametrize("how", ["recorded", "expected", "cleared"])
+@pytest.mark.parametrize("first", ["corrected", "charged back"])
+def test_a_deposit_is_corrected_or_charged_back_but_never_both(money, how, first):
+    before = available(money)
+    made = add(
+        money, expected=how == "expected", tenant_id=None if how == "cleared" else money.tenant
+    )
+    if how == "expected":
+        money.write(deposits.confirm_deposit, money.now, made.id)
+    if how == "cleared":
+        money.write(deposits.clear_deposit, money.now, made.id, tenant_id=money.tenant)
+    seq = last_transfer(money)
+    steps = [
+        lambda: money.write(treasury.correct, money.now, seq, why="booked twice"),
+        lambda: money.write(deposits.charge_back, money.now, made.id, reason="stolen"),
+    ]
+    one, other = steps if first == "corrected" else reversed(steps)
+    one()
+    with pytest.raises(WrongState):
+        other()
+    assert available(money) == before
+    check_books(money)
+
+
+def test_earnings_are_ripe_after_the_window_and_promotions_expire_at_their_end(money):
+    leg = Leg(
+        debit=chart.tenant_available(money.tenant),
+        credit=chart.provider_holdback(money.owner),
+        amount_micro_usd=5 * USD,
+    )
+    entry = Entry(event_id="m", kind="lease.meter", subject="lea_a", legs=(leg,))
+    money.write(post, entry, money.now)
+    promo = {"tenant_id": money.tenant, "amount_micro_usd": 3 * USD, "why": "hello"}
+    soon = money.now + 3600
+    money.write(treasury.grant_promo, money.random, money.now, **promo, expires_at=soon)
+    assert holdbacks.ripe(money.reader, money.now) == []
+    assert treasury.tenants_to_expire(money.reader, money.now) == []
+    money.clock.advance(7 * 86_400 + 1)
+    assert holdbacks.ripe(money.reader, money.now) == [money.owner]
+    assert treasury.tenants_to_expire(money.reader, money.now) == [money.tenant]
+    for amounts in ((5 * USD, 3 * USD), (0, 0)):
+        moved = money.write(holdbacks.mature, money.now, money.owner)
+        expired = money.write(treasury.expire_promo, money.now, money.tenant)
+        assert (moved, expired) == amounts
+    assert holdbacks.ripe(money.reader, money.now) == []
+    assert treasury.tenants_to_expire(money.reader, money.now) == []
     check_books(money)
 
 

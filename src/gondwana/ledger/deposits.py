@@ -29,7 +29,7 @@ from gondwana.ledger.payments import (
 )
 from gondwana.ledger.payouts import NEWEST, freeze_account
 from gondwana.ledger.rails import IncomingPayment
-from gondwana.ledger.store import balance, post
+from gondwana.ledger.store import balance, event_key, post, rows_of_keys
 
 EXPECTED_LOOKED_AT: Final = 100  # of one amount on one rail: more are told apart by an operator
 
@@ -103,6 +103,9 @@ def charge_back(tx: Transaction, now: Instant, deposit_id: str, *, reason: str) 
         raise InvalidValue(field="reason", value="", hint="say why: the tenant reads it")
     moved = _moved(found, now, DepositState.CHARGED_BACK, reason=reason)
     tenant_id = _tenant(found)
+    mirrors = [event_key(f"correction:{entry}") for entry in _entries(found)]
+    if rows_of_keys(tx, SQL.events_posted, mirrors):
+        raise WrongState(f"{found.id} was corrected: nothing of it is left to charge back.")
     freeze_account(tx, now, tenant_id, reason=f"a deposit was charged back ({found.id})")
     entry = rules.chargeback(
         found.rail,
@@ -114,6 +117,12 @@ def charge_back(tx: Transaction, now: Instant, deposit_id: str, *, reason: str) 
     )
     post(tx, entry, now)
     return _save(tx, now, moved)
+
+
+def was_charged_back(reader: Reader, tenant_id: str, entry: str) -> bool:
+    """Whether an entry, by its key in hexadecimal, brought in a deposit of the tenant that was charged back."""
+    rows = reader.all(SQL.charged_back_of, {"tenant_id": tenant_id})
+    return any(entry in _entries(from_row(Deposit, row)) for row in rows)
 
 
 def apply_payments(
@@ -228,6 +237,16 @@ def _first_entry(made: Deposit) -> Entry:
         key=made.id,
         pending=made.state is DepositState.EXPECTED,
     )
+
+
+def _entries(found: Deposit) -> list[str]:
+    """The entries that may have brought a deposit into its tenant's balance, by their keys in hexadecimal."""
+    ids = (
+        f"deposit:{found.tenant_id}:{found.id}",
+        f"deposit.confirm:{found.tenant_id}:{found.id}",
+        f"deposit.clear:{found.rail}:{found.id}",
+    )
+    return [event_key(event_id).hex() for event_id in ids]
 
 
 def _tenant(found: Deposit) -> str:

@@ -13,11 +13,11 @@ from gondwana.ledger.accounts import (
     verifier_payable,
 )
 from gondwana.ledger.chain import MS_PER_DAY, day_of
-from gondwana.ledger.rules import HOLDBACK_SECONDS
+from gondwana.ledger.payments import HoldbackSettings
+from gondwana.ledger.settings import setting
 from gondwana.ledger.store import SQL, balance, first_seq_at, rows_of_keys
 
 EARNINGS: Final = load_queries("gondwana.ledger", "earnings.sql")
-HOLDBACK_MS: Final = HOLDBACK_SECONDS * 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,15 @@ def maturing(reader: Reader, provider_id: str, now: Instant) -> list[Matures]:
     if account is None:
         return []
     left = balance(reader, provider_holdback(provider_id)).available_micro_usd
-    since = first_seq_at(reader, Instant(now - HOLDBACK_SECONDS))
+    seconds = setting(reader, "holdback", HoldbackSettings).seconds
+    since = first_seq_at(reader, Instant(now - seconds))
     days = reader.all(EARNINGS.credited_by_day, {"account": account["id"], "first": since})
     found: list[Matures] = []
     for row in days:
         amount = min(left, int(row["amount"]))
         if amount:
-            at_ms = max(int(row["at_ms"]) + HOLDBACK_MS, round(now * 1_000))
-            day = day_of(int(row["day"]) * MS_PER_DAY + HOLDBACK_MS)
+            at_ms = max(int(row["at_ms"]) + 1_000 * seconds, round(now * 1_000))
+            day = day_of(int(row["day"]) * MS_PER_DAY + 1_000 * seconds)
             found.append(Matures(day=day, at=Instant(at_ms / 1_000), amount_micro_usd=amount))
         left -= amount
     if left:

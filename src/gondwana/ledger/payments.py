@@ -11,6 +11,7 @@ from gondwana.core.errors import GondwanaError, InvalidValue
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.ledger import accounts
 from gondwana.ledger.accounts import AccountName
+from gondwana.ledger.rules.holdback import HOLDBACK_SECONDS
 
 TEXT_CHARS_MAX: Final = 140  # of a reference or a reason, as of a bank transfer's text
 _HOLDER: Final = re.compile(r"[^\W_][^\n\r\t\x00-\x1f\x7f-\x9f\u2028\u2029]{1,69}")  # SEPA's 70
@@ -105,7 +106,7 @@ class PayoutSettings:
 class HoldbackSettings:
     """The setting `holdback`: how long earnings can be challenged before they can be paid out."""
 
-    seconds: int = 7 * 86_400  # at full load as good as a stake of seven days' revenue
+    seconds: int = HOLDBACK_SECONDS
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds <= 366 * 86_400:

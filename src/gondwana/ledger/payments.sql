@@ -112,3 +112,25 @@ FROM ledger_transfer AS transfer JOIN ledger_entry AS entry ON entry.seq = trans
 JOIN ledger_name AS kind ON kind.id = entry.kind
 JOIN ledger_name AS subject ON subject.id = entry.subject LEFT JOIN ledger_name AS job ON job.id = entry.job
 WHERE transfer.seq = :seq;
+
+-- name: ripe_holdbacks
+-- Owners' holdbacks to which more was credited by transfers numbered below :first than ever left them, holds included.
+SELECT name FROM (
+    SELECT account.name, account.credits_posted - account.debits_posted - account.debits_pending AS left_over,
+        (SELECT coalesce(sum(transfer.amount), 0) FROM ledger_transfer AS transfer
+         WHERE transfer.credit = account.id AND transfer.kind IN (0, 2) AND transfer.seq >= :first) AS young
+    FROM ledger_account AS account WHERE account.code = 2200 AND account.credits_posted > account.debits_posted + account.debits_pending
+) AS holdback WHERE left_over > young ORDER BY name LIMIT :limit;
+
+-- name: tenants_with_expired_promo
+-- Tenants who have promotional credit and were granted some that expired by :now.
+SELECT DISTINCT promo_grant.tenant_id FROM promo_grant
+JOIN ledger_account AS account ON account.name = 'tenant:' || promo_grant.tenant_id || ':promo'
+WHERE promo_grant.expires_at <= :now AND account.credits_posted > account.debits_posted + account.debits_pending
+ORDER BY promo_grant.tenant_id LIMIT :limit;
+
+-- name: charged_back_of
+SELECT * FROM deposit WHERE tenant_id = :tenant_id AND state = 'charged_back';
+
+-- name: events_posted
+SELECT event FROM ledger_entry WHERE event IN (:keys);

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import InvalidValue, NoSuchThing
+from gondwana.core.errors import InvalidValue, NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
@@ -19,6 +19,7 @@ from gondwana.ledger.accounts import (
     income_fees,
     tenant_promo,
 )
+from gondwana.ledger.deposits import was_charged_back
 from gondwana.ledger.inbox import SQL
 from gondwana.ledger.model import Entry, Leg, Posted
 from gondwana.ledger.payments import (
@@ -34,6 +35,7 @@ from gondwana.ledger.store import SQL as BOOKS
 from gondwana.ledger.store import accounts_of_code, balance, post
 
 GRANTS_MAX: Final = 1_000  # of one tenant, ever
+TENANTS_MAX: Final = 10_000  # looked at in one pass
 FUNDS: Final = {"insurance": fund_insurance, "verification": fund_verification}
 OPERATOR_CODES: Final = (2500, 3000, 3050, 3100, 3200, 4000, 5000)
 OWED: Final = {
@@ -185,12 +187,18 @@ def grants(reader: Reader, *, before: str = NEWEST, limit: int = 200) -> list[Pr
     return [from_row(PromoGrant, row) for row in rows]
 
 
+def tenants_to_expire(reader: Reader, now: Instant) -> list[str]:
+    """Tenants who still have promotional credit that has expired, at most TENANTS_MAX looked at."""
+    rows = reader.all(SQL.tenants_with_expired_promo, {"now": now, "limit": TENANTS_MAX})
+    return [row["tenant_id"] for row in rows if _expired(reader, now, row["tenant_id"])]
+
+
 def expire_promo(tx: Transaction, now: Instant, tenant_id: str) -> int:
     """What is left of a tenant's expired grants goes back to the treasury; returns how much."""
-    held = balance(tx, tenant_promo(tenant_id))
-    amount = promo_to_expire(held.available_micro_usd, grants_of(tx, tenant_id), now)
+    amount = _expired(tx, now, tenant_id)
     if amount:
-        key = str(held.debits_posted + amount)  # by all that left: the same twice posts once
+        gone = balance(tx, tenant_promo(tenant_id)).debits_posted + amount
+        key = str(gone)  # by all that left: the same twice posts once
         _post(tx, now, rules.expire_promo(tenant_id, amount, key=key))
     return amount
 
@@ -198,11 +206,14 @@ def expire_promo(tx: Transaction, now: Instant, tenant_id: str) -> int:
 def correct(tx: Transaction, now: Instant, seq: int, *, why: str) -> Posted:
     """The mirror of the entry that the transfer numbered `seq` is part of. An entry is corrected once.
 
-    Raises NoSuchThing, WrongState (it moved nothing), FundsTooLow (what it moved is spent).
+    Raises NoSuchThing, WrongState (it moved nothing, or was charged back), FundsTooLow (what it moved is spent).
     """
     if not check_text(why, field="why"):
         raise InvalidValue(field="why", value="", hint="say why: statements show it")
-    return _post(tx, now, rules.correct(_entry_around(tx, seq), why=why))
+    original = _entry_around(tx, seq)
+    if was_charged_back(tx, original.subject, original.event_id):
+        raise WrongState("The deposit was charged back: that is its mirror already.")
+    return _post(tx, now, rules.correct(original, why=why))
 
 
 def fund_named(fund: str) -> AccountName:
@@ -210,6 +221,11 @@ def fund_named(fund: str) -> AccountName:
     if fund not in FUNDS:
         raise NoSuchThing(fund=fund[:80], hint=f"one of: {', '.join(FUNDS)}")
     return FUNDS[fund]()
+
+
+def _expired(reader: Reader, now: Instant, tenant_id: str) -> int:
+    available = balance(reader, tenant_promo(tenant_id)).available_micro_usd
+    return promo_to_expire(available, grants_of(reader, tenant_id), now)
 
 
 def _entry_around(reader: Reader, seq: int) -> Entry:

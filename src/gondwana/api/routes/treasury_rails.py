@@ -19,7 +19,7 @@ from gondwana.api.deps import (
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Transaction
 from gondwana.ledger import deposits, payouts
-from gondwana.ledger.payments import Deposit
+from gondwana.ledger.payments import Deposit, DepositState, PayoutState
 from gondwana.ledger.payouts import NEWEST
 from gondwana.ledger.rails import rail_named
 from gondwana.wire.treasury import (
@@ -39,11 +39,11 @@ router = APIRouter(prefix="/v1/treasury", tags=["treasury"])
 
 @router.get("/payouts")
 def list_payouts(
-    caller: OperatorDep, reader: ReaderDep, state: str = "", cursor: str = "",
+    caller: OperatorDep, reader: ReaderDep, state: PayoutState | None = None, cursor: str = "",
     limit: int = Query(LIMIT_MAX, ge=1, le=LIMIT_MAX),
 ) -> Response:  # fmt: skip
     """Everybody's payouts, newest first; with `state` those in it."""
-    found = payouts.payouts(reader, state=state, before=cursor or NEWEST, limit=limit)
+    found = payouts.payouts(reader, state=state or "", before=cursor or NEWEST, limit=limit)
     items = [views.payout_view(reader, each) for each in found]
     return page(items, found[-1].id if len(found) == limit else None)
 
@@ -117,11 +117,11 @@ def fail_payout(
 
 @router.get("/deposits")
 def list_deposits(
-    caller: OperatorDep, reader: ReaderDep, state: str = "", cursor: str = "",
+    caller: OperatorDep, reader: ReaderDep, state: DepositState | None = None, cursor: str = "",
     limit: int = Query(LIMIT_MAX, ge=1, le=LIMIT_MAX),
 ) -> Response:  # fmt: skip
     """Everybody's deposits, newest first; with `state` those in it."""
-    found = deposits.deposits(reader, state=state, before=cursor or NEWEST, limit=limit)
+    found = deposits.deposits(reader, state=state or "", before=cursor or NEWEST, limit=limit)
     items = [views.deposit_view(reader, each) for each in found]
     return page(items, found[-1].id if len(found) == limit else None)
 
