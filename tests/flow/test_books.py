@@ -101,7 +101,7 @@ def test_a_statement_adds_up_in_text_in_json_and_in_a_spreadsheet(ada):
     )
 
     text = ada.cli("account", "statement").stdout
-    assert "from the start to now" in text
+    assert "from the start, until now, UTC" in text
     assert all(line["words"] in text for line in lines)
 
     sheet = list(csv.DictReader(io.StringIO(ada.cli("account", "statement", "--csv").stdout)))
@@ -236,7 +236,7 @@ def test_a_month_that_is_over_has_an_invoice_that_nobody_else_reads(network, ada
     for words in (
         number,
         "Gondwana Ltd, 12 Kauri St, Auckland",
-        "2 h 00 min",
+        "7,201 s",
         "$2.490000",
         f"${DUE / 1e6:.6f}",
         "tax de",
@@ -247,6 +247,19 @@ def test_a_month_that_is_over_has_an_invoice_that_nobody_else_reads(network, ada
     assert (network.folder / "a.pdf").read_bytes().startswith(b"%PDF-")
     assert past.client.invoices.file(number, "pdf") == (network.folder / "a.pdf").read_bytes()
     assert number in (network.folder / "a.html").read_text()
+    url, asked = (
+        f"{past.client.url}/v1/invoices/{number}",
+        {"Authorization": f"Bearer {past.token}"},
+    )
+    for accept, media in (
+        ("text/html,*/*", "text/html"),
+        ("application/pdf", "application/pdf"),
+        ("*/*", "application/json"),
+    ):
+        answer = urllib3.request("GET", url, headers={**asked, "Accept": accept})
+        assert answer.headers["content-type"].startswith(media)
+        assert answer.headers["etag"] == f'"{invoice["sha256"]}"'
+    assert urllib3.request("GET", f"{url}?format=doc", headers=asked).status == 422
     assert ada.json("account", "invoices") == []
     assert ada.cli("account", "invoice", number).returncode == 4
     assert [each["number"] for each in network.operator.json("account", "invoices")] == [number]

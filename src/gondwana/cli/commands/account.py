@@ -17,7 +17,6 @@ from gondwana.cli.output import (
 )
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.money import format_usd, parse_usd
-from gondwana.core.units import format_seconds
 from gondwana.wire.ledger import (
     InvoiceDocument,
     InvoiceJob,
@@ -188,9 +187,9 @@ def _show_statement(period: PeriodView, lines: Sequence[StatementLine]) -> str:
 
 
 def _period(period: PeriodView) -> str:
-    since = "the start" if period.since is None else f"{moment_utc(period.since)} UTC"
-    until = "now" if period.until is None else f"before {moment_utc(period.until)} UTC"
-    return f"from {since} to {until}"
+    since = "from the start" if period.since is None else f"from {moment_utc(period.since)} on"
+    until = "until now" if period.until is None else f"before {moment_utc(period.until)}"
+    return f"{since}, {until}, UTC"
 
 
 def _invoice_row(each: InvoiceView) -> list[str]:
@@ -232,8 +231,8 @@ def _show_invoice(document: InvoiceDocument) -> str:
 
 def _charge_row(job: InvoiceJob, line: InvoiceLine) -> list[str]:
     quantity = "" if line.quantity is None else f"{line.quantity:,}"
-    if line.unit == "s" and line.quantity is not None:
-        quantity = format_seconds(line.quantity)
+    if line.unit == "s" and quantity:
+        quantity += " s"
     hourly = "" if not line.price_micro_usd_per_hour else _usd(line.price_micro_usd_per_hour)
     return [job.name or job.job, line.words, quantity, hourly, _usd(line.amount_micro_usd)]
 
