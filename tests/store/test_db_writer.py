@@ -320,7 +320,8 @@ def test_a_reader_in_a_snapshot_sees_one_state(batching):
     assert read(batching, "a") == 2
 
 
-def test_what_waits_shares_one_commit(batching):
+def test_what_waits_shares_one_commit(batching, monkeypatch):
+    monkeypatch.setattr(writers, "BATCH_SECONDS_MAX", 60)
     commits = []
     batching.writer.listen(lambda events: commits.append(len(events)))
     hold = Hold(batching.writer)

@@ -5,8 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from gondwana.core.errors import NotLeader
 from gondwana.db.connection import Params
@@ -20,6 +19,10 @@ BUSY_TIMEOUT_MS: Final = (
 STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
 PAGE_BYTES: Final = 4_096
 
+_SAYS_NO: Final = (sqlite3.Error, OverflowError)
+_DENIED: Final = re.compile("not authorized|prohibited")
+_FAILURES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT,
+                              sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})  # fmt: skip
 _SCHEMA_THINGS: Final = ("INDEX", "TABLE", "TRIGGER", "VIEW", "VTABLE",
                          "TEMP_INDEX", "TEMP_TABLE", "TEMP_TRIGGER", "TEMP_VIEW")  # fmt: skip
 # Every change of the schema is a migration, and those run before this is enforced.
@@ -47,9 +50,8 @@ class SqliteConnection:
 
     def __init__(self, raw: sqlite3.Connection, *, reads_only: bool = False) -> None:
         self.raw = raw
-        self._errors = _READ_ERRORS if reads_only else _WRITE_ERRORS
+        self._reads_only = reads_only
         self._term: int | None = None
-        self._savepoints = 0
 
     @property
     def in_transaction(self) -> bool:
@@ -58,29 +60,41 @@ class SqliteConnection:
 
     def one(self, sql: str, params: Params = ()) -> sqlite3.Row | None:
         """See Connection."""
-        with self._errors:
+        try:
             cursor = self.raw.execute(sql, params)
             row = cursor.fetchone()
             cursor.close()
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
         return row
 
     def all(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """See Connection."""
-        with self._errors:
+        try:
             return self.raw.execute(sql, params).fetchall()
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
-        with self._errors:
+        try:
             cursor = self.raw.execute(sql, params)
             changed = cursor.rowcount
             cursor.close()
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
         return changed
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """See Connection."""
-        with self._errors:
+        try:
             return self.raw.executemany(sql, params).rowcount
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
 
     def insert(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
@@ -108,8 +122,11 @@ class SqliteConnection:
 
     def begin_batch(self) -> None:
         """See Connection."""
-        with self._errors:
+        try:
             self.raw.execute("BEGIN IMMEDIATE")
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
         row = self.one(SQL.leader)
         if row is None or row["term"] != self._term:
             raise NotLeader(hint="it writes to this file through another process; stop one of them")
@@ -123,27 +140,37 @@ class SqliteConnection:
 
     def savepoint(self) -> str:
         """See Connection."""
-        self._savepoints += 1
-        name = f"s{self._savepoints % 64}"  # few names, so that the statements stay prepared
-        with self._errors:
-            self.raw.execute(f"SAVEPOINT {name}")
-        return name
+        try:
+            self.raw.execute("SAVEPOINT inner")  # the same name again means the newest
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
+        return "inner"
 
     def release(self, savepoint: str) -> None:
         """See Connection."""
-        with self._errors:
+        try:
             self.raw.execute(f"RELEASE {savepoint}")
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
 
     def rollback_to(self, savepoint: str) -> None:
         """See Connection."""
-        with self._errors:
+        try:
             self.raw.execute(f"ROLLBACK TO {savepoint}")
             self.raw.execute(f"RELEASE {savepoint}")
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
 
     def commit(self) -> None:
         """See Connection."""
-        with self._errors:
+        try:
             self.raw.execute("COMMIT")
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
 
     def rollback(self) -> None:
         """See Connection."""
@@ -153,6 +180,18 @@ class SqliteConnection:
     def close(self) -> None:
         """See Connection."""
         self.raw.close()
+
+    def _tell(self, error: Exception) -> None:
+        """Raise what the error means to us; one that is a mistake of ours belongs to whoever made it."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if isinstance(
+            error, sqlite3.IntegrityError | OverflowError
+        ):  # or a number of more than 64 bits
+            raise Refused(str(error)) from error
+        if _DENIED.search(str(error)) or (self._reads_only and code == sqlite3.SQLITE_READONLY):
+            raise Denied(str(error)) from error
+        if code in _FAILURES:
+            raise Failed(str(error), is_full=code == sqlite3.SQLITE_FULL) from error
 
 
 def open_for_writing(uri: str, *, bytes_max: int | None = None) -> SqliteConnection:
@@ -238,43 +277,3 @@ def statements(sql: str) -> Iterator[str]:
             pending = ""
     rest = [line for line in pending.splitlines() if line.strip() and not line.startswith("--")]
     assert not rest, f"the last statement lacks its semicolon: {rest[0]}"
-
-
-class _Errors:
-    """Within this block, what SQLite says no to is one of our errors."""
-
-    def __init__(self, denied: str) -> None:
-        self._denied = re.compile(denied)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> Literal[False]:
-        if isinstance(error, sqlite3.Error):
-            ours = self._ours(error)
-            if ours is not None:
-                raise ours from error
-        if isinstance(error, OverflowError):  # a number of more than 64 bits
-            raise Refused(str(error)) from error
-        return False
-
-    def _ours(self, error: sqlite3.Error) -> Exception | None:
-        """What the error means, or None: a mistake of ours, which belongs to whoever made it."""
-        if isinstance(error, sqlite3.IntegrityError):
-            return Refused(str(error))
-        if self._denied.search(str(error)):
-            return Denied(str(error))
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _FAILURES:
-            return Failed(str(error), is_full=code == sqlite3.SQLITE_FULL)
-        return None
-
-
-_FAILURES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT,
-                              sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})  # fmt: skip
-_WRITE_ERRORS: Final = _Errors("not authorized|prohibited")
-_READ_ERRORS: Final = _Errors("not authorized|prohibited|attempt to write a readonly database")

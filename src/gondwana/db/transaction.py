@@ -96,20 +96,29 @@ class Transaction(Reader):
     def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
         """All rows; also for `… RETURNING`. Raises Refused or Denied, as all of these methods do."""
         self._check(sql)
-        with _Spoiling(self):
+        try:
             return self._connection.all(sql, params)
+        except Exception as error:
+            self.spoil(error)
+            raise
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """How many rows the statement changed: a conditional update that lost its race changed none."""
         self._check(sql)
-        with _Spoiling(self):
+        try:
             return self._connection.execute(sql, params)
+        except Exception as error:
+            self.spoil(error)
+            raise
 
     def insert(self, sql: str, params: Params = ()) -> int:
         """The number that the database gave the inserted row: what `INSERT … RETURNING number` returns."""
         self._check(sql)
-        with _Spoiling(self):
+        try:
             return self._connection.insert(sql, params)
+        except Exception as error:
+            self.spoil(error)
+            raise
 
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
@@ -118,14 +127,20 @@ class Transaction(Reader):
         assert all(name.isidentifier() for name in (table, *columns))
         self._check("")
         if rows:
-            with _Spoiling(self):
+            try:
                 self._connection.insert_rows(table, columns, rows)
+            except Exception as error:
+                self.spoil(error)
+                raise
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """How many rows the statement changed over all `params`."""
         self._check(sql)
-        with _Spoiling(self):
+        try:
             return self._connection.execute_many(sql, params)
+        except Exception as error:
+            self.spoil(error)
+            raise
 
     def emit(self, event: Event) -> int:
         """Write what happened beside the change itself; returns its number in the log."""
@@ -144,20 +159,29 @@ class Transaction(Reader):
         """What is written in this block, events too, is undone when the block raises; the transaction goes on."""
         self._check("")
         events_before = len(self._events)
-        with _Spoiling(self):
+        try:
             savepoint = self._connection.savepoint()
+        except Exception as error:
+            self.spoil(error)
+            raise
         try:
             yield
             self._check("")
         except BaseException:
             if not isinstance(self._spoilt, Failed):  # else there is nothing left to undo
-                with _Spoiling(self):
+                try:
                     self._connection.rollback_to(savepoint)
+                except Exception as error:
+                    self.spoil(error)
+                    raise
                 self._spoilt = None
             del self._events[events_before:]
             raise
-        with _Spoiling(self):
+        try:
             self._connection.release(savepoint)
+        except Exception as error:
+            self.spoil(error)
+            raise
 
     def spoil(self, error: Exception) -> None:
         """This transaction cannot go on, but for what a savepoint undoes; a storage's failure nothing undoes."""
@@ -178,21 +202,6 @@ class Transaction(Reader):
         if self._spoilt is not None:
             raise self._spoilt
         _check_words(sql)
-
-
-class _Spoiling:
-    """Within this block, an error spoils the transaction."""
-
-    __slots__ = ("_tx",)
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
-            self._tx.spoil(error)
 
 
 @functools.lru_cache(maxsize=4_096)
