@@ -64,7 +64,11 @@ def calls(network):
         ("account", "balance"): ("ada", []),
         ("account", "statement"): ("ada", []),
         ("account", "deposit"): ("founder", ["1.50", "--to", "ada"]),
+        ("account", "invoices"): ("ada", []),
         ("ledger", "audit"): ("ada", []),
+        ("ledger", "roots"): ("ada", []),
+        ("ledger", "verify"): ("ada", []),
+        ("ledger", "export"): ("ada", []),
         ("deposit", "reference"): ("ada", []),
         ("deposit", "list"): ("ada", []),
         ("payout", "destination"): ("ada", ["DE89 3704 0044", "--holder", "Ada L"]),
@@ -87,6 +91,7 @@ def calls(network):
 ELSEWHERE = {
     ("serve",), ("provider", "join"), ("demo",),  # run until they are stopped, or for minutes
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
+    ("account", "invoice"), ("ledger", "proof"), ("ledger", "check"),  # test_books
     ("payout", "request"), ("payout", "show"),  # test_payments, as what follows
     *(("treasury", verb) for verb in ("withdraw", "sweep", "tax", "correct", "freeze", "unfreeze")),
     ("treasury", "promo", "grant"), ("treasury", "fund", "deposit"), ("treasury", "fund", "withdraw"),
