@@ -26,7 +26,7 @@ class Connection(Protocol):
         """The first row, or None."""
         ...
 
-    def all(self, sql: str, params: Params = ()) -> Sequence[RowLike]:
+    def all(self, sql: str, params: Params = ()) -> list[Any]:
         """All rows."""
         ...
 

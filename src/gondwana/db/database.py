@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -135,7 +135,7 @@ class _SharedReader(Reader):
     def one(self, sql: str, params: Params = ()) -> Row | None:
         return self._database.reader().one(sql, params)
 
-    def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
+    def all(self, sql: str, params: Params = ()) -> list[Row]:
         return self._database.reader().all(sql, params)
 
     @contextlib.contextmanager

@@ -41,7 +41,7 @@ class Reader:
         with self._lock, _TOLD:
             return self._connection.one(sql, params)
 
-    def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
+    def all(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows; the SQL has a LIMIT where there can be many. Raises Unavailable as `one` does."""
         with self._lock, _TOLD:
             return self._connection.all(sql, params)
@@ -93,7 +93,7 @@ class Transaction(Reader):
         rows = self.all(sql, params)
         return rows[0] if rows else None
 
-    def all(self, sql: str, params: Params = ()) -> Sequence[Row]:
+    def all(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows; also for `… RETURNING`. Raises Refused or Denied, as all of these methods do."""
         self._check(sql)
         try:

@@ -1,5 +1,6 @@
 """The control plane's process: the real code over one database and one blob store, killed and started again at will."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -92,6 +93,11 @@ class ProcessWriter:
     ) -> T:
         """See Writer."""
         return self.submit(run, *args, **kwargs).result()
+
+    @property
+    def lost(self) -> threading.Event:
+        """See Writer."""
+        return self._inner.lost
 
     def listen(self, listener: Listener) -> None:
         """See Writer."""
