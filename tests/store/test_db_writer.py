@@ -278,7 +278,8 @@ HISTORY_OF_SQLITE = ["CREATE TABLE x (a) STRICT",
      "DROP TRIGGER ledger_entry_is_fixed"]  # fmt: skip
 HISTORY_OF_POSTGRES = ["CREATE TABLE x (a BIGINT)", "TRUNCATE event", "DROP TRIGGER ledger_is_fixed ON ledger_entry",
      "ALTER TABLE ledger_account DISABLE TRIGGER ALL", "CREATE SCHEMA x",
-     "RESET ROLE", "SET ROLE NONE", "SELECT 1; SET ROLE postgres"]  # fmt: skip
+     "RESET ROLE", "SET ROLE NONE", "SELECT 1; SET ROLE postgres", "DISCARD ALL", "DO $$ BEGIN RESET ROLE; END $$",
+    "SELECT set_config('role', 'none', false)"]  # fmt: skip
 
 
 def is_denied(opened, sql):

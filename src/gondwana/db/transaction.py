@@ -18,7 +18,9 @@ from gondwana.db.rows import RowLike
 Row = RowLike
 
 _OVERRIDES_TRIGGERS: Final = re.compile(r"\b(INSERT|UPDATE)\s+OR\b|\bREPLACE\s+INTO\b", re.I)
-_CHANGES_THE_SESSION: Final = re.compile(r"(?:^|;)\s*(?:SET|RESET)\b", re.I)  # a role can be left
+_CHANGES_THE_SESSION: Final = re.compile(
+    r"(?:^|;)\s*(?:SET|RESET|DISCARD|DO)\b|\bset_config\b", re.I
+)  # a role can be left
 _NO_LOCK: Final = contextlib.nullcontext()
 
 
