@@ -247,7 +247,9 @@ class World:
         return supply_store.machine(self.reader, f"mac_{name}")
 
     def submit(self, spec_of_job=None):
-        return self.write(admit.submit, self.random, self.now, self.tenant, spec_of_job or spec())
+        wanted = spec_of_job or spec()
+        seen = admit.look(self.reader, self.context.shelf, self.tenant, wanted, self.now)
+        return self.write(admit.submit, self.random, self.now, self.tenant, wanted, seen)
 
     def until_followed(self, job_id, *, by=1):
         """Wait until so many requests wait for news of the job."""

@@ -12,9 +12,10 @@ from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import holders, money, store
-from gondwana.jobs.listings import listings
+from gondwana.jobs.listings import listings, listings_of
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
+from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.frozen import check_not_frozen
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
@@ -49,17 +50,37 @@ def order_for(
     )
 
 
-def plan(reader: Reader, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
+def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
     """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid."""
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
-    return _plan(spec, wanted, market_rules.screen(wanted, listings(reader)))
+    found = listings_of(reader, shelf.find(reader, wanted))
+    if len(found) < wanted.count_min:  # look at all of them, for the reason
+        found = listings(reader)
+    return _plan(spec, wanted, market_rules.screen(wanted, found))
+
+
+def look(
+    reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant
+) -> Screening:
+    """The machines that could serve a job if nothing were leased, or why there are none: for `submit`.
+
+    It is done before the transaction, since the reason takes a look at every offer, and nobody else should wait.
+    """
+    policy.check_spec(spec)
+    wanted = order_for(spec, tenant_id, JobId("look"), OrderId("look"), now)
+    found = listings_of(reader, shelf.find(reader, wanted, taken_too=True))
+    if len(found) < wanted.count_min:
+        found = listings(reader)
+    return market_rules.screen(wanted, _all_free(found))
 
 
 def submit(
-    tx: Transaction, random: Random, now: Instant, tenant_id: PrincipalId, spec: JobSpec
-) -> Job:
+    tx: Transaction, random: Random, now: Instant, tenant_id: PrincipalId, spec: JobSpec, seen: Screening
+) -> Job:  # fmt: skip
     """The job, stored and its order opened, its money set aside; it goes on from here by itself.
+
+    `seen` is from `look`; what it found is looked at again.
 
     Raises InvalidValue for a job that is not valid, AccountFrozen, Exhausted where too many wait, NothingFits where no
     machine could ever serve it as written, BudgetTooSmall and FundsTooLow where the money does not reach. A job that
@@ -74,7 +95,7 @@ def submit(
         )
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
-    planned = _plan(spec, wanted, market_rules.screen(wanted, _all_free(listings(tx))))
+    planned = _plan(spec, wanted, _seen_again(tx, wanted, seen))
     if not planned.machines:
         raise NothingFits(planned.why_not, hint=planned.hint)
     policy.check_budget(
@@ -145,6 +166,15 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
         machines=chosen, devices=wanted.devices, price_micro_usd_per_hour=price, seconds_estimated=seconds,
         cost_micro_usd_estimated=cost, hold_micro_usd=hold,
     )  # fmt: skip
+
+
+def _seen_again(tx: Transaction, wanted: Order, seen: Screening) -> Screening:
+    """What a look found, as it is now; a look that found too little stays as it is."""
+    chosen = seen.fits[: wanted.count_max]
+    if len(chosen) < wanted.count_min:
+        return seen
+    found = listings_of(tx, (each.machine_id for each in chosen))
+    return market_rules.screen(wanted, _all_free(found))
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

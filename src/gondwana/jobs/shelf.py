@@ -5,6 +5,7 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from gondwana.core.devices import CPU
@@ -16,7 +17,7 @@ from gondwana.market.model import Listing, Order
 from gondwana.market.rules import COST_MAX, cost_of, serial_of
 from gondwana.market.search import Want, cheapest
 
-HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX = (1 << bit for bit in range(3))
+HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
@@ -62,10 +63,11 @@ class Shelf:
         with self._news:
             self._changed.update(machine_ids)
 
-    def find(self, reader: Reader, order: Order, count: int) -> list[str]:
-        """The machines that an order would get now; takes nothing."""
+    def find(self, reader: Reader, order: Order, *, taken_too: bool = False) -> list[str]:
+        """The machines that an order would get now, or if nothing were leased; takes nothing."""
+        want = replace(want_of(order, ()), taken_too=taken_too)
         with self._lock:
-            return cheapest(self._fresh(reader), want_of(order, ()), count)
+            return cheapest(self._fresh(reader), want, order.count_max)
 
     def book(self, reader: Reader) -> Book:
         """The book as it is now; for one thread at a time."""
@@ -114,12 +116,13 @@ def _is_better(row: Numbers, before: Numbers) -> bool:
 
 
 def to_row(listing: Listing) -> Row:
-    """A standing offer as the book holds it; one that is not open has nothing free."""
+    """A standing offer as the book holds it."""
     price = listing.price_micro_usd_per_device_hour
     tags = (
         (HAS_ACCELERATOR if listing.accelerator != CPU else 0)
         | (RUNS_WORK if listing.isolation in ("sandbox", "plain") else 0)
         | (HAS_SANDBOX if listing.isolation == "sandbox" else 0)
+        | (IS_OPEN if listing.is_open else 0)
     )
     return Row(
         machine_id=listing.machine_id,
@@ -127,7 +130,7 @@ def to_row(listing: Listing) -> Row:
         region=listing.region,
         cost=cost_of(price, listing.steps_per_second),
         price=price,
-        free=listing.devices_free if listing.is_open else 0,
+        free=listing.devices_free,
         devices=listing.devices,
         cpu_milli=round(listing.cpus * 1_000),
         memory_bytes=listing.memory_bytes,
@@ -148,7 +151,7 @@ def want_of(order: Order, not_machines: Sequence[str]) -> Want:
         price_max=COST_MAX if cap is None else cap,
         cpu_milli=round(order.resources.cpus_min * 1_000),
         memory_bytes=order.resources.memory_bytes_min,
-        tags=RUNS_WORK | HAS_SANDBOX | (HAS_ACCELERATOR if wanted else 0),
+        tags=IS_OPEN | RUNS_WORK | HAS_SANDBOX | (HAS_ACCELERATOR if wanted else 0),
         own_tags=HAS_SANDBOX,
         owner=order.tenant_id,
         not_machines=tuple(not_machines),

@@ -28,7 +28,7 @@ COLUMNS: Final = (
     "serial",  # grows with each machine that ever joined: the older one first among equals
 )
 COST, PRICE, FREE, DEVICES, CPUS, MEMORY, TAGS, OWNER, SERIAL = range(len(COLUMNS))
-ZONE_COLUMNS: Final = (FREE, CPUS, MEMORY, TAGS, PRICE)
+ZONE_COLUMNS: Final = (FREE, CPUS, MEMORY, TAGS, PRICE, DEVICES)
 """Of a zone's rows: the greatest of each, but all tags together, and the least price."""
 _ZONE_OF: Final = {TAGS: np.bitwise_or, PRICE: np.minimum}
 EMPTY: Final = -1

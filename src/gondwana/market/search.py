@@ -13,6 +13,7 @@ import numpy as np
 from gondwana.market.book import (
     COST,
     CPUS,
+    DEVICES,
     EMPTY,
     FREE,
     MEMORY,
@@ -43,6 +44,7 @@ class Want:
     own_tags: int = 0  # of them, what the tenant's own machines need not have
     owner: str = ""  # the tenant
     not_machines: tuple[str, ...] = ()  # those that serve the job already, or failed it
+    taken_too: bool = False  # machines that would fit if nothing were leased
 
 
 Search = Callable[[Book, Numbers, Numbers, int, Numbers], Numbers]
@@ -55,7 +57,8 @@ def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None
         return []
     owner = book.owner_number(want.owner)
     asked = np.array([want.devices, want.price_max, want.cpu_milli, want.memory_bytes, want.tags,
-                      want.tags & ~want.own_tags, owner], dtype=np.int64)  # fmt: skip
+                      want.tags & ~want.own_tags, owner, DEVICES if want.taken_too else FREE],
+                     dtype=np.int64)  # fmt: skip
     rows = [row for name in want.not_machines if (row := book.row_of(name)) is not None]
     barred = np.array(rows, dtype=np.int64) if rows else _NO_ROWS
     found = (search or SEARCH)(book, buckets, asked, min(count, WANTED_MAX), barred)
@@ -77,7 +80,7 @@ def plain_search(
     book: Book, buckets: Numbers, asked: Numbers, count: int, barred: Numbers
 ) -> Numbers:
     """The rows of the cheapest offers that fit, by numpy alone."""
-    devices, price, cpus, memory, tags, own_tags, owner = asked.tolist()
+    devices, price, cpus, memory, tags, own_tags, owner, counted = asked.tolist()
     parts = [np.arange(start, start + size) for start, size in
              zip(book.starts[buckets].tolist(), book.counts[buckets].tolist(), strict=True)]  # fmt: skip
     rows = np.concatenate(parts)
@@ -87,7 +90,7 @@ def plain_search(
     if owner != EMPTY:
         tagged |= (columns[OWNER, rows] == owner) & ((has & own_tags) == own_tags)
     fits = (
-        (columns[FREE, rows] >= devices) & (columns[PRICE, rows] <= price) & (columns[CPUS, rows] >= cpus)
+        (columns[counted, rows] >= devices) & (columns[PRICE, rows] <= price) & (columns[CPUS, rows] >= cpus)
         & (columns[MEMORY, rows] >= memory) & tagged & ~np.isin(rows, barred)
     )  # fmt: skip
     rows = rows[fits]

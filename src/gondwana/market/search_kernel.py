@@ -35,7 +35,8 @@ def _search(
 ) -> Numbers:  # fmt: skip
     found = np.empty(count, dtype=np.int64)
     size = 0
-    devices, price, cpus, memory, tags, own_tags, owner = asked
+    devices, price, cpus, memory, tags, own_tags, owner, counted = asked
+    counted_zone = 0 if counted == FREE else 5
     for bucket in buckets:
         start, stop = starts[bucket], starts[bucket] + counts[bucket]
         row = start
@@ -46,7 +47,7 @@ def _search(
             end = min(stop, (zone + 1) * ZONE_ROWS)
             has = zones[3, zone]
             if (
-                zones[0, zone] < devices
+                zones[counted_zone, zone] < devices
                 or zones[1, zone] < cpus
                 or zones[2, zone] < memory
                 or zones[4, zone] > price
@@ -59,7 +60,7 @@ def _search(
                 if size == count and not _before(columns, row, found[size - 1]):
                     break
                 if _fits(
-                    columns, row, devices, price, cpus, memory, tags, own_tags, owner
+                    columns, row, counted, devices, price, cpus, memory, tags, own_tags, owner
                 ) and not _among(barred, row):
                     size = _keep(columns, found, size, count, row)
                 row += 1
@@ -68,10 +69,11 @@ def _search(
 
 @numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
 def _fits(
-    columns: Numbers, row: int, devices: int, price: int, cpus: int, memory: int, tags: int, own_tags: int, owner: int
+    columns: Numbers, row: int, counted: int, devices: int, price: int, cpus: int, memory: int, tags: int,
+    own_tags: int, owner: int,
 ) -> bool:  # fmt: skip
     if (
-        columns[FREE, row] < devices
+        columns[counted, row] < devices
         or columns[PRICE, row] > price
         or columns[CPUS, row] < cpus
         or columns[MEMORY, row] < memory

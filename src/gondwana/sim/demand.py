@@ -82,7 +82,11 @@ class Tenant:
             return self._control.run(
                 lambda plane: msgspec.json.decode(
                     jobs.submit(
-                        launch.spec, self.caller, plane, self._control.write(self.caller, key)
+                        launch.spec,
+                        self.caller,
+                        plane,
+                        plane.context.database.reader(),
+                        self._control.write(self.caller, key),
                     ).body
                 )
             )

@@ -19,11 +19,11 @@ if search.SEARCH is not plain_search:
 small = st.integers(0, 3)
 rows = st.builds(
     Row, machine_id=st.just(""), model=st.sampled_from(MODELS), region=st.sampled_from(REGIONS), cost=small,
-    price=small, free=small, devices=st.just(4), cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
+    price=small, free=small, devices=small, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
     owner=st.sampled_from(OWNERS), serial=st.just(0),
 )  # fmt: skip
 wants = st.builds(
-    Want, models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
+    Want, taken_too=st.booleans(), models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
     regions=st.lists(st.sampled_from((*REGIONS, "w")), max_size=2).map(tuple), devices=st.integers(1, 3),
     price_max=small, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7), own_tags=st.integers(0, 7),
     owner=st.sampled_from((*OWNERS, "nobody", "")),
@@ -40,7 +40,8 @@ def fits(row, want):
     return (
         (not want.models or row.model in want.models)
         and (not want.regions or row.region in want.regions)
-        and row.free >= want.devices and row.price <= want.price_max and row.cpu_milli >= want.cpu_milli
+        and (row.devices if want.taken_too else row.free) >= want.devices
+        and row.price <= want.price_max and row.cpu_milli >= want.cpu_milli
         and row.memory_bytes >= want.memory_bytes and row.tags & needed == needed
         and row.machine_id not in want.not_machines
     )  # fmt: skip

@@ -41,17 +41,22 @@ LOG_BYTES_MAX = 256 * 1024  # of one answer
 @router.post("/plans", response_model=PlanView)
 def make_plan(spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep) -> Response:
     """Which machines the job would get now, for how much; nothing is changed."""
-    return answer(views.plan_view(admit.plan(reader, caller.principal.id, spec, plane.clock.now())))
+    shelf, now = plane.context.shelf, plane.clock.now()
+    return answer(views.plan_view(admit.plan(reader, shelf, caller.principal.id, spec, now)))
 
 
 @router.post("/jobs", response_model=JobView)
-def submit(spec: JobSpec, caller: TenantDep, plane: PlaneDep, write: WriteDep) -> Response:
+def submit(
+    spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, write: WriteDep
+) -> Response:
     """Launch a job; its blobs have been uploaded before."""
     policy_rules.check_spec(spec)
     admit.check_blobs(plane.context.blobs, spec)
+    tenant_id = caller.principal.id
+    seen = admit.look(reader, plane.context.shelf, tenant_id, spec, plane.clock.now())
 
     def run(tx: Transaction, now: Instant) -> Any:
-        job = admit.submit(tx, plane.context.random, now, caller.principal.id, spec)
+        job = admit.submit(tx, plane.context.random, now, tenant_id, spec, seen)
         return views.job_view(tx, job)
 
     return write(run)
