@@ -17,8 +17,8 @@ root is published. The database refuses all this by itself, whatever the code sa
     stakes      add_stake  unbond  release_due; reports: post_report  uphold_report  refuse_report
     slashes     open_slash  appeal  decide  settle  correct_case: each is one step of a `cases.Case`
     exposure    room_micro_usd(reader, owner, settings): how much more unverified work an owner may be given
-    payments    values of payouts, deposits, promotions; payouts, deposits, treasury, frozen: store them with their entries
-    rails       the seam for a bank, a card processor, a chain: what is to be sent, what was received (rail_files, inbox)
+    payments    values of payouts, deposits, promotions; `payouts` `deposits` `treasury` `frozen` store them
+    rails       the seam for a bank, a card processor, a chain: what to send, what was received
     settings    setting(reader, name, Type); change_setting(tx, now, name, fields, by=): what an operator decides
     audit       audit(reader) -> AuditReport(.ok .differences)
 
