@@ -237,6 +237,12 @@ def test_whoever_opens_a_file_later_wins_and_the_earlier_writes_no_more(tmp_path
             assert read_setting(reader, "b", int, default=0) == 4
 
 
+def test_the_lead_is_free_as_soon_as_a_leader_has_closed(postgres_url):
+    for number in range(1, 30):
+        with Database.open(postgres_url, inline=True) as database:
+            database.writer.call(write_setting, "a", number, at=NOW)
+
+
 # -- whole control planes
 
 

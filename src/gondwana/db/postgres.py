@@ -64,7 +64,11 @@ class PostgresConnection:
         return self._raw.closed
 
     def close(self) -> None:
-        """See Connection."""
+        """See Connection. The lead is free when this returns; the server ends a session when it comes to it."""
+        if not self._reads_only and not self._raw.closed:
+            with contextlib.suppress(psycopg.Error):
+                self._raw.rollback()
+                self._raw.execute(b"SELECT pg_advisory_unlock_all()")
         self._raw.close()
 
     # -- statements
