@@ -6,10 +6,11 @@ of their own. Each example ends with an audit, and with a proof of the chain fro
 
 import itertools
 import os
+from dataclasses import replace
 
 import pytest
 from bookkeeping import leg
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -22,8 +23,9 @@ from hypothesis.stateful import (
 )
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import FundsTooLow, WrongState
+from gondwana.core.errors import FundsTooLow, GondwanaError, WrongState
 from gondwana.db.database import Database
+from gondwana.db.migrate import known_migrations
 from gondwana.ledger.accounts import (
     Limit,
     expense,
@@ -257,3 +259,52 @@ def test_the_books_follow_their_shadow_on_sqlite(part):
 def test_the_books_follow_their_shadow_on_postgres(postgres_url, part):
     with Database.open(postgres_url, inline=True, before_commit=seal) as database:
         follow(database, EXAMPLES_OF_ONE_DATABASE)
+
+
+# The machine can fail: each of these, planted into the triggers, is noticed.
+
+HELD = "(SELECT held.amount FROM ledger_transfer AS held WHERE held.seq = NEW.pending)"
+PLANTED = {
+    "what is held is not counted in an overdraft": (
+        "NEW.debits_posted + NEW.debits_pending > NEW.credits_posted",
+        "NEW.debits_posted > NEW.credits_posted",
+    ),
+    "of a hold that is paid in part the rest stays held": (
+        f"debits_pending = debits_pending - {HELD}",
+        "debits_pending = debits_pending - NEW.amount",
+    ),
+    "a hold that is released stays expected": (
+        "SET credits_pending = credits_pending - NEW.amount WHERE id = NEW.credit",
+        "SET credits_pending = credits_pending WHERE id = NEW.credit",
+    ),
+    "what is expected can be spent": (
+        "SET credits_pending = credits_pending + NEW.amount WHERE id = NEW.credit",
+        "SET credits_posted = credits_posted + NEW.amount WHERE id = NEW.credit",
+    ),
+    "a hold is resolved again": (
+        "WHEN EXISTS (SELECT 1 FROM ledger_transfer WHERE pending = NEW.pending)",
+        "WHEN FALSE",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_bug_planted_into_the_triggers_is_noticed(monkeypatch, planted):
+    old, new = PLANTED[planted]
+    changed = [
+        replace(each, sql=each.sql.replace(old, new).replace("CREATE UNIQUE INDEX ledger_transfer_p", "CREATE INDEX p"))
+        for each in known_migrations()
+    ]  # fmt: skip
+    assert any(old in each.sql for each in known_migrations())
+    monkeypatch.setattr("gondwana.db.database.known_migrations", lambda: changed)
+    with (
+        Database.in_memory(before_commit=seal) as database,
+        pytest.raises((AssertionError, pytest.fail.Exception, GondwanaError)),
+    ):
+        run_state_machine_as_test(
+            lambda: Books(database),
+            settings=settings(
+                max_examples=EXAMPLES["sqlite"], stateful_step_count=STEPS, deadline=None, database=None,
+                phases=[Phase.generate], derandomize=True,
+            ),
+        )  # fmt: skip
