@@ -171,7 +171,14 @@ def test_statements_say_it_in_the_old_words(path):
         ("Deposit of $5.00 by bank (expected from the outside world)", 0, 20_000_000),
         ("Deposit of $20.00 by manual (from the outside world)", 20_000_000, 20_000_000),
     ]  # fmt: skip
-    assert [round(line.at - MONDAY, 3) for line in lines] == [90_000.0, 1_800.0, 900.5, 2.062, 1.25, 0.0]
+    assert [round(line.at - MONDAY, 3) for line in lines] == [
+        90_000.0,
+        1_800.0,
+        900.5,
+        2.062,
+        1.25,
+        0.0,
+    ]
     assert [(line.subject, line.job_id) for line in lines] == [
         ("j", "j"), ("l", None), ("t:2", None), ("l", None), ("t:2", None), ("t:1", None)
     ]  # fmt: skip
