@@ -196,7 +196,7 @@ def test_a_job_over_its_time_is_stopped_and_says_so(ada, network):
 
 
 def test_a_job_stops_when_its_budget_is_used_up_and_costs_no_more(ada, network):
-    network.join("dear", price="720", owner="rich")  # $0.20 a second
+    network.join("dear", price="72", owner="rich")  # $0.02 a second
     text = "num_nodes: 3\nrun: sleep 3600\ngondwana: {budget_usd: 0.5}\n"
     done = ada.cli("launch", "--yes", job_file(network.folder, "spender", text))
     assert done.returncode == 1

@@ -65,6 +65,14 @@ def calls(network):
         ("account", "statement"): ("ada", []),
         ("account", "deposit"): ("founder", ["1.50", "--to", "ada"]),
         ("account", "invoices"): ("ada", []),
+        ("budget", "set"): ("ada", ["500", "--project", "vision"]),
+        ("budget", "list"): ("ada", []),
+        ("provider", "sla"): ("olga", ["atlas", "mixed"]),
+        ("stake", "show"): ("olga", []),
+        ("case", "list"): ("olga", []),
+        ("case", "reports"): ("ada", []),
+        ("subsidy", "list"): ("founder", []),
+        ("solvency",): ("ada", []),
         ("ledger", "audit"): ("ada", []),
         ("ledger", "roots"): ("ada", []),
         ("ledger", "verify"): ("ada", []),
@@ -91,6 +99,9 @@ def calls(network):
 ELSEWHERE = {
     ("serve",), ("provider", "join"), ("demo",),  # run until they are stopped, or for minutes
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
+    ("budget", "remove"), ("stake", "add"), ("stake", "unbond"),  # once: test_budgets, test_stakes
+    *(("case", verb) for verb in ("show", "appeal", "report", "open", "decide", "correct")),
+    *(("subsidy", verb) for verb in ("create", "show", "stop", "clawback")),  # test_subsidies
     ("account", "invoice"), ("ledger", "proof"), ("ledger", "check"),  # test_books
     ("payout", "request"), ("payout", "show"),  # test_payments, as what follows
     *(("treasury", verb) for verb in ("withdraw", "sweep", "tax", "correct", "freeze", "unfreeze")),

@@ -46,9 +46,11 @@ def check_payments(network, job_id):
     network.audit()
     for unit in network.units(job_id):
         entries = network.rows(
-            "SELECT entry.kind, sum(transfer.amount) AS amount FROM ledger_entry AS entry"
-            " JOIN ledger_transfer AS transfer ON transfer.entry = entry.seq"
-            " WHERE entry.unit_id = ? AND transfer.kind IN ('post', 'post_pending') GROUP BY entry.seq",
+            "SELECT kind.name AS kind, sum(transfer.amount) AS amount FROM ledger_entry AS entry"
+            " JOIN ledger_transfer AS transfer ON transfer.seq - transfer.leg = entry.seq"
+            " JOIN ledger_name AS kind ON kind.id = entry.kind"
+            " JOIN ledger_name AS subject ON subject.id = entry.subject"
+            " WHERE subject.name = ? AND transfer.kind IN (0, 2) GROUP BY entry.seq, kind.name",
             unit["id"],
         )
         paid = [entry["amount"] for entry in entries]

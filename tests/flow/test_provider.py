@@ -81,8 +81,8 @@ def test_show_list_and_earnings_tell_the_same(ada, olga, gpu, network):
     assert ada.cli("launch", "--yes", job_file(network.folder, "earner", text)).returncode == 0
     shown = olga.json("provider", "show", "gpu")
     listed = {machine["name"]: machine for machine in olga.json("provider", "list")}
-    earnings = {each["name"]: each for each in olga.json("provider", "earnings")["machines"]}
-    assert shown["id"] == listed["gpu"]["id"] == earnings["gpu"]["id"]
+    earnings = {each["machine"]: each for each in olga.json("provider", "earnings")["machines"]}
+    assert shown["id"] == listed["gpu"]["id"]
     assert shown["earned_micro_usd"] == earnings["gpu"]["earned_micro_usd"] > 0
     for words in (("list",), ("show", "gpu"), ("earnings",)):
         done = olga.cli("provider", *words)

@@ -398,6 +398,20 @@ def test_a_report_that_was_wrong_pays_the_accused_and_the_next_check(books):
             books.world.write(judge, books.world.now, report.id, "again")
 
 
+def test_a_report_that_nobody_judges_in_thirty_days_lapses_and_its_bond_goes_back(books):
+    before = books.has(tenant_available(books.tenant))
+    report = books.report()
+    books.world.clock.advance(reports.REPORT_SECONDS - 1)
+    assert reports.to_lapse(books.world.reader, books.world.now) == []
+    books.world.clock.advance(1)
+    for report_id in reports.to_lapse(books.world.reader, books.world.now) * 2:
+        books.world.write(reports.lapse, books.world.now, report_id)
+    assert reports.report(books.world.reader, report.id).state is ReportState.LAPSED
+    assert books.has(tenant_available(books.tenant)) == before
+    with pytest.raises(WrongState):
+        books.uphold(report)
+
+
 def test_a_bond_has_a_least_size_and_has_to_be_there(books):
     with pytest.raises(InvalidValue):
         books.report(usd=4)

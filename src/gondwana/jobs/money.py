@@ -13,6 +13,7 @@ from gondwana.jobs.rules import batch
 from gondwana.ledger import budgets, rules
 from gondwana.ledger.accounts import lease_escrow, task_escrow, tenant_available, tenant_promo
 from gondwana.ledger.budgets import BudgetStatus
+from gondwana.ledger.frozen import frozen_because
 from gondwana.ledger.model import (
     Assignment,
     Balance,
@@ -39,7 +40,9 @@ def shares(reader: Reader) -> Shares:
 
 
 def available(reader: Reader, tenant_id: str) -> int:
-    """What a tenant can spend: his own money and what he was given."""
+    """What a tenant can spend: his own money and what he was given; nothing while the account is frozen."""
+    if frozen_because(reader, tenant_id) is not None:
+        return 0
     own = balance(reader, tenant_available(tenant_id)).available_micro_usd
     return own + balance(reader, tenant_promo(tenant_id)).available_micro_usd
 

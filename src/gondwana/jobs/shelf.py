@@ -34,7 +34,8 @@ class Shelf:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        named = {event.event.data.get("machine_id") for event in events} - {None}
+        told = (event.event.data.get("machine_id") for event in events)
+        named = {str(machine_id) for machine_id in told if machine_id}
         with self._news:
             self._changed |= named
 

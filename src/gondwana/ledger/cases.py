@@ -44,12 +44,14 @@ class ReportState(StrEnum):
     OPEN = "open"  # its bond is down; nobody has judged it yet
     UPHELD = "upheld"  # it was right: the bond went back, and a slash may name it
     REFUSED = "refused"  # it was wrong: the bond is lost
+    LAPSED = "lapsed"  # nobody judged it in time: the bond went back
 
 
 REPORT_TRANSITIONS: Final = {
-    ReportState.OPEN: {ReportState.UPHELD, ReportState.REFUSED},
+    ReportState.OPEN: {ReportState.UPHELD, ReportState.REFUSED, ReportState.LAPSED},
     ReportState.UPHELD: set[ReportState](),
     ReportState.REFUSED: set[ReportState](),
+    ReportState.LAPSED: set[ReportState](),
 }
 
 

@@ -23,10 +23,13 @@ from gondwana.ledger.cases import (
     check_text,
 )
 from gondwana.ledger.frozen import check_not_frozen
+from gondwana.ledger.rules.slashes import DECIDE_SECONDS
 from gondwana.ledger.settings import setting
 from gondwana.ledger.store import post
 
 SQL: Final = load_queries("gondwana.ledger", "reports.sql")
+REPORT_SECONDS: Final = DECIDE_SECONDS  # an operator who does not answer keeps nobody's bond
+LAPSES_MAX: Final = 1_000  # in one pass
 OPEN_MAX: Final = 100  # reports of one reporter that wait: people have to read them
 
 
@@ -86,6 +89,22 @@ def refuse_report(tx: Transaction, now: Instant, report_id: str, why: str) -> Re
     bond = moved.bond_micro_usd
     post(tx, rules.forfeit_bond(moved.id, moved.accused_id, amount_micro_usd=bond), now)
     return moved
+
+
+def to_lapse(reader: Reader, now: Instant) -> list[str]:
+    """The reports that nobody judged in REPORT_SECONDS, oldest first."""
+    params = {"before": now - REPORT_SECONDS, "limit": LAPSES_MAX}
+    return [row["id"] for row in reader.all(SQL.open_reports_before, params)]
+
+
+def lapse(tx: Transaction, now: Instant, report_id: str) -> None:
+    """Give the bond of a report back that nobody judged in time."""
+    known = report(tx, report_id)
+    if known.state is not ReportState.OPEN or now - known.at < REPORT_SECONDS:
+        return
+    moved = _judge(tx, now, report_id, ReportState.LAPSED, "nobody judged it in time")
+    entry = rules.return_bond(moved.id, moved.payer, amount_micro_usd=moved.bond_micro_usd)
+    post(tx, entry, now)
 
 
 def in_order(reader: Reader, accused_id: str, report_ids: Sequence[str]) -> tuple[str, ...]:

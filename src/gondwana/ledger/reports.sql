@@ -22,3 +22,7 @@ ORDER BY id DESC LIMIT :limit;
 -- name: count_open_reports
 -- How many reports of somebody wait for a judgement.
 SELECT count(*) AS reports FROM report WHERE reporter_id = :reporter_id AND state = 'open';
+
+-- name: open_reports_before
+-- Reports made before :before that nobody judged, oldest first, at most :limit.
+SELECT id FROM report WHERE state = 'open' AND at <= :before ORDER BY at, id LIMIT :limit;

@@ -1,6 +1,7 @@
 """The search of `market.search`, compiled by numba: zones that cannot fit are passed over, buckets end early."""
 
-import numba
+from typing import Any
+
 import numpy as np
 
 from gondwana.market.book import (
@@ -17,6 +18,7 @@ from gondwana.market.book import (
     Book,
     Numbers,
 )
+from gondwana.market.compiled import compiled
 
 
 def compiled_search(
@@ -28,7 +30,7 @@ def compiled_search(
     )
 
 
-@numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
+@compiled
 def _search(
     columns: Numbers, zones: Numbers, starts: Numbers, counts: Numbers, buckets: Numbers, asked: Numbers, count: int,
     barred: Numbers,
@@ -67,9 +69,9 @@ def _search(
     return found[:size]
 
 
-@numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
+@compiled
 def _fits(
-    columns: Numbers, row: int, counted: int, devices: int, price: int, cpus: int, memory: int, tags: int,
+    columns: Numbers, row: Any, counted: int, devices: int, price: int, cpus: int, memory: int, tags: int,
     own_tags: int, owner: int,
 ) -> bool:  # fmt: skip
     if (
@@ -85,8 +87,8 @@ def _fits(
     return owner != EMPTY and columns[OWNER, row] == owner and (has & own_tags) == own_tags
 
 
-@numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
-def _before(columns: Numbers, row: int, other: int) -> bool:
+@compiled
+def _before(columns: Numbers, row: Any, other: Any) -> bool:
     if columns[COST, row] != columns[COST, other]:
         return columns[COST, row] < columns[COST, other]
     if columns[PRICE, row] != columns[PRICE, other]:
@@ -94,16 +96,16 @@ def _before(columns: Numbers, row: int, other: int) -> bool:
     return columns[SERIAL, row] < columns[SERIAL, other]
 
 
-@numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
-def _among(rows: Numbers, row: int) -> bool:
+@compiled
+def _among(rows: Numbers, row: Any) -> bool:
     for other in rows:  # noqa: SIM110  (numba compiles no generator)
         if other == row:
             return True
     return False
 
 
-@numba.njit(cache=True, nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
-def _keep(columns: Numbers, found: Numbers, size: int, count: int, row: int) -> int:
+@compiled
+def _keep(columns: Numbers, found: Numbers, size: int, count: int, row: Any) -> int:
     """Put a row in its place among those found; the dearest falls out when there is no more room."""
     place = size if size < count else count - 1
     while place > 0 and _before(columns, row, found[place - 1]):
