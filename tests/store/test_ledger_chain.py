@@ -397,7 +397,6 @@ def test_a_forged_proof_of_an_entry_is_refused_whatever_was_forged(three_days):
         assert accepted == []
 
 
-@pytest.mark.xfail(strict=True, reason="wire.proofs.check_entry does not look at root.hash yet")
 def test_the_root_in_a_proof_of_an_entry_is_the_root_that_was_asked_for(three_days):
     root = roots(three_days.reader())[1].hash
     proof = prove_entry(three_days.reader(), 31)

@@ -272,9 +272,6 @@ def test_a_period_of_old_entries_is_found_by_their_times(path):
         assert len(statement(database.reader(), TENANT, since=tuesday)) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="migration 50 keeps times that step back; first_seq_at needs them in order"
-)
 def test_old_entries_are_in_time_s_order_also_where_a_clock_had_stepped_back(tmp_path):
     stepped = [
         (*row[:4], [50.0, 10.0, 20.0, 30.0, 40.0, 60.0][n], row[5])

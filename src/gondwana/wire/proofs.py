@@ -154,7 +154,7 @@ def check_entry(proof: EntryProof, root: str) -> str | None:
         return f"batch {proof.batch.number} has another hash"
     if climb(bytes.fromhex(proof.batch.hash), proof.batch_path).hex() != proof.root.content:
         return f"batch {proof.batch.number} is not in the books of {proof.root.day}"
-    if _hash_of_root(proof.root_before, proof.root) != root:
+    if _hash_of_root(proof.root_before, proof.root) != root or proof.root.hash != root:
         return f"the books of {proof.root.day} have another root than the one given"
     return None
 
@@ -172,8 +172,11 @@ def check_chain(proof: ChainProof, since: str = "") -> str | None:
 
 
 def _check_roots(proof: ChainProof) -> str | None:
-    before = proof.root_before
+    before, next_batch = proof.root_before, None if proof.root_before != NOTHING.hex() else 1
     for root in proof.roots:
+        if next_batch is not None and root.first_batch != next_batch:
+            return f"the root of {root.day} leaves batches out"
+        next_batch = root.last_batch + 1
         if _hash_of_root(before, root) != root.hash:
             return f"the root of {root.day} does not follow from the one before"
         if _sums(root.totals) != (0, 0):
@@ -188,13 +191,14 @@ def _check_roots(proof: ChainProof) -> str | None:
 
 
 def _check_batches(proof: ChainProof) -> str | None:
-    before, expected = proof.batch_before, None
+    before, transfer = proof.batch_before, None
+    number = proof.roots[-1].last_batch + 1 if proof.roots else 1
     for batch in proof.batches:
-        if expected is not None and (batch.number, batch.first) != expected:
+        if batch.number != number or transfer not in (None, batch.first):
             return f"batch {batch.number} does not follow the one before"
         if _hash_of_batch(before, batch) != batch.hash:
             return f"batch {batch.number} has another hash"
-        before, expected = batch.hash, (batch.number + 1, batch.last + 1)
+        before, number, transfer = batch.hash, batch.number + 1, batch.last + 1
     return None if before == proof.head else "the head is not the last batch"
 
 

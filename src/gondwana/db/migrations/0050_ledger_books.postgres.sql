@@ -27,7 +27,7 @@ CREATE TABLE ledger_entry (
     job INTEGER REFERENCES ledger_name (id),
     legs SMALLINT NOT NULL CHECK (legs BETWEEN 1 AND 64),
     event BYTEA NOT NULL UNIQUE CHECK (length(event) = 16),
-    facts TEXT -- JSON list
+    facts TEXT CHECK (facts IS NULL OR facts::JSONB IS NOT NULL) -- JSON list
 );
 
 CREATE TABLE ledger_transfer (
@@ -115,7 +115,8 @@ CREATE TRIGGER ledger_entries_come_after_the_seal AFTER INSERT ON ledger_entry R
 CREATE FUNCTION ledger_batch_is_next() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.number <> coalesce((SELECT max(number) FROM ledger_batch), 0) + 1
-        OR NEW.first <> coalesce((SELECT last FROM ledger_batch ORDER BY number DESC LIMIT 1), 0) + 1 THEN
+        OR NEW.first <> coalesce((SELECT last FROM ledger_batch ORDER BY number DESC LIMIT 1), 0) + 1
+        OR NEW.last > coalesce((SELECT max(seq) FROM ledger_transfer), 0) THEN
         RAISE EXCEPTION 'ledger.out_of_order' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;

@@ -20,7 +20,7 @@ CREATE TABLE ledger_entry_2 (
     job INTEGER REFERENCES ledger_name (id),
     legs INTEGER NOT NULL CHECK (legs BETWEEN 1 AND 64), -- how many transfers it has
     at_ms INTEGER NOT NULL, -- milliseconds since 1970
-    facts TEXT -- JSON list
+    facts TEXT CHECK (facts IS NULL OR json_valid(facts)) -- JSON list
 ) STRICT;
 
 CREATE TABLE ledger_transfer_2 (
@@ -46,7 +46,8 @@ SELECT (SELECT min(transfer.seq) FROM ledger_transfer AS transfer WHERE transfer
         substr(entry.event_id, instr(entry.event_id, ':') + 1))),
     (SELECT id FROM ledger_name WHERE name = entry.job_id),
     (SELECT count(*) FROM ledger_transfer AS transfer WHERE transfer.entry = entry.seq),
-    CAST(entry.at * 1000 AS INTEGER), json_array('', entry.reason)
+    max(CAST(entry.at * 1000 AS INTEGER)) OVER (ORDER BY entry.seq), -- times only grow, from here on and before
+    json_array('', entry.reason)
 FROM ledger_entry AS entry;
 
 INSERT INTO ledger_transfer_2 (seq, amount, pending, debit, credit, leg, kind)
@@ -145,7 +146,8 @@ CREATE TRIGGER ledger_transfer_stays BEFORE DELETE ON ledger_transfer BEGIN SELE
 
 CREATE TRIGGER ledger_batch_is_next BEFORE INSERT ON ledger_batch
 WHEN NEW.number IS NOT coalesce((SELECT max(number) FROM ledger_batch), 0) + 1
-    OR NEW.first IS NOT coalesce((SELECT last FROM ledger_batch ORDER BY number DESC LIMIT 1), 0) + 1 BEGIN
+    OR NEW.first IS NOT coalesce((SELECT last FROM ledger_batch ORDER BY number DESC LIMIT 1), 0) + 1
+    OR NEW.last > coalesce((SELECT max(seq) FROM ledger_transfer), 0) BEGIN
     SELECT RAISE(ABORT, 'ledger.out_of_order');
 END;
 CREATE TRIGGER ledger_batch_is_fixed BEFORE UPDATE ON ledger_batch BEGIN SELECT RAISE(ABORT, 'ledger.immutable'); END;
