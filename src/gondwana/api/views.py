@@ -6,7 +6,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.money import due_micro_usd
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader, Row
-from gondwana.jobs import money, store
+from gondwana.jobs import money, service_credits, store
 from gondwana.jobs.earnings import accrued_micro_usd
 from gondwana.jobs.model import Job, Training, UnitState
 from gondwana.jobs.rules import batch
@@ -125,6 +125,7 @@ def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
         exit_code=job.exit_code,
         held_micro_usd=_held(reader, job),
         paid_micro_usd=money.paid_micro_usd(reader, job),
+        credited_micro_usd=service_credits.credited_of_job(reader, job.id),
         leases=_lease_views(reader, job) if whole else (),
         training=_training_view(reader, job, training) if training and whole else None,
         outputs=_outputs(reader, job, training),

@@ -34,6 +34,7 @@ def show_job(job: JobView) -> str:
                 ("ended", moment(job.ended_at)),
                 ("held", format_usd(job.held_micro_usd)),
                 ("paid", format_usd(job.paid_micro_usd)),
+                ("credited", _credited(job)),
                 ("outputs", ", ".join(sorted(job.outputs))),
             ]
         )
@@ -43,6 +44,12 @@ def show_job(job: JobView) -> str:
     if job.training is not None:
         parts.append(show_training(job.training))
     return "\n\n".join(parts)
+
+
+def _credited(job: JobView) -> str:
+    if not job.credited_micro_usd:
+        return ""
+    return f"{format_usd(job.credited_micro_usd)} back: machines were away (gondwana account statement)"
 
 
 def show_training(training: TrainingView) -> str:

@@ -64,6 +64,10 @@ SELECT * FROM sla_evidence WHERE lease_id = :lease_id ORDER BY month, credited_m
 -- name: credited_of_lease
 SELECT coalesce(sum(credited_micro_usd), 0) AS amount FROM service_month WHERE lease_id = :lease_id;
 
+-- name: credited_of_job
+SELECT coalesce(sum(service.credited_micro_usd), 0) AS amount
+FROM lease JOIN service_month AS service ON service.lease_id = lease.id WHERE lease.job_id = :job_id;
+
 -- name: drawn_by_owner
 -- What an owner's failures took: of his stake since :since, of the fund ever.
 SELECT coalesce(sum(CASE WHEN at >= :since THEN from_stake_micro_usd ELSE 0 END), 0) AS from_stake,

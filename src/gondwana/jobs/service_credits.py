@@ -187,6 +187,12 @@ def credited_micro_usd(reader: Reader, lease_id: str) -> int:
     return int(row["amount"]) if row else 0
 
 
+def credited_of_job(reader: Reader, job_id: str) -> int:
+    """What was credited for all leases of a job."""
+    row = reader.one(SQL.credited_of_job, {"job_id": job_id})
+    return int(row["amount"]) if row else 0
+
+
 def open_claims_micro_usd(reader: Reader) -> int:
     """What is due to tenants and nobody could pay yet."""
     row = reader.one(SQL.open_claims)

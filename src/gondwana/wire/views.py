@@ -168,6 +168,7 @@ class JobView:
     exit_code: int | None = None
     held_micro_usd: int = 0
     paid_micro_usd: int = 0
+    credited_micro_usd: int = 0  # back to the tenant, for machines that were away: /v1/leases/{id}/service
     leases: tuple[LeaseView, ...] = ()
     training: TrainingView | None = None
     outputs: dict[str, str] = field(default_factory=dict[str, str])  # file name -> blob

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gondwana.api.views import job_view
+from gondwana.cli.jobviews import show_job
 from gondwana.core.clock import Instant, ManualClock
 from gondwana.db.database import Database
 from gondwana.db.settings import write_setting
@@ -140,6 +142,9 @@ def test_a_breach_is_credited_within_five_minutes_and_nobody_asks(network, make)
     assert event.data["machine"] == "kauri"
     assert event.data["amount_micro_usd"] == credit.amount_micro_usd
     assert event.data["evidence"] == credit.hash
+    view = job_view(network.world.reader, jobs.job(network.world.reader, job.id))
+    assert view.credited_micro_usd == credit.amount_micro_usd
+    assert "machines were away" in show_job(view)
     assert network.has(tenant_available(network.world.tenant)) > before
 
 
