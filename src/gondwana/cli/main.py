@@ -124,7 +124,10 @@ def _tell(error: Exception, shell: Shell) -> int:
                 if isinstance(error, click.UsageError) and error.ctx
                 else "gondwana"
             )
-            shell.error(error.format_message(), f"{usage} --help")
+            told = error.format_message()
+            if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+                told = f"{error.option_name} is taken for an option; no amount is below 0."
+            shell.error(told, f"{usage} --help")
             return 2
         case GondwanaError():
             shell.error(error.message, error.hint or _usual_hint(error))

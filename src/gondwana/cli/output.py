@@ -29,7 +29,10 @@ def columns(*titles: str) -> list[Column]:
 
 
 def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> str:
-    """The rows under their titles; `empty` in words where there are none. A name or id is never cut short."""
+    """The rows under their titles; `empty` in words where there are none.
+
+    A name or id is never cut short: on a terminal too narrow for that, each row becomes lines of its own.
+    """
     if not rows:
         return empty
     cleaned = [[clean(cell) for cell in row] for row in rows]
@@ -38,9 +41,14 @@ def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str)
         for index in range(len(heads))
     ]
     room = get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    if sys.stdout.isatty() and room >= min(LAST_COLUMN_CHARS_LEAST, widths[-1]):
+    if not sys.stdout.isatty():
+        return _plain_table(heads, cleaned, widths)
+    if room >= min(LAST_COLUMN_CHARS_LEAST, widths[-1]):
         return _rich_table(heads, cleaned)
-    return _plain_table(heads, cleaned, widths)
+    return "\n\n".join(
+        facts([(head.title, cell) for head, cell in zip(heads, row, strict=True)])
+        for row in cleaned
+    )
 
 
 def _plain_table(

@@ -20,9 +20,17 @@ def dollars(micro_usd: int) -> str:
     return format_usd(micro_usd, decimals=6)
 
 
+def some_usd(text: str, *, field: str = "AMOUNT") -> int:
+    """The dollars that a person typed, in micro-USD; raises InvalidValue, naming `field`, unless more than zero."""
+    micro_usd = parse_usd(text, field=field)
+    if not micro_usd:
+        raise InvalidValue(field=field, value=text, hint="give more than 0, e.g. 1.25")
+    return micro_usd
+
+
 def amount_or_all(text: str) -> int | None:
     """Micro-USD, or None for `all`."""
-    return None if text == "all" else parse_usd(text, field="AMOUNT")
+    return None if text == "all" else some_usd(text)
 
 
 def read_text(path: Path) -> str:
@@ -61,7 +69,7 @@ def show_payout(view: PayoutView) -> str:
             ("payout", view.id),
             ("whose", view.principal),
             ("amount", dollars(view.amount_micro_usd)),
-            ("from", view.account),
+            ("from", view.account.rsplit(":", 1)[-1]),
             ("to", f"{view.destination} over {view.rail}"),
             ("state", view.state),
             ("reason", view.reason),
@@ -113,7 +121,9 @@ def show_import(view: ImportView) -> str:
         if line.outcome != "repeated"
     ]
     counts = f"{view.applied} applied, {view.repeated} read before, {view.refused} refused"
-    return f"{table(LINE_HEADS, rows, empty='nothing new')}\n\n{counts}"
+    told = f"{table(LINE_HEADS, rows, empty='nothing new')}\n\n{counts}"
+    unclear = any(line.detail == "unclear" for line in view.lines if line.outcome == "applied")
+    return f"{told}\nwhose are they? gondwana treasury deposits clear ID NAME" if unclear else told
 
 
 def show_treasury(view: TreasuryView) -> str:
@@ -125,7 +135,8 @@ def show_treasury(view: TreasuryView) -> str:
     lines.append(("held in all", view.held_micro_usd, ""))
     lines += [(f"  {each.name}", each.micro_usd, "") for each in view.owed if each.micro_usd]
     lines.append(("owed to others", view.owed_micro_usd, ""))
-    lines += [(each.name, each.micro_usd, "whose is it?") for each in view.unclear]
+    whose = "whose is it? gondwana treasury deposits list --state unclear"
+    lines += [(each.name, each.micro_usd, whose) for each in view.unclear]
     lines += [(each.name, each.micro_usd, "") for each in view.operator]
     if view.difference_micro_usd:
         lines.append(("DIFFERENCE", view.difference_micro_usd, "the books are broken"))

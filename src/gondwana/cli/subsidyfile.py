@@ -5,11 +5,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from gondwana.core.errors import InvalidValue, UnknownKey
+from gondwana.core.errors import InvalidJobFile, InvalidValue, UnknownKey
 from gondwana.core.money import parse_usd
 from gondwana.sdk.jobfile.reader import read_yaml
 from gondwana.wire.subsidies import SubsidyClass, SubsidyRequest
 
+EXAMPLE: Final = "one to copy is in docs/howto/start-a-network-with-subsidies.md"
 PPM_PER_PERCENT: Final = 10_000
 KEYS: Final = (
     "name", "budget_usd", "stake_usd_min", "classes", "epoch_hours", "decay_percent", "fees_percent_max",
@@ -22,7 +23,11 @@ CLASS_KEYS: Final = (
 
 def read_program(path: Path) -> SubsidyRequest:
     """The program in a file; raises UnknownKey and InvalidValue, naming the key."""
-    told = read_yaml(path.read_bytes(), source=str(path))
+    try:
+        told = read_yaml(path.read_bytes(), source=str(path))
+    except InvalidJobFile as error:
+        error.hint = EXAMPLE
+        raise
     _check(told, KEYS, "")
     classes = told.get("classes")
     if not isinstance(classes, dict) or not classes:

@@ -15,8 +15,9 @@ from gondwana.cli.output import (
     moment_utc,
     table,
 )
+from gondwana.cli.payments import some_usd
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.money import format_usd, parse_usd
+from gondwana.core.money import format_usd
 from gondwana.wire.ledger import (
     InvoiceDocument,
     InvoiceJob,
@@ -74,6 +75,8 @@ def statement(
     *, as_csv: bool,
 ) -> None:  # fmt: skip
     """Every transfer that touched your accounts, in words, newest first, with the balance after each."""
+    if as_csv and shell.json:
+        raise click.UsageError("give --csv or --json, not both", click.get_current_context())
     pages = shell.client.account.statement_pages(account, month=month, since=since, until=until)
     first = next(pages)
     lines = islice(_lines(first, pages), limit)
@@ -121,7 +124,7 @@ def invoice(shell: Shell, number: str, pdf: Path | None, html: Path | None) -> N
 @click.option("--reference", default="", help="Where the money came from, e.g. a bank's reference.")
 def deposit(shell: Shell, amount: str, principal: str, reference: str) -> None:
     """Record that AMOUNT dollars came in (operator)."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     view = shell.client.account.deposit(micro_usd, principal=principal, reference=reference)
     shell.result(view, lambda: show_account(view))
 

@@ -39,7 +39,10 @@ def list_budgets(shell: Shell, principal: str) -> None:
 @_period
 @_principal
 def set_budget(shell: Shell, amount: str, project: str, period: str, principal: str) -> None:
-    """Let jobs spend at most AMOUNT dollars; what is spent and set aside already counts."""
+    """Let jobs spend at most AMOUNT dollars from now on.
+
+    Setting a limit anew keeps what is used of it; a new one starts at nothing used.
+    """
     view = shell.client.budgets.set(
         parse_usd(amount, field="AMOUNT"), project=project, period=period, principal=principal
     )
@@ -63,5 +66,5 @@ def _row(view: BudgetView) -> list[str]:
         view.project or "(all jobs)",
         view.counts_in,
         *(format_usd(amount, decimals=6) for amount in amounts),
-        "the operator" if view.set_by_operator else "you",
+        "the operator" if view.set_by_operator else view.principal,
     ]

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gondwana.cli.output import columns, facts, moment, table
+from gondwana.cli.payments import some_usd
 from gondwana.cli.shell import Shell, clean, shell_command
 from gondwana.core.errors import InvalidValue
 from gondwana.core.money import format_usd, parse_usd
@@ -68,7 +69,7 @@ def report(
 
     The bond comes back where the report is right, with a share of the slash; else half of it is the accused's.
     """
-    bond = None if bond_text is None else parse_usd(bond_text, field="--bond")
+    bond = None if bond_text is None else some_usd(bond_text, field="--bond")
     amount = "the least bond" if bond is None else f"a bond of {format_usd(bond)}"
     shell.ask(f"Report {machine}, and put down {amount}? It is lost if the report is wrong.", yes=yes)  # fmt: skip
     view = shell.client.cases.report(
@@ -106,7 +107,7 @@ def open_case(
     tenant: str, checks: str, reports_of_it: tuple[str, ...], *, yes: bool,
 ) -> None:  # fmt: skip
     """Propose a slash of USD of a MACHINE's owner (operator)."""
-    micro_usd = parse_usd(amount, field="USD")
+    micro_usd = some_usd(amount, field="USD")
     evidence = _read_evidence(evidence_path)
     shell.ask(f"Hold {format_usd(micro_usd)} of the owner of {machine}?", yes=yes)
     view = shell.client.cases.open(
@@ -206,7 +207,9 @@ def _read_evidence(path: Path) -> dict[str, Any]:
     try:
         found: Any = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InvalidValue(f"{path} is no JSON: {error}", field="--evidence") from None
+        raise InvalidValue(
+            f"{path} is no JSON: {error}", field="--evidence", hint="a JSON object: {…}"
+        ) from None
     if not isinstance(found, dict):
         raise InvalidValue(field="--evidence", value=str(path), hint="a JSON object: {…}")
     return found

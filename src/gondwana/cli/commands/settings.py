@@ -8,9 +8,12 @@ import click
 from gondwana.cli.output import columns, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, NoSuchThing
+from gondwana.core.money import format_usd
+from gondwana.core.units import format_seconds
 from gondwana.wire.treasury import SettingView
 
-HEADS = columns("SETTING", "FIELD", "VALUE")
+HEADS = columns("SETTING", "FIELD", "VALUE", "THAT IS")
+DAY = 86_400
 
 
 @click.group(name="settings")
@@ -31,7 +34,7 @@ def show(shell: Shell, name: str | None) -> None:
 @click.argument("name")
 @click.argument("changes", metavar="FIELD=VALUE…", nargs=-1, required=True)
 def set_setting(shell: Shell, name: str, changes: tuple[str, ...]) -> None:
-    """Change fields of a setting from now on, e.g. `shares fee_bps=150` or `payouts rails=csv,manual`."""
+    """Change fields of a setting from now on: `shares fee_bps=150`, `payouts rails=csv,manual`."""
     old = _named(list(shell.client.settings.list()), name).value
     fields = dict(_change(change, old) for change in changes)
     view = shell.client.settings.change(name, fields)
@@ -62,8 +65,27 @@ def _named(found: list[SettingView], name: str) -> SettingView:
 
 def _show(found: list[SettingView]) -> str:
     rows = [
-        [view.name, field, value if isinstance(value, str) else json.dumps(value)]
+        [
+            view.name,
+            field,
+            value if isinstance(value, str) else json.dumps(value),
+            _words(field, value),
+        ]
         for view in found
         for field, value in view.value.items()
     ]
     return table(HEADS, rows, empty="no settings")
+
+
+def _words(field: str, value: Any) -> str:
+    """A number of small units as people say it."""
+    if type(value) is not int:
+        return ""
+    if "micro_usd" in field:
+        return format_usd(value)
+    for unit, whole in (("_bps", 100), ("_ppm", 10_000)):
+        if field.endswith(unit):
+            return f"{value / whole:g} %"
+    if field == "seconds":
+        return f"{value // DAY} days" if value % DAY == 0 else format_seconds(value)
+    return ""

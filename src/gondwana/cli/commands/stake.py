@@ -3,8 +3,9 @@
 import click
 
 from gondwana.cli.output import columns, facts, moment, table
+from gondwana.cli.payments import some_usd
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.money import format_usd, parse_usd
+from gondwana.core.money import format_usd
 from gondwana.wire.stakes import StakeView
 
 MORE_HEADS = columns(">TO HOLD", ">PUT DOWN")
@@ -33,7 +34,7 @@ def show(shell: Shell, principal: str) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before money moves.")
 def add(shell: Shell, amount: str, principal: str, rail: str, *, yes: bool) -> None:
     """Put USD of your earnings at stake."""
-    micro_usd = parse_usd(amount, field="USD")
+    micro_usd = some_usd(amount, field="USD")
     source = f"that arrived over {rail}" if rail else "of earnings"
     question = (
         f"Put {format_usd(micro_usd)} {source} at stake? It can be slashed for wrong work, "
@@ -49,7 +50,7 @@ def add(shell: Shell, amount: str, principal: str, rail: str, *, yes: bool) -> N
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before money moves.")
 def unbond(shell: Shell, amount: str, *, yes: bool) -> None:
     """Take USD out of your stake: free after two weeks, and slashable until then."""
-    micro_usd = parse_usd(amount, field="USD")
+    micro_usd = some_usd(amount, field="USD")
     shell.ask(
         f"Take {format_usd(micro_usd)} out? From now on you may hold less unverified work.", yes=yes
     )
@@ -63,14 +64,17 @@ def show_stake(view: StakeView) -> str:
         ("on its way out", f"{_usd(part.amount_micro_usd)}  free {moment(part.free_at)}, if no slash holds it")
         for part in view.unbonding
     ]  # fmt: skip
-    held = view.held_by_cases_micro_usd
+    held, payable = view.held_by_cases_micro_usd, view.payable_micro_usd
     money = [
         ("owner", view.principal),
         ("at stake", _usd(view.staked_micro_usd)),
         ("held back", f"{_usd(view.holdback_micro_usd)}  earned; counts as stake meanwhile"),
         ("held by cases", f"{_usd(held)}  gondwana case list" if held else ""),
         *leaving,
-        ("payable", f"{_usd(view.payable_micro_usd)}  can be put at stake: gondwana stake add"),
+        (
+            "payable",
+            f"{_usd(payable)}  can be put at stake: gondwana stake add USD" if payable else _usd(0),
+        ),
         ("unverified work", _work(view)),
         ("why", _why(view)),
     ]

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from gondwana.cli.output import columns, facts, moment, table
+from gondwana.cli.payments import some_usd
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.money import format_usd, parse_usd
+from gondwana.core.money import format_usd
 from gondwana.wire.subsidies import SubsidyEpoch, SubsidyView
 
 HEADS = columns("NAME", "STATE", "CLASSES", ">BUDGET", ">GIVEN", ">EPOCHS")
@@ -67,7 +68,7 @@ def clawback(shell: Shell, principal: str, case: str, reason: str, amount: str |
 
     request = ClawbackRequest(
         principal=principal, case=case, reason=reason,
-        amount_micro_usd=None if amount is None else parse_usd(amount, field="--amount"),
+        amount_micro_usd=None if amount is None else some_usd(amount, field="--amount"),
     )  # fmt: skip
     view = shell.client.subsidies.claw_back(request)
     taken = format_usd(view.amount_micro_usd, decimals=6)

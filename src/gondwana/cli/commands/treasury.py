@@ -1,14 +1,15 @@
 """`gondwana treasury`"""
 
+import time
+
 import click
 
 from gondwana.cli.commands.treasury_deposits import deposits
 from gondwana.cli.commands.treasury_payouts import payouts
 from gondwana.cli.output import columns, moment, table
-from gondwana.cli.payments import amount_or_all, dollars, show_treasury
+from gondwana.cli.payments import amount_or_all, dollars, show_treasury, some_usd
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue
-from gondwana.core.money import parse_usd
 from gondwana.wire.treasury import PromoRequest, PromoView
 
 PROMO_HEADS = columns("ID", "WHOSE", ">AMOUNT", "GRANTED", "EXPIRES", "WHY")
@@ -49,7 +50,7 @@ def balance(shell: Shell) -> None:
 @RAIL
 def deposit(shell: Shell, amount: str, rail: str) -> None:
     """Record that AMOUNT dollars of the operator's own came in."""
-    view = shell.client.treasury.deposit(rail, parse_usd(amount, field="AMOUNT"))
+    view = shell.client.treasury.deposit(rail, some_usd(amount))
     shell.result(view, lambda: show_treasury(view))
 
 
@@ -59,7 +60,7 @@ def deposit(shell: Shell, amount: str, rail: str) -> None:
 @YES
 def withdraw(shell: Shell, amount: str, rail: str, *, yes: bool) -> None:
     """Record that the operator took AMOUNT dollars of the treasury out."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     shell.ask(f"Take {dollars(micro_usd)} out of the treasury over {rail}?", yes=yes)
     view = shell.client.treasury.withdraw(rail, micro_usd)
     shell.result(view, lambda: show_treasury(view))
@@ -78,7 +79,7 @@ def sweep(shell: Shell, amount: str) -> None:
 @click.argument("amount")
 def fund_deposit(shell: Shell, fund: str, amount: str) -> None:
     """Move AMOUNT dollars of the treasury into a fund."""
-    view = shell.client.treasury.fund_deposit(fund, parse_usd(amount, field="AMOUNT"))
+    view = shell.client.treasury.fund_deposit(fund, some_usd(amount))
     shell.result(view, lambda: show_treasury(view))
 
 
@@ -87,7 +88,7 @@ def fund_deposit(shell: Shell, fund: str, amount: str) -> None:
 @click.argument("amount")
 def fund_withdraw(shell: Shell, fund: str, amount: str) -> None:
     """Move AMOUNT dollars of a fund's surplus back into the treasury."""
-    view = shell.client.treasury.fund_withdraw(fund, parse_usd(amount, field="AMOUNT"))
+    view = shell.client.treasury.fund_withdraw(fund, some_usd(amount))
     shell.result(view, lambda: show_treasury(view))
 
 
@@ -98,7 +99,7 @@ def fund_withdraw(shell: Shell, fund: str, amount: str) -> None:
 @YES
 def tax(shell: Shell, jurisdiction: str, amount: str, rail: str, *, yes: bool) -> None:
     """Record that AMOUNT dollars of tax were paid to JURISDICTION."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     shell.ask(f"Remit {dollars(micro_usd)} of tax to {jurisdiction} over {rail}?", yes=yes)
     view = shell.client.treasury.remit_tax(jurisdiction, rail, micro_usd)
     shell.result(view, lambda: show_treasury(view))
@@ -118,9 +119,9 @@ def grant(shell: Shell, name: str, amount: str, why: str, expires: str | None) -
     """Give NAME promotional credit of AMOUNT dollars out of the treasury."""
     request = PromoRequest(
         principal=name,
-        amount_micro_usd=parse_usd(amount, field="AMOUNT"),
+        amount_micro_usd=some_usd(amount),
         why=why,
-        expires_at=None if expires is None else _end_of(expires),
+        expires_at=None if expires is None else _end_of(expires, time.time()),
     )
     view = shell.client.treasury.grant_promo(request)
     shell.result(view, lambda: table(PROMO_HEADS, [_promo_row(view)], empty=""))
@@ -139,7 +140,10 @@ def list_promos(shell: Shell) -> None:
 @click.option("--why", required=True, help="What was wrong; statements say it.")
 @YES
 def correct(shell: Shell, transfer: int, why: str, *, yes: bool) -> None:
-    """Move back all that the entry around TRANSFER moved: the mirror is posted, nothing is edited."""
+    """Move back all that the entry around TRANSFER moved: the mirror is posted, nothing is edited.
+
+    `gondwana ledger export --csv` shows the number of each entry.
+    """
     shell.ask(f"Post the mirror of the entry around transfer {transfer}?", yes=yes)
     view = shell.client.treasury.correct(transfer, why=why)
     shell.result(view, lambda: show_treasury(view))
@@ -173,12 +177,15 @@ def _promo_row(view: PromoView) -> list[str]:
     ]
 
 
-def _end_of(day: str) -> float:
-    """The end of a day, UTC."""
+def _end_of(day: str, now: float) -> float:
+    """The end of a day, UTC; raises InvalidValue for one that is over `now`."""
     from datetime import UTC, datetime, timedelta
 
     try:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise InvalidValue(field="--expires", value=day, hint="write 2026-12-31") from None
-    return (start + timedelta(days=1)).timestamp()
+    end = (start + timedelta(days=1)).timestamp()
+    if end <= now:
+        raise InvalidValue(field="--expires", value=day, hint="a day that is not over yet, UTC")
+    return end

@@ -12,9 +12,9 @@ from gondwana.cli.payments import (
     read_text,
     show_deposit,
     show_import,
+    some_usd,
 )
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.money import parse_usd
 from gondwana.wire.treasury import DepositView, PaymentRequest
 
 STATES = ["expected", "confirmed", "void", "unclear", "cleared", "returned", "charged_back"]
@@ -50,7 +50,7 @@ def _record(shell: Shell, told: PaymentRequest) -> None:
 @REFERENCE
 def record(shell: Shell, name: str, amount: str, rail: str, reference: str) -> None:
     """AMOUNT dollars came in for NAME."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     told = PaymentRequest(
         principal=name, rail=rail, amount_micro_usd=micro_usd, reference=reference
     )
@@ -64,7 +64,7 @@ def record(shell: Shell, name: str, amount: str, rail: str, reference: str) -> N
 @REFERENCE
 def expect(shell: Shell, name: str, amount: str, rail: str, reference: str) -> None:
     """AMOUNT dollars are to come for NAME; they count once they are confirmed."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     told = PaymentRequest(
         principal=name, rail=rail, amount_micro_usd=micro_usd, reference=reference, expected=True
     )
@@ -78,7 +78,7 @@ def expect(shell: Shell, name: str, amount: str, rail: str, reference: str) -> N
 @click.option("--sender", default="", help="Who sent it, as the bank says.")
 def unclear(shell: Shell, amount: str, rail: str, reference: str, sender: str) -> None:
     """AMOUNT dollars came in, and nobody knows whose they are."""
-    micro_usd = parse_usd(amount, field="AMOUNT")
+    micro_usd = some_usd(amount)
     told = PaymentRequest(
         principal="", rail=rail, amount_micro_usd=micro_usd, reference=reference, sender=sender
     )

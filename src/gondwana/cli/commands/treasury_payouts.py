@@ -17,6 +17,7 @@ from gondwana.cli.payments import (
     show_payout,
 )
 from gondwana.cli.shell import Shell, shell_command
+from gondwana.core.errors import InvalidValue
 from gondwana.wire.treasury import BatchView
 
 RAIL = click.option(
@@ -61,17 +62,19 @@ def show(shell: Shell, payout_id: str) -> None:
 @YES
 def export(shell: Shell, file: Path, batch: str | None, rail: str, *, yes: bool) -> None:
     """Hand all payouts that wait to a rail, and write what it is sent to FILE, which only you can read."""
+    made: str | None = None
     with _new_file(file) as written:
         try:
             if batch is None:
                 shell.ask(f"Send all payouts that wait for {rail}?", yes=yes)
                 batch = shell.client.treasury.payouts.send(rail).id
+                made = batch
             view = None if batch is None else shell.client.treasury.payouts.batch(batch)
             written.write(view.file if view else "")
         except BaseException:
             file.unlink()
-            if batch is not None:
-                again = f"gondwana treasury payouts export {file} --batch {batch}"
+            if made is not None:
+                again = f"gondwana treasury payouts export {file} --batch {made}"
                 shell.tell(f"the batch is made, its file is not: {again}")
             raise
     if view is None:
@@ -83,7 +86,9 @@ def export(shell: Shell, file: Path, batch: str | None, rail: str, *, yes: bool)
         "amount_micro_usd": amount,
         "file": str(file) if view else None,
     }
-    words = f"{told['payouts']} payouts, {dollars(amount)}, batch {batch}: {file}"
+    words = (
+        f"{_payouts(len(view.payouts) if view else 0)}, {dollars(amount)}, batch {batch}: {file}"
+    )
     shell.result(told, lambda: words if view else f"nothing waits for {rail}")
 
 
@@ -95,7 +100,7 @@ def export(shell: Shell, file: Path, batch: str | None, rail: str, *, yes: bool)
 @YES
 def send(shell: Shell, payout_ids: tuple[str, ...], rail: str, *, yes: bool) -> None:
     """Note that you pay these now, and show where to; say so before you pay, so that nobody else pays them too."""
-    shell.ask(f"Pay {len(payout_ids)} payouts over {rail} now?", yes=yes)
+    shell.ask(f"Pay {_payouts(len(payout_ids))} over {rail} now?", yes=yes)
     made = shell.client.treasury.payouts.send(rail, payout_ids)
     view = shell.client.treasury.payouts.batch(made.id or "")
     shell.result(view, lambda: _show(view))
@@ -133,7 +138,16 @@ def results(shell: Shell, file: Path, rail: str) -> int:
 
 
 def _new_file(path: Path) -> TextIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except FileExistsError:
+        raise InvalidValue(
+            field="FILE", value=str(path), hint="it exists: name a new file"
+        ) from None
+
+
+def _payouts(count: int) -> str:
+    return "1 payout" if count == 1 else f"{count} payouts"
 
 
 def _show(view: BatchView) -> str:

@@ -1,0 +1,39 @@
+import sys
+
+import pytest
+
+from gondwana.cli.output import columns, table
+
+HEADS = columns("ID", ">AMOUNT", "WHY")
+ROWS = [["pay_1m8a6r2e4119f3qf1mnd", "$20.000000", "account closed"], ["pay_2", "$1.000000", ""]]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """`terminal(columns)`: standard output is a terminal of that width."""
+
+    def terminal(width):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        monkeypatch.setenv("COLUMNS", str(width))
+
+    return terminal
+
+
+def test_a_wide_terminal_shows_a_line_for_each_row(terminal):
+    terminal(80)
+    head, *rows = table(HEADS, ROWS, empty="").splitlines()
+    assert "ID" in head
+    assert [row.split()[0] for row in rows] == ["pay_1m8a6r2e4119f3qf1mnd", "pay_2"]
+
+
+def test_a_terminal_too_narrow_for_a_line_shows_each_row_as_lines_of_its_own(terminal):
+    terminal(40)
+    assert table(HEADS, ROWS, empty="") == (
+        "ID      pay_1m8a6r2e4119f3qf1mnd\nAMOUNT  $20.000000\nWHY     account closed\n\n"
+        "ID      pay_2\nAMOUNT  $1.000000"
+    )
+
+
+def test_what_no_terminal_reads_is_a_line_for_each_row_however_long(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert len(table(HEADS, ROWS, empty="").splitlines()) == 3
