@@ -217,3 +217,26 @@ def test_a_run_whose_whole_time_is_paid_is_not_warned(world, make):
     lease = lease_of(world, job)
     assert lease.state is LeaseState.ACTIVE
     assert [kind for kind in world.kinds(lease.id) if "runway" in kind] == []
+
+
+def test_a_lease_ends_however_often_its_tenant_set_his_budgets_anew_meanwhile(world):
+    world.join(price=PRICE)
+    job = world.submit()
+    limit(world, 0.5)
+    world.reconcile()
+    for _ in range(70):
+        world.write(
+            budgets.remove_budget, world.now, tenant_id=world.tenant, project="", period=BudgetPeriod.MONTH,
+            is_operators=False,
+        )  # fmt: skip
+        newest = limit(world, 0.001)
+        prove(world, job, 1)
+        world.clock.advance(10)
+        world.reconcile()
+    escrow = has(world, lease_escrow(lease_of(world, job).id))
+    assert escrow == DOLLAR // 2  # 70 seconds were paid, and 70 fillings of as many budgets came in
+    before = has(world, tenant_available(world.tenant))
+    cancel(world, job)
+    assert lease_of(world, job).state is LeaseState.CLOSED
+    assert has(world, tenant_available(world.tenant)) == before + escrow
+    assert status(world, newest).used_micro_usd == 0

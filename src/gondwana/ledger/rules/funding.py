@@ -14,6 +14,9 @@ from gondwana.ledger.model import Draw, Funding
 from gondwana.ledger.rules.entries import Move
 
 OWN_MONEY: Final = Funding()
+BUDGETS_FREED_MAX: Final = (
+    48  # with the shares of the last metering still one entry, or no escrow would close
+)
 
 
 def fill(escrow: AccountName, tenant_id: str, amount: int, funding: Funding) -> list[Move]:
@@ -37,7 +40,8 @@ def give_back(
     """What empties an escrow that paid `paid` in all: to the tenant, and to the budgets that may use it again.
 
     Promotional credit paid first, so its own rest comes back as promotional credit. `draws` are all fillings, the
-    newest first: what was drawn last is given back first, to the budgets that it was drawn from.
+    newest first: what was drawn last is given back first, to the budgets that it was drawn from. Of very many, which
+    only somebody has who sets them anew all the time, the newest get it.
     """
     promo = min(rest, max(0, sum(draw.promo_micro_usd for draw in draws) - paid))
     freed: dict[AccountName, int] = {}
@@ -46,7 +50,8 @@ def give_back(
         part = min(left, draw.amount_micro_usd)
         left -= part
         for budget in draw.budgets:
-            freed[budget] = freed.get(budget, 0) + part
+            if budget in freed or len(freed) < BUDGETS_FREED_MAX:
+                freed[budget] = freed.get(budget, 0) + part
     return [
         Move(escrow, tenant_promo(tenant_id), promo),
         Move(escrow, tenant_available(tenant_id), rest - promo),
