@@ -5,9 +5,16 @@ import json
 
 import pytest
 
-from gondwana.core.errors import Exhausted, FundsTooLow, InvalidValue, NoSuchThing, WrongState
+from gondwana.core.errors import (
+    Conflict,
+    Exhausted,
+    FundsTooLow,
+    InvalidValue,
+    NoSuchThing,
+    WrongState,
+)
 from gondwana.db.settings import write_setting
-from gondwana.ledger import reports, rules, slashes, stakes
+from gondwana.ledger import reports, rules, slashes, stakes, treasury
 from gondwana.ledger import store as ledger
 from gondwana.ledger.accounts import (
     bond,
@@ -346,6 +353,25 @@ def test_a_correction_puts_everything_back_where_it_came_from(books):
     books.world.clock.advance(UNBONDING_SECONDS)
     assert books.release() == 2, "the old part with nothing left, and what came back"
     assert books.has(provider_payable(books.owner)) == 3 * USD
+
+
+@pytest.mark.parametrize("first", ["case", "transfer"])
+def test_a_case_is_undone_once_as_a_case_or_transfer_by_transfer(books, first):
+    books.stake(10)
+    books.give(fund_insurance(), 50 * USD)
+    books.slash()
+    books.settle(APPEAL_SECONDS)
+    seq = books.world.reader.one("SELECT max(seq) AS seq FROM ledger_transfer")["seq"]
+    steps = [
+        lambda: books.world.write(slashes.correct_case, books.world.now, "case_1", "wrong"),
+        lambda: books.world.write(treasury.correct, books.world.now, seq, why="also wrong"),
+    ]
+    one, other = steps if first == "case" else reversed(steps)
+    one()
+    assert books.has(stake(books.owner)) == 10 * USD
+    with pytest.raises(Conflict):
+        other()
+    assert books.has(stake(books.owner)) == 10 * USD
 
 
 def test_a_correction_that_somebody_has_spent_already_is_refused_whole(books):

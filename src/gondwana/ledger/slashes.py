@@ -31,7 +31,7 @@ from gondwana.ledger.cases import (
 )
 from gondwana.ledger.model import Entry
 from gondwana.ledger.rules import APPEAL_SECONDS, DECIDE_SECONDS, Unbonding
-from gondwana.ledger.store import balance, balances, entry_of, post
+from gondwana.ledger.store import balance, balances, entry_of, event_key, post
 
 SQL: Final = load_queries("gondwana.ledger", "slashes.sql")
 CASES_MAX: Final = 10_000  # looked at in one pass
@@ -159,13 +159,16 @@ def settle(tx: Transaction, now: Instant, case_id: str) -> Case:
 def correct_case(tx: Transaction, now: Instant, case_id: str, why: str) -> Case:
     """An upheld case undone: the mirror of all that it moved is posted, the last step first.
 
-    Raises WrongState where it is not upheld, FundsTooLow where somebody has spent by now what he got.
+    Raises WrongState where it is not upheld, Conflict where a part of it was corrected by itself, FundsTooLow where
+    somebody has spent by now what he got.
     """
     known, said = case(tx, case_id), check_text("why", why)
     hold = hold_of(tx, known)
     moved = _move(tx, now, replace(known, verdict=said), SlashState.CORRECTED)
     for entry in reversed(paid_entries(tx, known)):
-        post(tx, rules.correct(entry, why=said), now)
+        mirror = rules.correct(entry, why=said)
+        named = f"correction:{event_key(entry.event_id).hex()}"  # as `treasury.correct` does: once
+        post(tx, replace(mirror, event_id=named), now)
     account = stake_unbonding(known.provider_id)
     back = sum(leg.amount_micro_usd for leg in hold.legs if leg.debit == account)
     if (
