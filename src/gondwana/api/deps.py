@@ -112,7 +112,8 @@ async def write_of(
 ) -> Write:
     """The write call that this request is."""
     body = await request.body()
-    told = f"{request.method} {request.url.path}\n".encode() + body
+    query = f"?{request.url.query}" if request.url.query else ""
+    told = f"{request.method} {request.url.path}{query}\n".encode() + body
     return Write(
         plane, caller, request.headers.get("idempotency-key"), hashlib.sha256(told).hexdigest()
     )

@@ -1,10 +1,10 @@
 """Limits on spending, and settling a lease whenever somebody likes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from gondwana.api.deps import CallerDep, PlaneDep, ReaderDep, TenantDep, WriteDep, page
+from gondwana.api.deps import CallerDep, PlaneDep, ReaderDep, TenantDep, WriteDep, page, strict
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing, ScopeMissing
 from gondwana.core.money import MICRO_USD_MAX
@@ -34,7 +34,10 @@ def list_budgets(
 
 @router.put("/budgets", response_model=BudgetView)
 def set_budget(
-    told: BudgetRequest, caller: TenantDep, plane: PlaneDep, write: WriteDep
+    told: Annotated[BudgetRequest, strict(BudgetRequest)],
+    caller: TenantDep,
+    plane: PlaneDep,
+    write: WriteDep,
 ) -> Response:
     """Limit what jobs may spend from now on; what is used already counts."""
     if not 0 <= told.limit_micro_usd <= MICRO_USD_MAX:

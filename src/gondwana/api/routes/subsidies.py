@@ -1,10 +1,10 @@
 """Subsidy programs, and the checks that prove capacity."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
-from gondwana.api.deps import CallerDep, OperatorDep, ReaderDep, WriteDep, answer, page
+from gondwana.api.deps import CallerDep, OperatorDep, ReaderDep, WriteDep, answer, page, strict
 from gondwana.core.clock import Instant
 from gondwana.core.devices import canonical_device
 from gondwana.core.ids import PrincipalId
@@ -29,7 +29,9 @@ router = APIRouter(prefix="/v1", tags=["subsidies"])
 
 
 @router.post("/subsidies", response_model=SubsidyView)
-def create(told: SubsidyRequest, caller: OperatorDep, write: WriteDep) -> Response:
+def create(
+    told: Annotated[SubsidyRequest, strict(SubsidyRequest)], caller: OperatorDep, write: WriteDep
+) -> Response:
     """Start a program; its money comes out of the treasury at the end of each epoch."""
     settings = _settings(told)
 
@@ -58,7 +60,9 @@ def stop(program: str, caller: OperatorDep, write: WriteDep) -> Response:
 
 
 @router.post("/clawbacks", response_model=ClawbackView)
-def claw_back(told: ClawbackRequest, caller: OperatorDep, write: WriteDep) -> Response:
+def claw_back(
+    told: Annotated[ClawbackRequest, strict(ClawbackRequest)], caller: OperatorDep, write: WriteDep
+) -> Response:
     """Take back what an owner was given and does not own yet, on proven fraud."""
 
     def run(tx: Transaction, now: Instant) -> Any:
@@ -73,7 +77,11 @@ def claw_back(told: ClawbackRequest, caller: OperatorDep, write: WriteDep) -> Re
 
 
 @router.post("/capacity-checks", response_model=CapacityCheckRequest)
-def record_check(told: CapacityCheckRequest, caller: OperatorDep, write: WriteDep) -> Response:
+def record_check(
+    told: Annotated[CapacityCheckRequest, strict(CapacityCheckRequest)],
+    caller: OperatorDep,
+    write: WriteDep,
+) -> Response:
     """Record what a challenge found that ran at one instant on all machines of a class."""
 
     def run(tx: Transaction, now: Instant) -> Any:
