@@ -12,7 +12,7 @@ from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState, UnitState
 from gondwana.jobs.report import heartbeat
 from gondwana.jobs.rules.batch import End
-from gondwana.ledger import rules, subsidies
+from gondwana.ledger import rules, subsidies, treasury
 from gondwana.ledger.accounts import (
     fund_treasury,
     provider_holdback,
@@ -108,6 +108,22 @@ def test_proven_idle_time_is_topped_up_to_the_floor(subsidised):
     assert has(world, fund_treasury()) == treasury - 4 * FLOOR
     assert run_subsidies(world.context, world.now) == 0
     assert audit(world.reader).ok
+
+
+def test_a_program_whose_money_was_taken_away_does_not_hold_up_the_others(subsidised):
+    world = subsidised
+    world.write(subsidies.create, world.now, replace(PROGRAM, id="others"))
+    checked_epoch(world, ["mac_kauri"])
+    program = subsidies.program(world.reader, "cards")
+    facts = capacity.verified(world.reader, PROGRAM, program.began_at, program.epoch_begins(1))
+    world.write(subsidies.fund, world.now, program, 0, facts)
+    seq = world.reader.one("SELECT max(seq) AS seq FROM ledger_transfer")["seq"]
+    world.write(treasury.correct, world.now, seq, why="another network's")
+    run_subsidies(world.context, world.now)
+    run_subsidies(world.context, world.now)
+    assert subsidies.epochs(world.reader, "cards")[0].state is EpochState.FUNDED
+    assert subsidies.epochs(world.reader, "others")[0].state is EpochState.CLOSED
+    assert has(world, provider_payable(world.owner)) == FLOOR
 
 
 def test_presence_alone_is_given_nothing(subsidised):

@@ -1,5 +1,6 @@
 """Subsidy programs over HTTP and on the command line."""
 
+import dataclasses
 import json
 
 import pytest
@@ -135,3 +136,20 @@ def test_a_check_names_machines_that_exist(served):
         served.client.subsidies.record_check(
             CapacityCheckRequest(id="b", failed=("mac_x",), **told)
         )
+
+
+@pytest.mark.parametrize("amount", ['"1000000"', "true", "1.0"])
+def test_an_amount_that_is_no_whole_number_is_refused(served, amount):
+    body = f'{{"principal": "tenant", "case": "c", "reason": "r", "amount_micro_usd": {amount}}}'
+    headers = {"Content-Type": "application/json"}
+    with pytest.raises(InvalidValue):
+        served.client.subsidies._transport.request(
+            "POST", "/v1/clawbacks", body=body.encode(), headers=headers
+        )
+
+
+def test_a_program_of_more_money_than_the_books_can_hold_is_refused(served, file):
+    told = read_program(file)
+    for changes in ({"budget_micro_usd": 2**63}, {"epoch_seconds": 10**12}):
+        with pytest.raises(InvalidValue):
+            served.client.subsidies.create(dataclasses.replace(told, **changes))

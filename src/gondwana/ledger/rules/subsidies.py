@@ -11,6 +11,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.money import MICRO_USD_MAX
 from gondwana.ledger.accounts import fund_subsidy as subsidy_fund
 from gondwana.ledger.accounts import fund_treasury, provider_payable, subsidy_vesting
 from gondwana.ledger.model import Balance, Entry, Leg
@@ -18,6 +19,8 @@ from gondwana.ledger.rules.entries import Move, largest_remainder, legs
 from gondwana.ledger.service import PPM
 
 MS_PER_HOUR: Final = 3_600_000
+SECONDS_MAX: Final = 10 * 366 * 86_400  # ten years: of an epoch, of vesting
+DEVICES_MAX: Final = 1_000_000_000  # more than anybody wants of one model
 EPOCHS_MAX: Final = 100_000  # far beyond any program; bounds the exact power of the decay
 
 
@@ -43,8 +46,11 @@ class DeviceClass:
                 value=floor,
                 hint="at most 1.2 times the electricity and half the market price: idling is no business",
             )
-        if self.devices_target < 0:
+        if not 0 <= self.devices_target <= DEVICES_MAX:
             raise InvalidValue(field="devices_target", value=self.devices_target)
+        prices = (self.electricity_micro_usd_per_hour, self.market_price_micro_usd_per_hour)
+        if max(prices) > MICRO_USD_MAX:
+            raise InvalidValue(field="micro_usd", hint="less than that")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +73,12 @@ class SubsidyProgram:
         parts = (self.decay_ppm, self.vest_now_ppm, self.alpha_ppm or 0)
         if not all(0 <= part <= PPM for part in parts):
             raise InvalidValue(field="ppm", value=parts, hint=f"0 to {PPM}")
-        if min(self.budget_micro_usd, self.stake_micro_usd_min) < 0:
-            raise InvalidValue(field="micro_usd", hint="at least zero")
-        if min(self.epoch_seconds, self.vest_seconds) <= 0:
-            raise InvalidValue(field="seconds", hint="above zero")
+        amounts = (self.budget_micro_usd, self.stake_micro_usd_min)
+        if not 0 <= min(amounts) <= max(amounts) <= MICRO_USD_MAX:
+            raise InvalidValue(field="micro_usd", hint=f"0 to {MICRO_USD_MAX}")
+        seconds = (self.epoch_seconds, self.vest_seconds)
+        if not 0 < min(seconds) <= max(seconds) <= SECONDS_MAX:
+            raise InvalidValue(field="seconds", hint=f"1 to {SECONDS_MAX}")
         if len({each.name for each in self.classes}) < len(self.classes):
             raise InvalidValue(field="classes", hint="name each device class once")
 
