@@ -55,16 +55,17 @@ def slash_rejections(tx: Transaction, now: Instant, machine: Machine, last: Unit
 def reported_machine(reader: Reader, caller_id: str, name_or_id: str, job: Job | None) -> Machine:
     """The machine that a report is about: by id, by its name among those that served `job`, or by a name of its own.
 
+    An id comes first: any owner may give his machine a name that is another's id.
     Raises NoSuchThing, and InvalidValue for a name that several owners use.
     """
     if job is not None:
         served = {lease.machine_id for lease in market.leases_of_job(reader, job.id)}
         found = [supply.machine(reader, each) for each in sorted(served)]
-        found = [each for each in found if name_or_id in (each.id, each.name)]
     else:
         rows = reader.all(SQL.machines_named, {"name": name_or_id})
         found = [supply.machine(reader, row["id"]) for row in rows]
-        found = found or [supply.machine(reader, name_or_id)]
+    by_name = [each for each in found if each.name == name_or_id]
+    found = [each for each in found if each.id == name_or_id] or by_name
     found = [each for each in found if each.owner_id != caller_id] or found
     if not found:
         raise NoSuchThing(machine=name_or_id, hint="gondwana jobs show JOB names its machines")

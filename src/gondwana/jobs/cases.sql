@@ -3,5 +3,6 @@
 SELECT * FROM unit WHERE machine_id = :machine_id AND state = 'rejected' ORDER BY delivered_at DESC, id DESC LIMIT :limit;
 
 -- name: machines_named
--- At most two machines of this name: one is found, two have to be told apart.
-SELECT id FROM machine WHERE name = :name ORDER BY id LIMIT 2;
+-- The machine of this id, and at most two of this name: one is found, two have to be told apart.
+SELECT id FROM machine WHERE id = :name
+UNION SELECT id FROM (SELECT id FROM machine WHERE name = :name AND id <> :name ORDER BY id LIMIT 2) AS named;

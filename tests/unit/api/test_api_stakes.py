@@ -222,6 +222,16 @@ def test_a_machine_is_reported_by_a_name_only_where_one_owner_uses_it(served, pe
         people("sven").cases.report("kauri", "x")
 
 
+def test_a_machine_that_is_named_like_another_s_id_is_not_accused_in_its_place(
+    served, people, machine
+):
+    cheat = served.world.reader.one("SELECT id FROM machine WHERE name = 'kauri'")["id"]
+    sven = people("sven").me().principal
+    served.world.join(cheat, owner_id=sven, up=False)
+    assert served.client.cases.open(cheat, USD, reason="it lied", evidence={}).accused == "olga"
+    assert people("ada").cases.report(cheat, "it lied").machine_id == cheat
+
+
 def test_a_verdict_that_is_none_is_refused(served, people, machine):
     opened = accuse(served, machine)
     with pytest.raises(InvalidValue):
