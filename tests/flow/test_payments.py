@@ -88,7 +88,7 @@ def test_an_owner_is_paid_by_a_batch_file_and_what_a_bank_refuses_comes_back(net
     assert {row["id"] for row in rows} == {arrives, bounces}
     assert {(row["name"], row["destination"]) for row in rows} == {("Olga O", IBAN)}
     assert [row["amount"] for row in rows] == ["30.00", "30.00"]
-    assert operator.cli("treasury", "payouts", "export", file, "--yes").returncode == 1  # is there
+    assert operator.cli("treasury", "payouts", "export", file, "--yes").returncode == 2  # is there
     again = network.folder / "again.csv"
     assert operator.json("treasury", "payouts", "export", again, "--yes")["payouts"] == 0
     assert not again.exists()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LAST_COLUMN_CHARS_LEAST: Final = 16  # below this a wrapped column is a tower of syllables
+GOES_ON: Final = "\n    "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ def columns(*titles: str) -> list[Column]:
 def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> str:
     """The rows under their titles; `empty` in words where there are none.
 
-    A name or id is never cut short: on a terminal too narrow for that, each row becomes lines of its own.
+    A name or id is never cut short: on a terminal too narrow for that, a row goes on in a line of its own.
     """
     if not rows:
         return empty
@@ -45,22 +46,41 @@ def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str)
         return _plain_table(heads, cleaned, widths)
     if room >= min(LAST_COLUMN_CHARS_LEAST, widths[-1]):
         return _rich_table(heads, cleaned)
-    return "\n\n".join(
-        facts([(head.title, cell) for head, cell in zip(heads, row, strict=True)])
-        for row in cleaned
-    )
+    return _plain_table(heads, cleaned, widths, _breaks(widths))
 
 
 def _plain_table(
-    heads: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]
+    heads: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    breaks: frozenset[int] = frozenset(),
 ) -> str:
-    return "\n".join(
-        "  ".join(
+    """Columns under each other; a row goes on in a line of its own at each column of `breaks`."""
+    told: list[str] = []
+    for row in ([head.title for head in heads], *rows):
+        cells = (
             cell.rjust(width) if head.right else cell.ljust(width)
-            for cell, width, head in zip(line, widths, heads, strict=True)
-        ).rstrip()
-        for line in ([head.title for head in heads], *rows)
-    )
+            for cell, width, head in zip(row, widths, heads, strict=True)
+        )
+        line = "".join(
+            ("" if index == 0 else GOES_ON if index in breaks else "  ") + cell
+            for index, cell in enumerate(cells)
+        )
+        told += [part.rstrip() for part in line.split("\n") if part.strip()]
+    return "\n".join(told)
+
+
+def _breaks(widths: Sequence[int]) -> frozenset[int]:
+    """The columns that do not fit into the line of the terminal that the ones before them began."""
+    found: set[int] = set()
+    end, room = 0, get_terminal_size().columns
+    for index, width in enumerate(widths):
+        end += width
+        if index and end > room:
+            found.add(index)
+            end = len(GOES_ON) - 1 + width
+        end += 2
+    return frozenset(found)
 
 
 def _rich_table(heads: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:

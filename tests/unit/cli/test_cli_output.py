@@ -26,12 +26,17 @@ def test_a_wide_terminal_shows_a_line_for_each_row(terminal):
     assert [row.split()[0] for row in rows] == ["pay_1m8a6r2e4119f3qf1mnd", "pay_2"]
 
 
-def test_a_terminal_too_narrow_for_a_line_shows_each_row_as_lines_of_its_own(terminal):
+def test_on_a_terminal_too_narrow_a_row_goes_on_where_a_column_does_not_fit(terminal):
     terminal(40)
     assert table(HEADS, ROWS, empty="") == (
-        "ID      pay_1m8a6r2e4119f3qf1mnd\nAMOUNT  $20.000000\nWHY     account closed\n\n"
-        "ID      pay_2\nAMOUNT  $1.000000"
+        "ID                            AMOUNT\n    WHY\n"
+        "pay_1m8a6r2e4119f3qf1mnd  $20.000000\n    account closed\n"
+        "pay_2                      $1.000000"
     )
+    terminal(30)
+    assert table(HEADS, ROWS, empty="").splitlines()[:3] == [
+        "ID", "        AMOUNT  WHY", "pay_1m8a6r2e4119f3qf1mnd",
+    ]  # fmt: skip
 
 
 def test_what_no_terminal_reads_is_a_line_for_each_row_however_long(monkeypatch):
