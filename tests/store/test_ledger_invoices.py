@@ -15,7 +15,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing, WrongState
 from gondwana.db.database import Database
 from gondwana.db.errors import Denied, Refused
-from gondwana.ledger import invoices, rules
+from gondwana.ledger import invoices, rules, treasury
 from gondwana.ledger.accounts import (
     fund_insurance,
     lease_escrow,
@@ -23,6 +23,7 @@ from gondwana.ledger.accounts import (
     reporter_payable,
     tax,
     tenant_available,
+    tenant_promo,
 )
 from gondwana.ledger.audit import audit
 from gondwana.ledger.chain import seal
@@ -31,6 +32,7 @@ from gondwana.ledger.model import (
     Balance,
     Entry,
     Evaluation,
+    Funding,
     LeaseTerms,
     Leg,
     Shares,
@@ -376,3 +378,63 @@ def test_over_all_months_documents_come_to_what_the_books_say(steps):
             for each in books.issue(month, "2032-01-01T01:00:00"):
                 sums[each.kind] += each.total_micro_usd
         assert (sums["invoice"], sums["credit_note"]) == books.net("2026-06-01", "2032-01-01")
+
+
+def metering(books, kind="lease.meter"):
+    """The number of the first transfer of the first metering, or of another kind of event."""
+    reader = books.database.reader()
+    named = "SELECT entry.seq FROM ledger_entry AS entry JOIN ledger_name AS kind ON kind.id = entry.kind"
+    return reader.one(f"{named} WHERE kind.name = ? ORDER BY entry.seq", [kind])["seq"]
+
+
+def test_a_charge_that_an_operator_corrects_after_its_lease_ended_is_the_tenant_s_again(books):
+    two_months(books)
+    (october,) = books.issue("2026-10")
+    before = balance(books.database.reader(), tenant_available("t")).available_micro_usd
+    books.database.writer.call(
+        treasury.correct, at("2026-12-05"), metering(books), why="the machine was not ours"
+    )
+    after = balance(books.database.reader(), tenant_available("t")).available_micro_usd
+    assert after - before == 2_490_000
+    assert balance(books.database.reader(), lease_escrow("l1")).available_micro_usd == 0
+    _, note = books.issue("2026-12", "2027-01-05")
+    assert (note.kind, note.corrects, note.total_micro_usd) == ("credit_note", october.number, 2_490_000)  # fmt: skip
+
+
+def test_whoever_is_only_credited_on_a_live_lease_or_pays_a_credit_back_has_a_document(books):
+    books.sell()
+    books.fund()
+    books.put("2026-10-20", rules.open_lease(LEASE, 90_000_000))
+    books.meter("2026-10-21", 3_600)
+    books.meter("2026-10-22", 7_200)
+    fund_the_insurance(books, "2026-10-23")
+    (october,) = books.issue("2026-10")
+    books.database.writer.call(treasury.correct, at("2026-11-05"), metering(books), why="wrong")
+    assert invoices.tenants_of(books.database.reader(), "2026-11") == ["t"]
+    (note,) = books.issue("2026-11")
+    assert (note.kind, note.corrects) == ("credit_note", october.number)
+    books.put("2026-12-02", sla(40, "2026-10"))
+    books.issue("2026-12", "2027-01-05")
+    seq = books.database.reader().one("SELECT max(seq) AS seq FROM ledger_transfer")["seq"]
+    books.database.writer.call(treasury.correct, at("2027-01-10"), seq, why="it was there")
+    assert invoices.tenants_of(books.database.reader(), "2027-01") == ["t"]
+    (charged,) = books.issue("2027-01", "2027-02-05")
+    assert (charged.kind, charged.total_micro_usd) == ("invoice", 40)
+
+
+def test_what_was_paid_with_promotional_credit_does_not_come_back_as_money(books):
+    books.fund(usd=100)
+    books.put("2026-10-01", rules.treasury_deposit("bank", 10_000_000, key="a"))
+    books.put("2026-10-01", rules.grant_promo("t", 2_000_000, key="a", why="welcome"))
+    books.put("2026-10-20", rules.open_lease(LEASE, 9_000_000, Funding(promo_micro_usd=2_000_000)))
+    books.meter("2026-10-21", 3_600)  # two dollars promised, 49 cents his own
+    books.meter("2026-10-22", 3_600, rule=rules.close_lease)
+    seq = metering(books)
+    for _ in range(2):  # the second time it is the same
+        books.database.writer.call(treasury.correct, at("2026-12-05"), seq, why="wrong")
+    reader = books.database.reader()
+    assert balance(reader, tenant_promo("t")).available_micro_usd == 2_000_000
+    assert balance(reader, tenant_available("t")).available_micro_usd == 100_000_000
+    closing = metering(books, "lease.close")
+    with pytest.raises(WrongState):
+        books.database.writer.call(treasury.correct, at("2026-12-06"), closing, why="wrong")

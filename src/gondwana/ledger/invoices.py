@@ -6,6 +6,7 @@ transaction that stores the document, and the database refuses any other than th
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from gondwana.wire.ledger import Buyer, InvoiceDocument, Seller
 SETTLED_AFTER_SECONDS: Final = 3_600  # what was under way when a month ended is posted long before
 VERSION: Final = 1
 NEWEST: Final = 2**62
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class InvoiceKind(StrEnum):
@@ -256,7 +258,11 @@ def _month_meant(reader: Reader, credit: Credit) -> str | None:
     if credit.kind == "sla.credit" and len(credit.facts) > 2:
         return str(credit.facts[2])
     if credit.kind == "correction" and credit.facts:
-        row = reader.one(INVOICES.entry_time, {"event": event_key(str(credit.facts[0]))})
+        named = str(
+            credit.facts[0]
+        )  # by its id, or by its key in hexadecimal where an operator did it
+        key = bytes.fromhex(named) if _KEY.fullmatch(named) else event_key(named)
+        row = reader.one(INVOICES.entry_time, {"event": key})
         return month_of(Instant(row["at_ms"] / 1000)) if row else None
     return None
 

@@ -1,13 +1,20 @@
 -- name: tenants_charged
--- Who filled the escrows that paid somebody between two transfers: the owners of the tenants' accounts that did.
-SELECT DISTINCT filler.name FROM (
+-- Who filled the escrows that paid somebody between two transfers, and whose balances gave a credit back: the tenants'
+-- accounts that did.
+SELECT filler.name FROM (
     SELECT DISTINCT paid.debit FROM ledger_transfer AS paid
     WHERE paid.seq BETWEEN :first AND :last AND paid.kind IN (0, 2)
 ) AS used
 JOIN ledger_account AS escrow ON escrow.id = used.debit AND escrow.code IN (2100, 2110)
 JOIN ledger_transfer AS fill ON fill.credit = escrow.id
 JOIN ledger_account AS filler ON filler.id = fill.debit AND filler.code IN (2000, 2010)
-ORDER BY filler.name;
+UNION
+SELECT own.name FROM ledger_transfer AS paid
+JOIN ledger_account AS own ON own.id = paid.debit AND own.code IN (2000, 2010)
+JOIN ledger_account AS other ON other.id = paid.credit
+    AND other.code IN (2200, 2210, 2300, 2310, 2500, 3000, 3050, 4000, 5000)
+WHERE paid.seq BETWEEN :first AND :last AND paid.kind IN (0, 2)
+ORDER BY 1;
 
 -- name: tenants_credited
 -- Whose balances got something from the accounts that charges go to, between two transfers. Not from 2400: what a

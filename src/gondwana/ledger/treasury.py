@@ -1,7 +1,7 @@
 """The operator's own money, the funds, tax, promotional credit, corrections; and one look at all of it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -30,9 +30,10 @@ from gondwana.ledger.payments import (
     promo_to_expire,
 )
 from gondwana.ledger.payouts import NEWEST
+from gondwana.ledger.refunds import past_escrows
 from gondwana.ledger.solvency import solvency
 from gondwana.ledger.store import SQL as BOOKS
-from gondwana.ledger.store import accounts_of_code, balance, post
+from gondwana.ledger.store import accounts_of_code, balance, entry_of, post
 
 GRANTS_MAX: Final = 1_000  # of one tenant, ever
 TENANTS_MAX: Final = 10_000  # looked at in one pass
@@ -206,14 +207,20 @@ def expire_promo(tx: Transaction, now: Instant, tenant_id: str) -> int:
 def correct(tx: Transaction, now: Instant, seq: int, *, why: str) -> Posted:
     """The mirror of the entry that the transfer numbered `seq` is part of. An entry is corrected once.
 
-    Raises NoSuchThing, WrongState (it moved nothing, or was charged back), FundsTooLow (what it moved is spent).
+    What an escrow paid goes back to who filled it (`refunds`). Raises NoSuchThing, WrongState (it moved nothing that is
+    not back, or was charged back), FundsTooLow (what it moved is spent).
     """
     if not check_text(why, field="why"):
         raise InvalidValue(field="why", value="", hint="say why: statements show it")
     original = _entry_around(tx, seq)
     if was_charged_back(tx, original.subject, original.event_id):
         raise WrongState("The deposit was charged back: that is its mirror already.")
-    return _post(tx, now, rules.correct(original, why=why))
+    mirror = rules.correct(original, why=why)
+    known = entry_of(tx, mirror.event_id)
+    legs = (known or past_escrows(tx, mirror)).legs  # the same again, though escrows have moved on
+    if not legs:
+        raise WrongState("All of it is back where it came from: its escrow gave back the rest.")
+    return _post(tx, now, replace(mirror, legs=legs))
 
 
 def fund_named(fund: str) -> AccountName:
