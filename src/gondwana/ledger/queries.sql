@@ -73,9 +73,9 @@ WHERE escrow.name = :escrow AND filled.seq = (
     WHERE first.credit = escrow.id AND first.seq BETWEEN entry.seq AND entry.seq + entry.legs - 1)
 ORDER BY leg.seq - leg.leg DESC, leg.seq;
 
--- name: credited_before
--- What was posted into an account by transfers numbered below :before, in all.
-SELECT sum(amount) AS amount FROM ledger_transfer WHERE credit = :account AND kind IN (0, 2) AND seq < :before;
+-- name: credited_since
+-- What was posted into an account by transfers numbered :first or above.
+SELECT sum(amount) AS amount FROM ledger_transfer WHERE credit = :account AND kind IN (0, 2) AND seq >= :first;
 
 -- name: transfers_of_account
 -- Transfers of :account numbered :from_seq or above and below :before, newest first, at most :limit, with the amount

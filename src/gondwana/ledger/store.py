@@ -138,14 +138,13 @@ def first_seq_at(reader: Reader, at: Instant) -> int:
 
 
 def credited_before(reader: Reader, account: AccountName, at: Instant) -> int:
-    """How much was posted into an account before `at`, in all."""
+    """How much was posted into an account before `at`, in all: what was ever posted, less what came since."""
     row = reader.one(SQL.account, {"name": account})
     if row is None:
         return 0
-    found = reader.one(
-        SQL.credited_before, {"account": row["id"], "before": first_seq_at(reader, at)}
-    )
-    return int(found["amount"] or 0) if found else 0
+    span = {"account": row["id"], "first": first_seq_at(reader, at)}
+    since = reader.one(SQL.credited_since, span)
+    return int(row["credits_posted"]) - (int(since["amount"] or 0) if since else 0)
 
 
 def accounts_of_code(
