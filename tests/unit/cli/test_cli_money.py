@@ -1,5 +1,8 @@
 """What the commands about money refuse before anything is sent, and how they say what came back."""
 
+import io
+import sys
+
 import pytest
 
 from gondwana.cli.main import run
@@ -110,3 +113,17 @@ def test_a_broken_program_is_answered_with_a_program_not_with_a_job(gondwana, pl
     code, _, err = gondwana("subsidy", "create", "cards.yaml")
     assert code == 2
     assert "start-a-network-with-subsidies.md" in err
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_who_types_a_destination_is_asked_for_it_and_a_pipe_is_not(
+    gondwana, plane, monkeypatch, typed
+):
+    told = io.StringIO("DE89370400440532013000\n")
+    monkeypatch.setattr(told, "isatty", lambda: typed)
+    monkeypatch.setattr(sys, "stdin", told)
+    plane.reply({"rail": "csv", "destination": "…3000", "holder": "Olga O", "changed_at": 1.8e9})
+    code, _, err = gondwana("payout", "destination", "-", "--holder", "Olga O")
+    assert code == 0
+    assert ("then Enter" in err) is typed
+    assert b"DE89370400440532013000" in plane.requests[0].body

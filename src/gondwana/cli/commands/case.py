@@ -70,7 +70,8 @@ def report(
     The bond comes back where the report is right, with a share of the slash; else half of it is the accused's.
     """
     bond = None if bond_text is None else some_usd(bond_text, field="--bond")
-    amount = "the least bond" if bond is None else f"a bond of {format_usd(bond)}"
+    least = "the least bond (the operator sets it; $5 if he did not)"
+    amount = least if bond is None else f"a bond of {format_usd(bond)}"
     shell.ask(f"Report {machine}, and put down {amount}? It is lost if the report is wrong.", yes=yes)  # fmt: skip
     view = shell.client.cases.report(
         machine, claim, job=job, bond_micro_usd=bond, from_earnings=from_earnings

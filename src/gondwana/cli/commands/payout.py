@@ -73,9 +73,15 @@ def destination(shell: Shell, destination: str | None, holder: str, rail: str) -
             raise InvalidValue(
                 "Whose account is it?", field="--holder", hint='--holder "ADA LOVELACE"'
             )
-        told = sys.stdin.readline() if destination == "-" else destination
+        told = _read(shell) if destination == "-" else destination
         view = shell.client.payouts.set_destination(told.strip(), holder=holder, rail=rail)
     shell.result(view, lambda: _show(view))
+
+
+def _read(shell: Shell) -> str:
+    if sys.stdin.isatty():
+        shell.tell("Type where your payouts go (an IBAN, an account's number), then Enter:")
+    return sys.stdin.readline()
 
 
 def _show(view: DestinationView) -> str:
