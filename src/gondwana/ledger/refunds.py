@@ -18,6 +18,7 @@ from gondwana.ledger.rules.slashes import pour
 from gondwana.ledger.store import SQL, balance, moved_between
 
 ESCROW_CODES: Final = (2100, 2110)
+BALANCE_CODES: Final = (2000, 2010)  # a tenant's own money, and promotional credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,8 @@ def _legs(
 
 def _filled(reader: Reader, escrow: AccountName) -> _Filled:
     rows = [row for row in reader.all(SQL.draws_of_escrow, {"escrow": escrow}) if row["fills"]]
-    tenants = {str(row["debit"]).split(":")[1] for row in rows if kind_of(row["debit"]).code in (2000, 2010)}  # fmt: skip
+    names = [AccountName(row["debit"]) for row in rows]
+    tenants = {name.split(":")[1] for name in names if kind_of(name).code in BALANCE_CODES}
     if not tenants:  # planted units
         return _Filled(own=fund_verification(), promo=None, promo_micro_usd=0)
     (tenant_id,) = tenants
