@@ -32,7 +32,7 @@ def follow(shell: Shell, job: str, *, rank: int = 0) -> int:
 
 def ending(view: JobView) -> str:
     """How a job ended, in a line or two."""
-    paid = f"paid {format_usd(view.paid_micro_usd, decimals=4)}"
+    paid = f"paid {format_usd(view.paid_micro_usd, decimals=6)}"
     why = ": ".join(clean(part) for part in (view.reason, view.detail) if part)
     code = "" if view.exit_code is None else f", exit code {view.exit_code}"
     succeeded = view.state == "succeeded"

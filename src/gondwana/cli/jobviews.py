@@ -32,8 +32,8 @@ def show_job(job: JobView) -> str:
                 ("exit code", "" if job.exit_code is None else str(job.exit_code)),
                 ("created", moment(job.created_at)),
                 ("ended", moment(job.ended_at)),
-                ("held", format_usd(job.held_micro_usd)),
-                ("paid", format_usd(job.paid_micro_usd)),
+                ("held", format_usd(job.held_micro_usd, decimals=6)),
+                ("paid", format_usd(job.paid_micro_usd, decimals=6)),
                 ("credited", _credited(job)),
                 ("outputs", ", ".join(sorted(job.outputs))),
             ]
@@ -49,7 +49,7 @@ def show_job(job: JobView) -> str:
 def _credited(job: JobView) -> str:
     if not job.credited_micro_usd:
         return ""
-    return f"{format_usd(job.credited_micro_usd)} back: machines were away (gondwana account statement)"
+    return f"{format_usd(job.credited_micro_usd, decimals=6)} back: machines were away (gondwana account statement)"
 
 
 def show_training(training: TrainingView) -> str:

@@ -127,3 +127,11 @@ def test_who_types_a_destination_is_asked_for_it_and_a_pipe_is_not(
     assert code == 0
     assert ("then Enter" in err) is typed
     assert b"DE89370400440532013000" in plane.requests[0].body
+
+
+def test_a_job_says_to_the_micro_dollar_what_it_cost_and_what_came_back(gondwana, plane):
+    plane.reply({"id": "job_1", "name": "hello", "kind": "batch", "state": "failed", "created_at": 1.0,
+                 "held_micro_usd": 0, "paid_micro_usd": 98_233, "credited_micro_usd": 2_400})  # fmt: skip
+    out = gondwana("jobs", "show", "hello")[1]
+    assert "$0.098233" in out
+    assert "$0.002400 back" in out
