@@ -14,7 +14,8 @@ from gondwana.jobs.rules import service as service_rules
 from gondwana.jobs.rules.service import KEPT_SECONDS, Course, Start
 from gondwana.jobs.service import SQL, Known, Month, MonthRow
 from gondwana.ledger import rules
-from gondwana.ledger.accounts import fund_insurance, provider_holdback, stake
+from gondwana.ledger.accounts import fund_insurance, lease_escrow, provider_holdback, stake
+from gondwana.ledger.budgets import draws
 from gondwana.ledger.model import Balance, Entry, LeaseTerms
 from gondwana.ledger.rules import Cover
 from gondwana.ledger.service import PPM, availability_words
@@ -208,7 +209,7 @@ def _credit(tx: Transaction, now: Instant, lease: Lease, month: Month, pool: Poo
     if not entry.legs:
         return 0
     post(tx, entry, now)
-    parts = {leg.debit: leg.amount_micro_usd for leg in entry.legs}
+    parts = _paid_by(entry)
     amount, evidence = sum(parts.values()), rules.evidence(month.service, sla_class=lease.sla)
     credit = Credit(
         lease_id=lease.id,
@@ -287,13 +288,29 @@ def _entry(reader: Reader, lease: Lease, month: Month, paying: Cover) -> Entry:
         job_id=lease.job_id,
     )
     return rules.sla_credit(
-        terms, month.service, sla_class=lease.sla, cover=paying, machine=machine
-    )
+        terms, month.service, sla_class=lease.sla, cover=paying, machine=machine,
+        promo_ppm=_promo_ppm(reader, lease),
+    )  # fmt: skip
+
+
+def _paid_by(entry: Entry) -> dict[str, int]:
+    """How much each account pays in an entry."""
+    parts: dict[str, int] = {}
+    for leg in entry.legs:
+        parts[leg.debit] = parts.get(leg.debit, 0) + leg.amount_micro_usd
+    return parts
+
+
+def _promo_ppm(reader: Reader, lease: Lease) -> int:
+    """How much of what a lease has paid was promotional credit, which pays first; rounded up."""
+    promo = sum(draw.promo_micro_usd for draw in draws(reader, lease_escrow(lease.id)))
+    paid = service.paid_micro_usd(reader, lease)
+    return -(-min(promo, paid) * PPM // paid) if paid else 0
 
 
 def _less(before: Cover, entry: Entry, provider_id: str) -> Cover:
     """What is left to pay an owner's next credit of the same pass; the fund itself is shared by its haircut."""
-    parts = {leg.debit: leg.amount_micro_usd for leg in entry.legs}
+    parts = _paid_by(entry)
     at_stake, insured = parts.get(stake(provider_id), 0), parts.get(fund_insurance(), 0)
     return replace(
         before,

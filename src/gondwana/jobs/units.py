@@ -133,6 +133,10 @@ def _assign(
     ):
         raise WrongState("the lease or its job ended meanwhile")
     seconds = rules.unit_seconds_max(train, island, spec.kind)
+    owner_id = supply.machine(tx, island.machine_id).owner_id
+    price = speeds.unit_price_micro_usd(train, island, everybody, spec.kind, steps)
+    if owner_id == job.tenant_id:
+        price = 0  # nobody pays himself: promotional credit would come out as earnings
     unit = Unit(
         id=UnitId(spec.id),
         job_id=job.id,
@@ -142,11 +146,10 @@ def _assign(
         lease_id=island.lease_id,
         machine_id=island.machine_id,
         spec=replace(spec, seconds_max=seconds),
-        price_micro_usd=speeds.unit_price_micro_usd(train, island, everybody, spec.kind, steps),
+        price_micro_usd=price,
         assigned_at=now,
         expires_at=Instant(now + seconds),
     )
-    owner_id = supply.machine(tx, island.machine_id).owner_id
     check_exposure(tx, owner_id, unit.price_micro_usd)
     money.hold_unit(tx, now, unit, job)
     if job.state in (JobState.PROVISIONING, JobState.RECOVERING):

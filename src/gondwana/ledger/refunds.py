@@ -14,7 +14,7 @@ from gondwana.ledger.accounts import (
     tenant_promo,
 )
 from gondwana.ledger.model import Entry, Leg
-from gondwana.ledger.rules.slashes import pour
+from gondwana.ledger.rules.entries import pour
 from gondwana.ledger.store import SQL, balance, moved_between
 
 ESCROW_CODES: Final = (2100, 2110)

@@ -215,3 +215,14 @@ def test_an_outage_after_an_end_without_notice_counts_for_at_most_a_day():
 def test_service_of_a_month_that_is_none_is_refused(month):
     with pytest.raises(InvalidValue):
         Service(lease_id="l", month=month, promised_ms=1, proven_ms=1, charged_micro_usd=1)
+
+
+@given(money, money, st.integers(0, 1_000_000))
+def test_what_promotional_credit_paid_comes_back_as_promotional_credit(charged, holdback, promo_ppm):  # fmt: skip
+    facts = service(missing=MONTH_MS, charged=charged)
+    covered = cover(holdback=holdback, insurance=charged)
+    entry = rules.sla_credit(TERMS, facts, sla_class=SlaClass.DATACENTRE, cover=covered, machine="kauri",
+                             promo_ppm=promo_ppm)  # fmt: skip
+    promo = sum(leg.amount_micro_usd for leg in entry.legs if leg.credit == "tenant:t:promo")
+    assert entry.total_micro_usd() == charged
+    assert promo == -(-charged * promo_ppm // 1_000_000)

@@ -163,6 +163,19 @@ def test_promotional_credit_is_spent_first_and_its_rest_comes_back_as_such(world
     assert has(world, fund_treasury()) == 0
 
 
+def test_units_on_ones_own_machine_cost_nothing_so_nobody_pays_himself_with_promotional_credit(
+    world, make
+):
+    promise(world, 1_000_000)
+    world.join(owner_id=world.tenant, price=PRICE)
+    job = world.submit(make.train_spec())
+    world.reconcile()
+    (unit,) = jobs.units_of_job(world.reader, job.id)
+    assert unit.price_micro_usd == 0
+    cancel(world, job)
+    assert has(world, tenant_promo(world.tenant)) == 1_000_000
+
+
 def test_what_promotional_credit_does_not_cover_is_the_tenants_own(world):
     promise(world, 50_000)
     world.join(price=PRICE)

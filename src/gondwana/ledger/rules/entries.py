@@ -1,7 +1,7 @@
 """What every rule builds entries from: moves, legs, the split of a payment, the resolution of holds."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gondwana.core.money import split_cumulative
@@ -78,6 +78,25 @@ def split(
         bps_left -= bps
     assert left == 0
     return [*amounts, (provider, residual)]
+
+
+def pour(
+    sources: Sequence[tuple[AccountName, int]], payees: Sequence[tuple[AccountName, int]]
+) -> list[Move]:
+    """The moves that pay all payees in order, emptying the sources in order; the sources must hold enough."""
+    assert all(available >= 0 for _, available in sources)
+    assert sum(amount for _, amount in payees) <= sum(available for _, available in sources)
+    moves: list[Move] = []
+    left = list(sources)
+    for payee, owed in payees:
+        while owed:
+            source, available = left.pop(0)
+            part = min(owed, available)
+            moves.append(Move(source, payee, part))
+            owed -= part
+            if available > part:
+                left.insert(0, (source, available - part))
+    return moves
 
 
 def largest_remainder(total: int, weights: list[int]) -> list[int]:

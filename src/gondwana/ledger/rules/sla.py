@@ -11,10 +11,11 @@ from gondwana.ledger.accounts import (
     provider_holdback,
     stake,
     tenant_available,
+    tenant_promo,
 )
 from gondwana.ledger.events import Fact
 from gondwana.ledger.model import Balance, Entry, LeaseTerms
-from gondwana.ledger.rules.entries import Move, legs
+from gondwana.ledger.rules.entries import legs, pour
 from gondwana.ledger.service import (
     PPM,
     Service,
@@ -87,31 +88,38 @@ def _own_parts(due_micro_usd: int, cover: Cover) -> tuple[int, int]:
 
 
 def sla_credit(
-    terms: LeaseTerms, service: Service, *, sla_class: SlaClass, cover: Cover, machine: str
-) -> Entry:
+    terms: LeaseTerms, service: Service, *, sla_class: SlaClass, cover: Cover, machine: str,
+    promo_ppm: int = 0,
+) -> Entry:  # fmt: skip
     """Pay what is due and not credited yet: the owner's holdback, his stake up to its cap, then the insurance fund.
 
-    What nobody can pay stays due and is tried again. The event is named by all that was credited after it, so a repeat
-    posts nothing. Facts: the machine, its availability, the month, the hash of the evidence.
+    `promo_ppm` of what the lease paid was promotional credit: that part comes back as such, rounded up, or a failure
+    would turn it into money. What nobody can pay stays due and is tried again. The event is named by all that was
+    credited after it, so a repeat posts nothing. Facts: the machine, its availability, the month, the evidence's hash.
     """
     assert terms.lease_id == service.lease_id
     due = credit_due_micro_usd(sla_class, service) - service.credited_micro_usd
     held_back, at_stake = _own_parts(due, cover)
     claim = claim_on_fund_micro_usd(due, cover) * (PPM - cover.haircut_ppm) // PPM
     insured = min(claim, cover.insurance.available_micro_usd)
-    tenant = tenant_available(terms.tenant_id)
-    moves = [
-        Move(provider_holdback(terms.provider_id), tenant, held_back),
-        Move(stake(terms.provider_id), tenant, at_stake),
-        Move(fund_insurance(), tenant, insured),
+    paid = held_back + at_stake + insured
+    promo = -(-paid * promo_ppm // PPM)
+    sources = [
+        (provider_holdback(terms.provider_id), held_back),
+        (stake(terms.provider_id), at_stake),
+        (fund_insurance(), insured),
     ]
-    total = service.credited_micro_usd + held_back + at_stake + insured
+    payees = [
+        (tenant_promo(terms.tenant_id), promo),
+        (tenant_available(terms.tenant_id), paid - promo),
+    ]
+    total = service.credited_micro_usd + paid
     proof = evidence_hash(evidence(service, sla_class=sla_class))
     return Entry(
         event_id=f"sla.credit:{service.lease_id}:{service.month}:{total}",
         kind="sla.credit",
         subject=terms.lease_id,
-        legs=legs(moves),
+        legs=legs(pour(sources, payees)),
         job_id=terms.job_id,
         facts=(machine, availability_words(service), service.month, proof),
     )

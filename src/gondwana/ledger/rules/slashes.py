@@ -5,7 +5,6 @@ insurance fund gets the rest. The operator's income never gets any: it would gai
 (field notes, ledger §4).
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -23,7 +22,7 @@ from gondwana.ledger.accounts import (
 from gondwana.ledger.accounts import stake as stake_of
 from gondwana.ledger.cases import SLASH_TRANSITIONS, SlashState, SlashTerms
 from gondwana.ledger.model import Balance, Entry, TransferKind
-from gondwana.ledger.rules.entries import Move, largest_remainder, legs, resolve
+from gondwana.ledger.rules.entries import Move, largest_remainder, legs, pour, resolve
 
 APPEAL_SECONDS: Final = 3 * 86_400  # an owner may be away for a weekend
 DECIDE_SECONDS: Final = 30 * 86_400  # whoever is not judged for so long is not guilty
@@ -114,25 +113,6 @@ def bounty_shares(bounty_micro_usd: int, reporters: int) -> list[int]:
     name costs a bond while the case runs. Winner-takes-all would close this, and pay nobody to confirm a report.
     """
     return largest_remainder(bounty_micro_usd, [2**n for n in reversed(range(reporters))])
-
-
-def pour(
-    sources: Sequence[tuple[AccountName, int]], payees: Sequence[tuple[AccountName, int]]
-) -> list[Move]:
-    """The moves that pay all payees in order, emptying the sources in order; the sources must hold enough."""
-    assert all(available >= 0 for _, available in sources)
-    assert sum(amount for _, amount in payees) <= sum(available for _, available in sources)
-    moves: list[Move] = []
-    left = list(sources)
-    for payee, owed in payees:
-        while owed:
-            source, available = left.pop(0)
-            part = min(owed, available)
-            moves.append(Move(source, payee, part))
-            owed -= part
-            if available > part:
-                left.insert(0, (source, available - part))
-    return moves
 
 
 def _payees(terms: SlashTerms, collected: int) -> list[tuple[AccountName, int]]:
