@@ -18,6 +18,7 @@ from gondwana.api.routes import (
     ledger,
     machines,
     payouts,
+    prices,
     service,
     stakes,
     subsidies,
@@ -38,6 +39,7 @@ def make_app(plane: Plane) -> FastAPI:
     for module in (
         jobs,
         machines,
+        prices,
         accounts,
         budgets,
         invoices,

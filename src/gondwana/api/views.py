@@ -29,6 +29,7 @@ from gondwana.ledger.periods import Period, Span, available_before, personal
 from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
+from gondwana.market.rules import price_micro_usd_per_million_steps
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply
@@ -68,7 +69,6 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
 
 def offer_view(each: Listing) -> views.OfferView:
     """One offer as the market sees it."""
-    price, speed = each.price_micro_usd_per_device_hour, each.steps_per_second
     return views.OfferView(
         id=each.offer_id,
         machine=each.name,
@@ -78,11 +78,13 @@ def offer_view(each: Listing) -> views.OfferView:
         devices_free=each.devices_free,
         cpus=each.cpus,
         memory_bytes=each.memory_bytes,
-        steps_per_second=round(speed, 3),
-        price_micro_usd_per_device_hour=price,
-        price_micro_usd_per_million_steps=round(price / (3600 * speed) * 1e6) if speed else None,
+        steps_per_second=round(each.steps_per_second, 3),
+        price_micro_usd_per_device_hour=each.price_micro_usd_per_device_hour,
+        price_micro_usd_per_million_steps=price_micro_usd_per_million_steps(each),
         isolation=each.isolation,
         sla=each.sla,
+        device_memory_bytes=each.device_memory_bytes,
+        vendor=each.vendor,
     )
 
 

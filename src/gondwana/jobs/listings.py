@@ -25,6 +25,7 @@ def to_listing(each: Supply) -> Listing:
     machine, inventory = each.machine, each.machine.inventory
     cores = float(inventory.cpu_count) if inventory else 0.0
     memory = inventory.memory_bytes if inventory else 0
+    accelerators = inventory.accelerators if inventory else ()
     return Listing(
         offer_id=each.offer.id,
         machine_id=machine.id,
@@ -33,7 +34,7 @@ def to_listing(each: Supply) -> Listing:
         region=machine.region,
         is_open=each.offer.state is OfferState.OPEN and machine.state is MachineState.UP,
         isolation=machine.isolation,
-        accelerator=inventory.accelerators[0].name if inventory and inventory.accelerators else CPU,
+        accelerator=accelerators[0].name if accelerators else CPU,
         devices=machine.devices,
         devices_free=each.devices_free,
         cpus=min(cores, machine.cpus_max) if machine.cpus_max else cores,
@@ -43,4 +44,6 @@ def to_listing(each: Supply) -> Listing:
         epoch=machine.epoch,
         joined_at=machine.joined_at,
         sla=machine.sla,
+        device_memory_bytes=min((each.memory_bytes for each in accelerators), default=0),
+        vendor=accelerators[0].vendor if accelerators else "",
     )

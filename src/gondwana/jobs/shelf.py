@@ -26,6 +26,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._book: Book | None = None
+        self._listings: dict[str, Listing] = {}  # by machine: what is committed, told to people
         self._lock = threading.Lock()
         self._news = threading.Lock()
         self._changed: set[str] = set()  # machines whose rows in the book may be old
@@ -75,14 +76,25 @@ class Shelf:
         with self._lock:
             return self._fresh(reader)
 
+    def listings(self, reader: Reader) -> list[Listing]:
+        """Every standing offer as it is committed, in no order that means anything; nothing proposed counts."""
+        with self._lock:
+            self._fresh(reader)
+            return list(self._listings.values())
+
     def _fresh(self, reader: Reader) -> Book:
         with self._news:
             changed, self._changed = self._changed, set()
-        if self._book is None:
-            self._book = Book(to_row(each) for each in listings(reader))
-            self._version += 1
-            return self._book
-        standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
+        try:
+            if self._book is None:
+                self._listings = {str(each.machine_id): each for each in listings(reader)}
+                self._book = Book(map(to_row, self._listings.values()))
+                self._version += 1
+                return self._book
+            standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
+        except BaseException:  # what could not be read is still to be looked at
+            self.returned(list(changed))
+            raise
         for machine_id in changed:
             self._update(self._book, machine_id, standing.get(machine_id))
         return self._book
@@ -91,7 +103,9 @@ class Shelf:
         place = book.row_of(machine_id)
         if listing is None:
             book.remove(machine_id)
+            self._listings.pop(machine_id, None)
             return
+        self._listings[machine_id] = listing
         before = None if place is None else book.columns[:, place].copy()
         book.put(to_row(listing))
         place = book.row_of(machine_id)

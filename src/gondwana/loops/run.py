@@ -27,6 +27,7 @@ from gondwana.loops.meter_leases import (
 )
 from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
+from gondwana.loops.record_prices import record_prices
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.run_subsidies import run_subsidies, vest_subsidies
 from gondwana.loops.settle_cases import settle_cases
@@ -51,6 +52,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     mature_holdbacks: 60.0,
     expire_promos: 60.0,
     settle_cases: 60.0,
+    record_prices: 60.0,
     release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,

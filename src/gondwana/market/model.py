@@ -97,6 +97,8 @@ class Listing:
     epoch: int
     joined_at: Instant
     sla: SlaClass = SlaClass.HOME  # what its owner promises
+    device_memory_bytes: int = 0  # of one accelerator, as its driver tells; 0 without one
+    vendor: str = ""  # of the accelerators, the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from gondwana.sdk.config import load_settings
 from gondwana.sdk.invoices import Invoices
 from gondwana.sdk.jobs import Jobs, Plans
 from gondwana.sdk.ledger import Ledger
-from gondwana.sdk.machines import Machines, Offers
+from gondwana.sdk.machines import Machines
+from gondwana.sdk.offers import Offers, Prices
 from gondwana.sdk.pages import PageOf
 from gondwana.sdk.payouts import Deposits, Payouts
 from gondwana.sdk.service import Service
@@ -57,6 +58,7 @@ class Client:
         self.jobs = Jobs(transport)
         self.plans = Plans(transport)
         self.offers = Offers(transport)
+        self.prices = Prices(transport)
         self.machines = Machines(transport)
         self.account = Account(transport)
         self.budgets = Budgets(transport)

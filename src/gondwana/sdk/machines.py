@@ -1,21 +1,10 @@
-"""Supply: what machines sell, and the caller's own machines."""
+"""The caller's own machines."""
 
 from collections.abc import Iterator
 
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
-from gondwana.wire.views import MachineRegistration, MachineView, OfferView
-
-
-class Offers:
-    """What the market sells now."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def list(self) -> Iterator[OfferView]:
-        """Every open offer."""
-        return every(self._transport, "/v1/offers", OfferView)
+from gondwana.wire.views import MachineRegistration, MachineView
 
 
 class Machines:

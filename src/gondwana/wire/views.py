@@ -70,6 +70,8 @@ class OfferView:
     price_micro_usd_per_million_steps: int | None = None
     isolation: str = "sandbox"
     sla: str = "home"  # or "mixed", "datacentre": what the owner promises
+    device_memory_bytes: int = 0  # of one accelerator, as its driver tells; 0 without one
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,9 @@ class JobView:
     exit_code: int | None = None
     held_micro_usd: int = 0
     paid_micro_usd: int = 0
-    credited_micro_usd: int = 0  # back to the tenant, for machines that were away: /v1/leases/{id}/service
+    credited_micro_usd: int = (
+        0  # back to the tenant, for machines that were away: /v1/leases/{id}/service
+    )
     leases: tuple[LeaseView, ...] = ()
     training: TrainingView | None = None
     outputs: dict[str, str] = field(default_factory=dict[str, str])  # file name -> blob

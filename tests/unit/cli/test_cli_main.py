@@ -69,7 +69,7 @@ def test_a_table_aligns_its_numbers_to_the_right(gondwana, plane):
         "price_micro_usd_per_device_hour": 12_345_600,
         "cpus": 128.0,
     }
-    plane.reply({"items": [second, OFFER], "cursor": None})
+    plane.reply({"items": [OFFER, second], "cursor": None})  # in the order asked for
     _, out, _ = gondwana("offers")
     head, first, last = out.splitlines()
     assert first.startswith("box ")

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Body, Query, Response
 from gondwana.api import views
 from gondwana.api.deps import (
     LIMIT_MAX,
-    CallerDep,
     OperatorDep,
     PlaneDep,
     ProviderDep,
@@ -24,15 +23,13 @@ from gondwana.core.errors import BadSignature, InvalidValue
 from gondwana.core.ids import MachineId, OfferId, new_id
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end
-from gondwana.jobs.listings import listings
-from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason
 from gondwana.policy import rules as policy_rules
 from gondwana.policy.model import Caller, Scope
 from gondwana.supply import rules, store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
-from gondwana.wire.views import MachineRegistration, MachineView, OfferView
+from gondwana.wire.views import MachineRegistration, MachineView
 
 KEY_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 router = APIRouter(prefix="/v1", tags=["machines"])
@@ -158,15 +155,6 @@ def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Re
         return views.machine_view(tx, moved)
 
     return write(run)
-
-
-@router.get("/offers", response_model=list[OfferView])
-def offers(caller: CallerDep, reader: ReaderDep) -> Response:
-    """What can be leased now, cheapest per measured speed first."""
-    standing = [each for each in listings(reader) if each.is_open]
-    return page(
-        [views.offer_view(each) for each in sorted(standing, key=market_rules.price_per_work)]
-    )
 
 
 def _machine(reader: Reader, caller: Caller, name: str) -> Machine:

@@ -1,11 +1,22 @@
 """`gondwana offers`"""
 
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, Literal
+
+import click
+import msgspec
+
 from gondwana.cli.output import columns, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.money import format_usd
 from gondwana.core.units import GIB
 from gondwana.wire.views import OfferView
 
+WATCH_SECONDS: Final = 2.0  # between two looks: a page of offers costs the control plane little
+WATCHED_MAX: Final = 200  # offers: one page, the first in the order asked for
 HEADS = columns(
     "MACHINE",
     "REGION",
@@ -20,24 +31,46 @@ HEADS = columns(
 )
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `--watch --json`: an offer is new, changed (as it is now), or gone (as it was)."""
+
+    change: Literal["new", "changed", "gone"]
+    offer: OfferView
+
+
 @shell_command(name="offers")
-def command(shell: Shell) -> None:
+@click.argument("filter_", metavar="[FILTER]...", nargs=-1)
+@click.option("--sort", default="price", metavar="FIELD", show_default=True,
+              help="Order by a field of the filter; with a minus from the largest: -steps.")  # fmt: skip
+@click.option("--watch", is_flag=True,
+              help="Follow the first 200 until Ctrl-C; with --json one line per change.")  # fmt: skip
+def command(shell: Shell, filter_: tuple[str, ...], sort: str, watch: bool) -> None:
     """What the market sells now, the cheapest first.
 
     $/HOUR is for one accelerator, or for a whole machine without any. STEPS/S was measured on each machine with the
     same small training step; $/M STEPS is what a million of them cost there. SLA is what the owner promises: see
     docs/explanation/service-credits.md.
+
+    FILTER is a list of terms that all hold, in quotes, since < and > mean something to a shell:
+
+    gondwana offers 'model=H100|A100-80GB devices>=4 price<=2.50 region=eu-*' --sort -steps
+
+    A term is FIELD OPERATOR VALUE, with other values after |. Texts: model (in any spelling), vendor, region, machine,
+    isolation, with = != and ~, where * stands for any text. Numbers: devices, free, cpus, memory (64GB),
+    device_memory (80GB as on the box), steps (a second), price ($ for a device-hour), price_per_million_steps, and sla
+    (home < mixed < datacentre), with = != < <= > >=. What was not measured of a machine fits no term about it.
     """
-    found = sorted(
-        shell.client.offers.list(),
-        key=lambda offer: (offer.price_micro_usd_per_device_hour, offer.machine),
-    )
-    shell.result(
-        found,
-        lambda: table(
-            HEADS, [_row(offer) for offer in found], empty="nothing is on offer right now"
-        ),
-    )
+    where = " ".join(filter_)
+    if watch:
+        _watch(shell, where, sort)
+        return
+    found = list(shell.client.offers.list(where=where, sort=sort))
+    shell.result(found, lambda: _table(found, where))
+
+
+def _table(found: Iterable[OfferView], where: str) -> str:
+    empty = "nothing on offer fits: leave out a term" if where else "nothing is on offer right now"
+    return table(HEADS, [_row(offer) for offer in found], empty=empty)
 
 
 def _row(offer: OfferView) -> list[str]:
@@ -54,3 +87,63 @@ def _row(offer: OfferView) -> list[str]:
         "" if per_million is None else format_usd(per_million, decimals=4),
         offer.sla,
     ]
+
+
+def _watch(shell: Shell, where: str, sort: str) -> None:
+    """Look again and again; Ctrl-C is how one ends it."""
+    looks = _looks(shell, where, sort)
+    try:
+        if shell.json:
+            _tell_changes(looks)
+        elif sys.stdout.isatty():
+            _draw(looks, where)
+        else:
+            _tell_tables(looks, where)
+    except KeyboardInterrupt:
+        return
+
+
+def _looks(shell: Shell, where: str, sort: str) -> Iterator[list[OfferView]]:
+    pause = threading.Event()  # never set: waiting on it passes time between two looks
+    while True:
+        yield list(islice(shell.client.offers.list(where=where, sort=sort), WATCHED_MAX))
+        pause.wait(WATCH_SECONDS)
+
+
+def changes(before: dict[str, OfferView], found: list[OfferView]) -> Iterator[Change]:
+    """What became of the offers since the last look."""
+    for offer in found:
+        if offer != before.get(offer.id):
+            yield Change(change="changed" if offer.id in before else "new", offer=offer)
+    there = {offer.id for offer in found}
+    for offer_id, offer in before.items():
+        if offer_id not in there:
+            yield Change(change="gone", offer=offer)
+
+
+def _tell_changes(looks: Iterator[list[OfferView]]) -> None:
+    before: dict[str, OfferView] = {}
+    for found in looks:
+        for change in changes(before, found):
+            click.echo(msgspec.json.encode(change))
+        before = {offer.id: offer for offer in found}
+
+
+def _tell_tables(looks: Iterator[list[OfferView]], where: str) -> None:
+    """Where no screen can be drawn over: the whole table again whenever it is another one."""
+    last = ""
+    for found in looks:
+        text = _table(found, where)
+        if text != last:
+            click.echo(f"\n{text}" if last else text)
+        last = text
+
+
+def _draw(looks: Iterator[list[OfferView]], where: str) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        for found in looks:
+            shown = f"{_table(found, where)}\n\nevery {WATCH_SECONDS:g} s; Ctrl-C ends it"
+            live.update(Text.from_ansi(shown), refresh=True)

@@ -1,0 +1,162 @@
+"""What the market holds of each device model in each region: how much is there, free, leased, and at what price.
+
+Depth, not identities: counts and prices, never whose. A device counts once: it is rentable, leased, or closed to
+others (its machine is not up, its owner does not sell now, or it has no sandbox for other people's work).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.market.model import Listing
+from gondwana.market.rules import price_micro_usd_per_million_steps
+
+DEPTH_STEPS_MAX: Final = 24  # of one bucket; a longer book is told in fewer, wider steps
+SECONDS_PER_HOUR: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """So many devices may be had at this price or below."""
+
+    price_micro_usd_per_device_hour: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """One model in one region; prices are of rentable devices, None where there are none (or none was measured)."""
+
+    model: str
+    region: str
+    devices: int  # rentable + leased + closed
+    rentable: int
+    leased: int
+    closed: int
+    ask_lowest: int | None = None  # micro-USD per device-hour
+    ask_median: int | None = None  # half of the rentable devices cost at most this
+    ask_highest: int | None = None
+    work_lowest: int | None = None  # micro-USD per million reference steps
+    work_median: int | None = None
+    depth: tuple[Step, ...] = ()
+
+    def has_changed(self, last: "Tick | None") -> bool:
+        """Whether a tick has to be written after the last one."""
+        return last is None or any(getattr(self, name) != getattr(last, name) for name in FIGURES)
+
+
+FIGURES: Final = (
+    "devices", "rentable", "leased", "closed", "ask_lowest", "ask_median", "ask_highest", "work_lowest", "work_median",
+)  # fmt: skip
+"""What a tick keeps of a bucket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A bucket as it was from `at` on, until its next tick."""
+
+    model: str
+    region: str
+    at: Instant
+    hour: int  # since 1970
+    is_latest: bool
+    is_fine: bool  # not yet thinned to one an hour
+    devices: int
+    rentable: int
+    leased: int
+    closed: int
+    ask_lowest: int | None
+    ask_median: int | None
+    ask_highest: int | None
+    work_lowest: int | None
+    work_median: int | None
+
+
+def buckets(listings: Iterable[Listing]) -> list[Bucket]:
+    """Every bucket with a device in it, by model and region."""
+    found: dict[tuple[str, str], list[Listing]] = {}
+    for listing in listings:
+        found.setdefault((listing.accelerator, listing.region), []).append(listing)
+    return [_bucket(model, region, found[model, region]) for model, region in sorted(found)]
+
+
+def empty(model: str, region: str) -> Bucket:
+    """A bucket whose machines have all left."""
+    return Bucket(model=model, region=region, devices=0, rentable=0, leased=0, closed=0)
+
+
+def to_tick(bucket: Bucket, now: Instant) -> Tick:
+    """The tick of a bucket that has changed."""
+    figures = {name: getattr(bucket, name) for name in FIGURES}
+    return Tick(
+        model=bucket.model,
+        region=bucket.region,
+        at=now,
+        hour=int(now // SECONDS_PER_HOUR),
+        is_latest=True,
+        is_fine=True,
+        **figures,
+    )
+
+
+def _bucket(model: str, region: str, listings: Sequence[Listing]) -> Bucket:
+    leased = sum(each.devices - each.devices_free for each in listings)
+    free = sum(
+        max(0, each.devices_free) for each in listings
+    )  # below 0: leased, then rejoined with fewer
+    sold = [each for each in listings if _is_rentable(each)]
+    asks = sorted((each.price_micro_usd_per_device_hour, each.devices_free) for each in sold)
+    works = sorted(
+        (work, each.devices_free)
+        for each in sold
+        if (work := price_micro_usd_per_million_steps(each)) is not None
+    )
+    rentable = sum(devices for _, devices in asks)
+    return Bucket(
+        model=model,
+        region=region,
+        devices=leased + free,
+        rentable=rentable,
+        leased=leased,
+        closed=free - rentable,
+        ask_lowest=asks[0][0] if asks else None,
+        ask_median=_median(asks),
+        ask_highest=asks[-1][0] if asks else None,
+        work_lowest=works[0][0] if works else None,
+        work_median=_median(works),
+        depth=_depth(asks),
+    )
+
+
+def _is_rentable(listing: Listing) -> bool:
+    """Whether somebody who is not its owner would get a device of it now."""
+    return listing.is_open and listing.isolation == "sandbox" and listing.devices_free > 0
+
+
+def _median(sold: Sequence[tuple[int, int]]) -> int | None:
+    """The lowest price at which half of the devices may be had; `sold` holds prices, rising, with their devices."""
+    half = sum(devices for _, devices in sold) / 2
+    had = 0
+    for price, devices in sold:
+        had += devices
+        if had >= half:
+            return price
+    return None
+
+
+def _depth(asks: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
+    """Devices to be had by price, adding up; of too many prices some in between are left out."""
+    had: dict[int, int] = {}
+    total = 0
+    for price, devices in asks:
+        total += devices
+        had[price] = total
+    steps = [
+        Step(price_micro_usd_per_device_hour=price, devices=devices)
+        for price, devices in had.items()
+    ]
+    if len(steps) <= DEPTH_STEPS_MAX:
+        return tuple(steps)
+    last = len(steps) - 1
+    return tuple(steps[last * n // (DEPTH_STEPS_MAX - 1)] for n in range(DEPTH_STEPS_MAX))
