@@ -1,12 +1,14 @@
 """Money is a whole number of micro-USD. Nothing here rounds in a way that depends on when it is called."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Final, NewType
 
 from gondwana.core.errors import InvalidValue
 
 MicroUsd = NewType("MicroUsd", int)
 
+_AMOUNT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")  # no 1e9: one slip of a key is a fortune
 MICRO_PER_USD: Final = 1_000_000
 MICRO_USD_MAX: Final = 2**62  # sums of two amounts still fit the database's signed 64 bits
 
@@ -16,14 +18,15 @@ def parse_usd(text: str | int | float, *, field: str) -> MicroUsd:
 
     Raises InvalidValue, naming `field`, for anything that is not a finite amount of at least zero.
     """
-    try:
-        micro = Decimal(str(text).removeprefix("$").strip()) * MICRO_PER_USD
-    except InvalidOperation:
-        raise InvalidValue(
-            field=field, value=text, hint="write dollars as a number, e.g. 1.25"
-        ) from None
-    if not micro.is_finite() or micro < 0 or micro > MICRO_USD_MAX:
+    written = f"{Decimal(repr(text)):f}" if isinstance(text, float) else str(text)
+    amount = written.strip().removeprefix("$").strip()
+    if not _AMOUNT.fullmatch(amount):
+        raise InvalidValue(field=field, value=text, hint="write dollars as a number, e.g. 1.25")
+    micro = Decimal(amount) * MICRO_PER_USD
+    if micro < 0:
         raise InvalidValue(field=field, value=text, hint="give an amount of 0 or more, e.g. 1.25")
+    if micro > MICRO_USD_MAX:
+        raise InvalidValue(field=field, value=text, hint="that is more than the books can hold")
     if micro != micro.to_integral_value():
         raise InvalidValue(
             field=field, value=text, hint="at most six decimals: the smallest unit is $0.000001"

@@ -24,6 +24,13 @@ from gondwana.ledger.model import (
 )
 
 SQL: Final = load_queries("gondwana.ledger")
+_HINTS: Final = {
+    2000: "ask the operator to record a deposit: gondwana account deposit",
+    2210: "gondwana provider earnings shows what is payable, and when more is",
+    2300: "gondwana stake show",
+    3200: "gondwana treasury deposit",
+}
+"""Line of the chart that lacks money -> what mends it."""
 KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
 
 FIRST_VERSION: Final = '["",'  # facts of an entry that a migration made: nothing, then the sentence
@@ -350,7 +357,7 @@ def _too_low(entry: Entry, leg: Leg, name: AccountName, left: int) -> FundsTooLo
     return FundsTooLow(
         f"{kind_of(name).explains.capitalize()} ({name}) has {format_usd(left)}, "
         f"but {entry.kind} needs {format_usd(leg.amount_micro_usd)}.",
-        hint="add money first: gondwana account deposit",
+        hint=_HINTS.get(kind_of(name).code),
         account=name,
     )
 

@@ -50,14 +50,37 @@ def test_an_amount_that_is_written_is_read_again(micro):
 
 @pytest.mark.parametrize(
     ("text", "micro"),
-    [("1.25", 1_250_000), (3, 3_000_000), ("0", 0), (0.1, 100_000), ("$2", 2_000_000), ("1e-6", 1)],
+    [
+        ("1.25", 1_250_000),
+        (3, 3_000_000),
+        ("0", 0),
+        (0.1, 100_000),
+        ("$2", 2_000_000),
+        (1e-6, 1),
+        (" $ 2.5 ", 2_500_000),
+    ],
 )
 def test_dollars_are_read_exactly(text, micro):
     assert parse_usd(text, field="budget") == micro
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "-1", "nan", "inf", "1e30", "0.0000001", "1,5", "$", "--1"]
+    "text",
+    [
+        "",
+        "a",
+        "-1",
+        "nan",
+        "inf",
+        "1e30",
+        "1e9",
+        float("nan"),
+        1e300,
+        "0.0000001",
+        "1,5",
+        "$",
+        "--1",
+    ],
 )
 def test_what_is_no_amount_is_refused_by_the_name_of_its_field(text):
     with pytest.raises(InvalidValue) as error:
