@@ -18,6 +18,7 @@ from gondwana.ledger.accounts import (
     provider_holdback,
     provider_payable,
     tenant_available,
+    tenant_promo,
     verifier_payable,
 )
 from gondwana.ledger.audit import AuditReport
@@ -172,6 +173,7 @@ def account_view(reader: Reader, principal: Principal) -> views.AccountView:
     return views.AccountView(
         principal=principal.name,
         available_micro_usd=balance(reader, tenant_available(principal.id)).available_micro_usd,
+        promo_micro_usd=balance(reader, tenant_promo(principal.id)).available_micro_usd,
         escrow_micro_usd=escrow,
         holdback_micro_usd=balance(reader, provider_holdback(principal.id)).available_micro_usd,
         payable_micro_usd=balance(reader, provider_payable(principal.id)).available_micro_usd

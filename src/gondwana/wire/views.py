@@ -195,7 +195,8 @@ class AccountView:
     """A principal's money."""
 
     principal: str
-    available_micro_usd: int
+    available_micro_usd: int  # a tenant's own money
+    promo_micro_usd: int = 0  # promotional credit: spent first, never paid out
     escrow_micro_usd: int
     holdback_micro_usd: int
     payable_micro_usd: int

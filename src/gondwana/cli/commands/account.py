@@ -133,6 +133,7 @@ def show_account(view: AccountView) -> str:
     """An account as text, its amounts aligned."""
     amounts = [
         ("available", view.available_micro_usd, ""),
+        ("promotional", view.promo_micro_usd, "  spent first; cannot be paid out"),
         ("held for jobs", view.escrow_micro_usd, ""),
         (
             "held back",
