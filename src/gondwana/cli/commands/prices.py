@@ -129,12 +129,13 @@ def _charts(past: History, since: float, now: float) -> str:
         return f"{head}\nnothing was rentable, or nothing is known yet"
     rentable = plots.over_time([(tick.at, tick.rentable) for tick in past.ticks], since, now, CHART_CHARS)  # fmt: skip
     leased = plots.over_time([(tick.at, tick.leased) for tick in past.ticks], since, now, CHART_CHARS)  # fmt: skip
-    labels = price(max(known)), price(0)
+    room = max(len("rentable"), len(price(max(known))))
+    labels = price(max(known)).rjust(room), price(0)
     rows = [
         head,
         "median asked for a device-hour",
         plots.chart(medians, labels, rows=CHART_ROWS),
-        *(f"{name.rjust(len(labels[0]))} |{plots.sparkline(line)}  {_span(line)}"
+        *(f"{name.rjust(room)} |{plots.sparkline(line)}  {_span(line)}"
           for name, line in (("rentable", rentable), ("leased", leased))),
     ]  # fmt: skip
     return "\n".join(rows)
