@@ -1,4 +1,4 @@
-"""What silence decides: slashes nobody appealed are upheld, appeals nobody judged reversed, reports nobody judged lapse."""
+"""What silence decides: slashes that nobody appealed, appeals that nobody judged, reports that nobody read."""
 
 from gondwana.core.clock import Instant
 from gondwana.jobs.context import Context
