@@ -5,8 +5,9 @@
 What is posted is what the product posts most: meterings of leases, at the network's usual shares three transfers each
 (fee, verification, the owner's rest), in batches of 1,000 transfers, one durable commit each, through the product's own
 writer with every constraint, trigger and the hash chain on. Beside it the physical limit of the same rows: a bare
-`executemany` into one table without any rule, committed in the same batches. SQLite runs with synchronous = FULL; PostgreSQL is a
-server of the benchmark's own with its defaults (fsync on); its processor time is client's and server's together.
+`executemany` into one table without any rule, committed in the same batches. SQLite runs with synchronous = FULL;
+PostgreSQL is a server of the benchmark's own with its defaults (fsync on); its processor time is the client's and the
+server's together.
 """
 
 import argparse
