@@ -15,7 +15,7 @@ from gondwana.core.clock import Instant, ManualClock
 from gondwana.core.random import SeededRandom
 from gondwana.db.database import Database
 from gondwana.db.events import events_after
-from gondwana.jobs import admit
+from gondwana.jobs import admit, place
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import (
     Island,
@@ -33,6 +33,7 @@ from gondwana.ledger.chain import seal
 from gondwana.ledger.model import Shares
 from gondwana.ledger.store import post
 from gondwana.loops.run import Reconcilers
+from gondwana.market import store as market_store
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
@@ -250,6 +251,11 @@ class World:
         wanted = spec_of_job or spec()
         seen = admit.look(self.reader, self.context.shelf, self.tenant, wanted, self.now)
         return self.write(admit.submit, self.random, self.now, self.tenant, wanted, seen)
+
+    def reserve(self, job, *machine_ids):
+        """Reserve of these machines what the job's order lacks; its new reservations."""
+        proposed = [(market_store.order(self.reader, job.order_id), machine_ids)]
+        return self.write(place.reserve, self.random, self.now, proposed).reserved
 
     def until_followed(self, job_id, *, by=1):
         """Wait until so many requests wait for news of the job."""

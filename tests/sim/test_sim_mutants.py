@@ -13,6 +13,7 @@ from gondwana.ledger import rules as ledger
 from gondwana.market import rules as market
 from gondwana.sim.world import run
 from gondwana.supply import rules as supply
+from gondwana.supply import store as supply_store
 from gondwana.training import gates
 from gondwana.wire import agent as wire
 
@@ -92,9 +93,14 @@ def lease_what_is_taken(patch):
     def all_free(listed):
         return [replace(one, devices_free=one.devices) for one in listed]
 
-    looked_at, kept = place.listings_of, shelf.listings_of
+    looked_at, kept, held = place.listings_of, shelf.listings_of, supply_store.held
     patch.setattr(place, "listings_of", lambda reader, ids: all_free(looked_at(reader, ids)))
     patch.setattr(shelf, "listings_of", lambda reader, ids: all_free(kept(reader, ids)))
+    patch.setattr(
+        supply_store,
+        "held",
+        lambda reader, ids: {each: (epoch, 0) for each, (epoch, _) in held(reader, ids).items()},
+    )
 
 
 def forget_the_rest(patch):

@@ -34,9 +34,7 @@ def leased(stored_world):
     """(world, the reserved lease of a job)."""
     stored_world.join()
     job = stored_world.submit()
-    (lease,) = stored_world.write(
-        place.reserve, stored_world.random, stored_world.now, job.order_id, ["mac_kauri"]
-    )
+    (lease,) = stored_world.reserve(job, "mac_kauri")
     return stored_world, lease
 
 
@@ -59,7 +57,7 @@ def test_an_order_comes_back_as_it_was_placed(stored_world, make):
     )
     stored_world.write(store.place_order, order)
     assert store.order(stored_world.reader, order.id) == order
-    assert store.open_orders(stored_world.reader) == [order]
+    assert store.open_orders(stored_world.reader) == [order.id]
     assert stored_world.kinds(order.id) == ["order.opened"]
     with pytest.raises(NoSuchThing):
         store.order(stored_world.reader, "ord_none")
@@ -69,10 +67,7 @@ def test_open_orders_come_oldest_first(stored_world, make):
     for name, at in (("late", 2), ("early", 1)):
         order = make.order(name, tenant_id=stored_world.tenant, created_at=make.NOW + at)
         stored_world.write(store.place_order, order)
-    assert [order.id for order in store.open_orders(stored_world.reader)] == [
-        "ord_early",
-        "ord_late",
-    ]
+    assert store.open_orders(stored_world.reader) == ["ord_early", "ord_late"]
 
 
 @pytest.mark.parametrize("before", OrderState)
@@ -136,7 +131,7 @@ def test_each_lease_of_a_machine_has_a_higher_epoch(stored_world):
 def test_a_lease_becomes_active_once_and_closes_with_its_reason(leased):
     world, lease = leased
     world.clock.advance(2.0)
-    active = world.write(store.activate, world.now, lease)
+    (active,) = world.write(store.activate, world.now, [lease])
     assert (active.active_at, active.proven_at) == (world.now, world.now)
     closed = world.write(store.close, world.now, active, CloseReason.JOB_DONE)
     assert store.lease(world.reader, lease.id) == closed
@@ -160,7 +155,7 @@ def test_a_lease_moves_along_the_table_or_not_at_all(leased, before):
     lease = put(world, lease, before)
     events = len(world.events())
     for after, move in (
-        (LeaseState.ACTIVE, lambda tx: store.activate(tx, world.now, lease)),
+        (LeaseState.ACTIVE, lambda tx: store.activate(tx, world.now, [lease])[0]),
         (LeaseState.CLOSED, lambda tx: store.close(tx, world.now, lease, CloseReason.JOB_DONE)),
     ):
         if after in LEASE_TRANSITIONS[before]:
@@ -179,13 +174,13 @@ def test_a_lease_that_closed_meanwhile_is_not_activated_by_who_saw_it_before(lea
     world, seen = leased
     world.write(store.close, world.now, seen, CloseReason.RESERVATION_LAPSED)
     with pytest.raises(WrongState):
-        world.write(store.activate, world.now, seen)
+        world.write(store.activate, world.now, [seen])
     assert store.lease(world.reader, seen.id).state is LeaseState.CLOSED
 
 
 def test_proven_time_is_stored_while_a_lease_lives_and_never_after(leased):
     world, lease = leased
-    active = world.write(store.activate, world.now, lease)
+    (active,) = world.write(store.activate, world.now, [lease])
     proved = rules.proved(active, world.now + 5, alive=True)
     world.write(store.prove, proved)
     assert store.lease(world.reader, lease.id).seconds_proven == 5
@@ -199,7 +194,7 @@ def test_reservations_are_found_when_they_are_old_enough(leased):
     assert store.reserved(world.reader) == [lease]
     assert store.reserved(world.reader, before=world.now - 0.001) == []
     assert store.reserved(world.reader, before=world.now) == [lease]
-    world.write(store.activate, world.now, lease)
+    world.write(store.activate, world.now, [lease])
     assert store.reserved(world.reader) == []
     assert [found.id for found in store.metered(world.reader)] == [lease.id]
 
@@ -252,12 +247,12 @@ class Leasing(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.jobs))
         machines = [machine.id for machine in supply.machines(self.world.reader, None)]
         proposed = data.draw(st.lists(st.sampled_from([*machines, "mac_nobody"]), unique=True))
-        self.world.write(place.reserve, self.world.random, self.world.now, job.order_id, proposed)
+        self.world.reserve(job, *proposed)
 
     @rule()
     def confirm(self):
-        for lease in store.reserved(self.world.reader):
-            self.world.write(place.confirm, self.world.random, self.world.now, lease.id)
+        ids = [lease.id for lease in store.reserved(self.world.reader)]
+        self.world.write(place.confirm_reserved, self.world.random, self.world.now, ids)
 
     @precondition(lambda self: self.jobs)
     @rule(

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
 from gondwana.db.queries import load_queries
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 EVENTS_READ_MAX: Final = 1_000  # one page of the log
 SQL: Final = load_queries("gondwana.db")
 INSERT_EVENT: Final = SQL.insert_event
+LAST_EVENT_SEQ: Final = SQL.last_event_seq
+EVENT_COLUMNS: Final = ("at", "kind", "subject", "job_id", "data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +50,15 @@ def events_of_subject(
     return [_stored(row) for row in reader.all(SQL.events_of_subject_after, params)]
 
 
+def event_row(event: Event) -> tuple[float, str, str, str | None, str]:
+    """How an event is stored, by EVENT_COLUMNS."""
+    data = msgspec.json.encode(event.data).decode()
+    return event.at, event.kind, event.subject, event.job_id, data
+
+
 def last_seq(reader: "Reader") -> int:
     """The number of the newest event; 0 when nothing ever happened."""
-    row = reader.one(SQL.last_event_seq)
+    row = reader.one(LAST_EVENT_SEQ)
     return int(row["seq"] or 0) if row else 0
 
 

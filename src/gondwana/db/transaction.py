@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +11,13 @@ from gondwana.core.events import Event
 from gondwana.db.connection import Connection, Params
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed
-from gondwana.db.events import INSERT_EVENT, StoredEvent
+from gondwana.db.events import (
+    EVENT_COLUMNS,
+    INSERT_EVENT,
+    LAST_EVENT_SEQ,
+    StoredEvent,
+    event_row,
+)
 from gondwana.db.rows import RowLike
 
 Row = RowLike
@@ -146,10 +151,19 @@ class Transaction(Reader):
 
     def emit(self, event: Event) -> int:
         """Write what happened beside the change itself; returns its number in the log."""
-        seq = self.insert(INSERT_EVENT, (event.at, event.kind, event.subject, event.job_id,
-                                         json.dumps(event.data, separators=(",", ":"))))  # fmt: skip
+        seq = self.insert(INSERT_EVENT, event_row(event))
         self._events.append(StoredEvent(seq=seq, event=event))
         return seq
+
+    def emit_many(self, events: Sequence[Event]) -> None:
+        """`emit` each of them, in this order, at the price of two statements."""
+        if not events:
+            return
+        self.insert_rows("event", EVENT_COLUMNS, [event_row(event) for event in events])
+        last = self.one(LAST_EVENT_SEQ)
+        assert last is not None
+        first = int(last["seq"]) - len(events) + 1  # nobody else writes meanwhile: no gaps
+        self._events += [StoredEvent(seq=first + n, event=each) for n, each in enumerate(events)]
 
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:

@@ -16,8 +16,9 @@ def listings(reader: Reader) -> list[Listing]:
 
 def listings_of(reader: Reader, machine_ids: Iterable[str]) -> list[Listing]:
     """The standing offers of these machines, in this order; those that sell nothing are left out."""
-    found = (supply.supply_of(reader, machine_id) for machine_id in machine_ids)
-    return [to_listing(each) for each in found if each is not None]
+    ids = list(dict.fromkeys(machine_ids))
+    found = supply.supply_of(reader, ids)
+    return [to_listing(found[machine_id]) for machine_id in ids if machine_id in found]
 
 
 def to_listing(each: Supply) -> Listing:

@@ -1,15 +1,20 @@
 """What the life of a job posts to the ledger. Every function is part of its caller's transaction."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import BudgetTooSmall, FundsTooLow
-from gondwana.core.money import due_micro_usd, format_usd
+from gondwana.core.ids import JobId
+from gondwana.core.money import format_usd
 from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import store
 from gondwana.jobs.model import Job, Unit, UnitState
+from gondwana.jobs.purse import Purses
 from gondwana.jobs.rules import batch
+from gondwana.jobs.rules.batch import Runway
 from gondwana.ledger import budgets, rules
 from gondwana.ledger.accounts import lease_escrow, task_escrow, tenant_available, tenant_promo
 from gondwana.ledger.budgets import BudgetStatus
@@ -17,21 +22,32 @@ from gondwana.ledger.frozen import frozen_because
 from gondwana.ledger.model import (
     Assignment,
     Balance,
+    Entry,
     Evaluation,
-    Funding,
     LeaseTerms,
     Shares,
     TaskTerms,
 )
-from gondwana.ledger.store import balance, post
+from gondwana.ledger.store import balance, post, post_all
 from gondwana.market import store as market
 from gondwana.market.model import Charge, Lease, LeaseState
-from gondwana.market.rules import RUNWAY_SECONDS
 from gondwana.supply import store as supply
 from gondwana.wire.units import UnitKind
 
 TOP_UP_BELOW_SECONDS: Final = 600  # an escrow with less runway is topped up
 SHARES_SETTING: Final = "shares"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What became of some reservations; those that are in neither wait."""
+
+    leases: list[Lease] = field(
+        default_factory=list[Lease]
+    )  # their escrows are filled, or cost nothing
+    refused: dict[str, Lease] = field(
+        default_factory=dict[str, Lease]
+    )  # job -> its lease that nothing is left for
 
 
 def shares(reader: Reader) -> Shares:
@@ -62,33 +78,61 @@ def hold_job(tx: Transaction, now: Instant, job: Job, amount_micro_usd: int) -> 
         if limit.left_micro_usd < amount_micro_usd:
             raise _over_budget(limit, amount_micro_usd)
     if job.spec.train and amount_micro_usd > 0:
-        funding = _funding(tx, now, job, amount_micro_usd)
+        funding = Purses(tx, now, [job], {}).take(job, amount_micro_usd)
         post(tx, rules.open_task(_task(job), amount_micro_usd, funding), now)
 
 
-def open_lease(tx: Transaction, now: Instant, lease: Lease, job: Job) -> None:
-    """Set aside an hour of a lease that is paid by the second, or what is left of the job's budget if that is less.
+def open_leases(
+    tx: Transaction,
+    now: Instant,
+    reserved: Sequence[Lease],
+    jobs: Mapping[JobId, Job],
+    leases: Mapping[JobId, Sequence[Lease]],
+) -> Opened:
+    """Set aside an hour of each lease that is paid by the second, or what is left of the job's budget if that is less.
 
-    Raises FundsTooLow where nothing can be set aside.
+    `jobs`: of the leases; `leases`: all of each job. One after the other: what one takes is gone for the next. A job
+    for whose lease nothing can be set aside gets none of its others opened; it is the caller's to end. Where its end
+    gives money back, its tenant's later leases wait for that.
     """
-    if lease.charge is not Charge.SECOND or lease.price_micro_usd_per_hour == 0:
-        return
-    amount = _runway_micro_usd(tx, now, lease, job)
-    if amount <= 0:
-        raise FundsTooLow(f"the budget of {format_usd(job.spec.budget_micro_usd or 0)} is used up")
-    funding = _funding(tx, now, job, amount)
-    terms = _lease(tx, lease, job)
-    post(tx, rules.open_lease(terms, amount, funding), now)
-    paid = rules.runway_seconds(terms, 0, balance(tx, lease_escrow(lease.id)))
-    stands = batch.runway(job.spec, proven_seconds=0, paid_seconds=paid, gap_seconds=0.0)
-    market.notice(tx, now, lease, stands, paid_seconds=paid)  # little money is watched closely
+    purses = Purses(tx, now, (jobs[lease.job_id] for lease in reserved), leases)
+    opened = Opened()
+    owners = supply.owners(tx, list(dict.fromkeys(lease.machine_id for lease in reserved)))
+    unopened = {
+        job_id: sum(each.state is LeaseState.RESERVED for each in leases[job_id])
+        for job_id in {lease.job_id for lease in reserved}
+    }
+    waiting, entries, short = set[str](), list[Entry](), list[tuple[Lease, Runway, int]]()
+    for lease in reserved:
+        job = jobs[lease.job_id]
+        if job.id in opened.refused or lease.tenant_id in waiting:
+            continue
+        if lease.charge is Charge.SECOND and lease.price_micro_usd_per_hour:
+            amount = purses.part_micro_usd(job, lease, unopened=unopened[job.id])
+            if amount <= 0:
+                opened.refused[job.id] = lease
+                if any(each.state is not LeaseState.RESERVED for each in leases[job.id]):
+                    waiting.add(lease.tenant_id)
+                continue
+            terms = _lease(lease, job, owners[lease.machine_id])
+            entries.append(rules.open_lease(terms, amount, purses.take(job, amount)))
+            paid = rules.runway_seconds(terms, 0, Balance(credits_posted=amount))
+            stands = batch.runway(job.spec, proven_seconds=0, paid_seconds=paid, gap_seconds=0.0)
+            if stands is not Runway.FINE:
+                short.append((lease, stands, paid))
+        unopened[job.id] -= 1
+        opened.leases.append(lease)
+    post_all(tx, entries, now)
+    for lease, stands, paid in short:  # little money is watched closely
+        market.notice(tx, now, lease, stands, paid_seconds=paid)
+    return opened
 
 
 def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
     """Post what the lease's proven seconds cost, and top its escrow up where it may be: the seconds still paid for."""
     if lease.price_micro_usd_per_hour == 0:
         return rules.RUNWAY_SECONDS_MAX
-    terms, account = _lease(tx, lease, job), lease_escrow(lease.id)
+    terms, account = _terms(tx, lease, job), lease_escrow(lease.id)
     entry = rules.meter(terms, lease.seconds_proven, balance(tx, account))
     if entry.legs:
         post(tx, entry, now)
@@ -96,9 +140,12 @@ def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
     runway = rules.runway_seconds(terms, lease.seconds_proven, escrow)
     if runway >= TOP_UP_BELOW_SECONDS:
         return runway
-    amount = _runway_micro_usd(tx, now, lease, job)
+    others = market.leases_of_job(tx, job.id)
+    unopened = sum(other.state is LeaseState.RESERVED for other in others)
+    purses = Purses(tx, now, [job], {job.id: others})
+    amount = purses.part_micro_usd(job, lease, unopened=unopened)
     if amount > 0:
-        funding = _funding(tx, now, job, amount)
+        funding = purses.take(job, amount)
         post(tx, rules.top_up(terms, amount, funding, key=str(escrow.credits_posted)), now)
     return rules.runway_seconds(terms, lease.seconds_proven, balance(tx, account))
 
@@ -107,7 +154,7 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease) -> None:
     """The last metering of a lease, and the rest back to the tenant."""
     escrow = balance(tx, lease_escrow(lease.id))
     if lease.charge is Charge.SECOND and escrow.credits_posted:
-        terms = _lease(tx, lease, store.job(tx, lease.job_id))
+        terms = _terms(tx, lease, store.job(tx, lease.job_id))
         drawn = budgets.draws(tx, lease_escrow(lease.id))
         entry = rules.close_lease(terms, lease.seconds_proven, escrow, drawn)
         if entry.legs:
@@ -174,49 +221,12 @@ def paid_micro_usd(reader: Reader, job: Job) -> int:
 
 
 def _paid_of_lease(reader: Reader, lease: Lease) -> int:
-    due = due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
-    return min(due, balance(reader, lease_escrow(lease.id)).credits_posted)
+    return batch.paid_micro_usd(lease, balance(reader, lease_escrow(lease.id)).credits_posted)
 
 
 def earned_micro_usd(reader: Reader, machine_id: str) -> int:
     """What its owner earned by a machine, after the network's parts: accepted units and proven seconds."""
     return store.earned_by_units(reader, machine_id) + store.earned_by_seconds(reader, machine_id)
-
-
-def _runway_micro_usd(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
-    """An hour of the lease, or an even part of what the tightest budget and the account still allow."""
-    seconds = int(min(RUNWAY_SECONDS, job.spec.seconds_max))
-    runway = max(
-        1, due_micro_usd(lease.price_micro_usd_per_hour, seconds)
-    )  # a short run is not free
-    limits = budgets.limiting(tx, lease.tenant_id, job.spec.project, now)
-    allowed = [available(tx, lease.tenant_id), *(limit.left_micro_usd for limit in limits)]
-    if job.spec.budget_micro_usd is not None:
-        allowed.append(_left_of_job(tx, job))
-    unopened = sum(
-        other.state is LeaseState.RESERVED for other in market.leases_of_job(tx, job.id, live=True)
-    )
-    return min(runway, min(allowed) // max(1, unopened))
-
-
-def _left_of_job(tx: Transaction, job: Job) -> int:
-    """What of a job's own budget is neither paid nor set aside."""
-    used = 0
-    for other in market.leases_of_job(tx, job.id):
-        if other.state is LeaseState.CLOSED:
-            used += _paid_of_lease(tx, other)
-        elif other.state is not LeaseState.RESERVED:
-            used += balance(tx, lease_escrow(other.id)).credits_posted
-    return (job.spec.budget_micro_usd or 0) - used
-
-
-def _funding(tx: Transaction, now: Instant, job: Job, amount_micro_usd: int) -> Funding:
-    """Where an escrow's money comes from: what the tenant was given first; and what it counts against."""
-    promo = balance(tx, tenant_promo(job.tenant_id)).available_micro_usd
-    limits = budgets.limiting(tx, job.tenant_id, job.spec.project, now)
-    return Funding(
-        promo_micro_usd=min(promo, amount_micro_usd), budgets=budgets.fit(tx, now, limits)
-    )
 
 
 def _over_budget(limit: BudgetStatus, amount_micro_usd: int) -> BudgetTooSmall:
@@ -233,11 +243,15 @@ def _task(job: Job) -> TaskTerms:
     return TaskTerms(job_id=job.id, tenant_id=job.tenant_id, shares=job.shares)
 
 
-def _lease(reader: Reader, lease: Lease, job: Job) -> LeaseTerms:
+def _terms(reader: Reader, lease: Lease, job: Job) -> LeaseTerms:
+    return _lease(lease, job, supply.machine(reader, lease.machine_id).owner_id)
+
+
+def _lease(lease: Lease, job: Job, owner_id: str) -> LeaseTerms:
     return LeaseTerms(
         lease_id=lease.id,
         tenant_id=lease.tenant_id,
-        provider_id=supply.machine(reader, lease.machine_id).owner_id,
+        provider_id=owner_id,
         price_micro_usd_per_hour=lease.price_micro_usd_per_hour,
         shares=job.shares,
         job_id=lease.job_id,

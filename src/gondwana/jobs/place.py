@@ -1,110 +1,201 @@
-"""From an order to machines at work: reserve, confirm, start."""
+"""From orders to machines at work, many at once: reserve, confirm, start. One is a batch of one.
+
+A lease is reserved before it is active, also where both happen in one transaction: both events are written, and what
+cannot be confirmed stays reserved until a later pass confirms it or it lapses. Everything is read with a few queries,
+decided by pure functions one order after the other, and written with a few statements.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import FundsTooLow
-from gondwana.core.ids import LeaseId, RunId, new_id
+from gondwana.core.ids import JobId, LeaseId, RunId, new_id
+from gondwana.core.money import format_usd
 from gondwana.core.random import Random
-from gondwana.db.transaction import Reader, Transaction
+from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, money, store
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.rules import batch
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason, Lease, LeaseState, OrderState
+from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.supply import store as supply
 
 NEVER_AGAIN = frozenset({CloseReason.WORK_REJECTED, CloseReason.RUN_FAILED})
 """Ends of a lease after which the same job does not come back to that machine."""
 
-
-def reserve(
-    tx: Transaction, random: Random, now: Instant, order_id: str, proposed: Sequence[str]
-) -> list[Lease]:
-    """Reserve of the proposed machines what the order still lacks, all of a gang or nothing; may be none.
-
-    Whoever proposed may have seen old numbers: each machine is looked at again, here.
-    """
-    order = market.order(tx, order_id)
-    if order.state is not OrderState.OPEN:
-        return []
-    job = store.job(tx, order.job_id)
-    past = market.leases_of_job(tx, job.id)
-    live = [lease for lease in past if lease.state is not LeaseState.CLOSED]
-    barred = barred_machines(past)
-    candidates = listings_of(tx, (each for each in proposed if each not in barred))
-    screening = market_rules.screen(order, candidates)
-    chosen = market_rules.match(order, market.held_by(live, order.id), screening)
-    leases: list[Lease] = []
-    for each in chosen:
-        rank = batch.free_rank(job.spec, [*live, *leases])
-        leases.append(market.reserve(tx, random, now, order, each, rank))
-    if not leases:
-        return []
-    held = market.held_by([*live, *leases], order.id)
-    market.move_order(tx, now, order, market_rules.order_state(order, held, now))
-    if job.state is JobState.ADMITTED:
-        store.move_job(tx, now, job, JobState.PROVISIONING)
-    return leases
+Proposal = tuple[Order, Sequence[str]]
+"""An order as it was read some time ago, and the machines that it might get."""
 
 
-def confirm(tx: Transaction, random: Random, now: Instant, lease_id: LeaseId) -> Lease:
-    """Make a reservation active: its escrow is opened, its run or island stored. Without funds the job ends."""
-    lease = market.lease(tx, lease_id)
-    if lease.state is not LeaseState.RESERVED:
-        return lease
-    job = store.job(tx, lease.job_id)
-    if job.ended:
-        return market.close(tx, now, lease, CloseReason.JOB_DONE)
-    try:
-        money.open_lease(tx, now, lease, job)
-    except FundsTooLow as error:
-        closed = market.close(tx, now, lease, CloseReason.FUNDS_GONE)
-        how = batch.End(
-            state=JobState.FAILED, reason=JobReason.FUNDS_GONE, detail=error.message, exit_code=1
-        )
-        end.end_job(tx, now, job, how)
-        return closed
-    active = market.activate(tx, now, lease)
-    if job.spec.train:
-        store.save_island(tx, _island(tx, active))
-        if (
-            store.training(tx, job.id) is None
-            and len(_active(tx, job)) >= job.spec.train.islands_min
-        ):
-            store.begin_training(tx, now, job)
-    else:
-        _start_gang(tx, random, now, job)
-    return active
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a batch looked at in its transaction, kept as it changes."""
+
+    jobs: dict[JobId, Job]
+    leases: dict[JobId, list[Lease]]  # all of each job
+    reserved: list[Lease] = field(default_factory=list[Lease])  # to be confirmed
+
+    def keep(self, changed: Sequence[Lease]) -> None:
+        """These leases stand otherwise now."""
+        now = {lease.id: lease for lease in changed}
+        for job_id in {lease.job_id for lease in changed}:
+            self.leases[job_id] = [now.get(lease.id, lease) for lease in self.leases[job_id]]
+
+    def active(self, job: Job) -> list[Lease]:
+        """The leases that serve a job."""
+        return [lease for lease in self.leases[job.id] if lease.state is LeaseState.ACTIVE]
 
 
-def _start_gang(tx: Transaction, random: Random, now: Instant, job: Job) -> None:
-    """Give each active lease its run, once the whole gang has its machines."""
-    leases = _active(tx, job)
-    if len(leases) < job.spec.num_nodes:
-        return
-    running = {run.lease_id for run in store.runs_of_job(tx, job.id)}
-    for lease in leases:
-        if lease.id not in running:
-            run = Run(
-                id=RunId(new_id("run", now, random)),
-                job_id=job.id,
-                lease_id=lease.id,
-                rank=lease.rank,
-                state=RunState.ASSIGNED,
-                created_at=now,
-            )
-            store.save_run(tx, now, run, machine_id=lease.machine_id)
+def place(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> int:
+    """Reserve and confirm what was proposed, where it still fits; returns how many leases became active."""
+    return confirm(tx, random, now, reserve(tx, random, now, proposals))
 
 
-def _active(tx: Reader, job: Job) -> list[Lease]:
-    return [
-        lease
-        for lease in market.leases_of_job(tx, job.id, live=True)
-        if lease.state is LeaseState.ACTIVE
+def confirm_reserved(
+    tx: Transaction, random: Random, now: Instant, lease_ids: Sequence[LeaseId]
+) -> int:
+    """Confirm what was reserved before, and still is; returns how many leases became active."""
+    reserved = [
+        lease for lease in market.leases(tx, lease_ids) if lease.state is LeaseState.RESERVED
     ]
+    job_ids = list(dict.fromkeys(lease.job_id for lease in reserved))
+    jobs, leases = store.jobs_by_id(tx, job_ids), market.leases_of_jobs(tx, job_ids)
+    return confirm(tx, random, now, Seen(jobs=jobs, leases=leases, reserved=reserved))
+
+
+def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> Seen:
+    """Reserve for each order, of the machines proposed, what it still lacks: all of a gang or nothing.
+
+    Whoever proposed may have seen old numbers: each machine is looked at again, here, and what one order gets is gone
+    for the next. An order that is not open any more, or gets nothing, costs the others nothing. (Of an order, only its
+    state and its end ever change.)
+    """
+    still = market.still_open(tx, [order.id for order, _ in proposals])
+    wanted = [
+        (order, machine_ids)
+        for order, machine_ids in proposals
+        if order.state is OrderState.OPEN and order.id in still
+    ]
+    job_ids = list(dict.fromkeys(order.job_id for order, _ in wanted))
+    seen = Seen(jobs=store.jobs_by_id(tx, job_ids), leases=market.leases_of_jobs(tx, job_ids))
+    named = (each for _, machine_ids in wanted for each in machine_ids)
+    offers = {str(each.machine_id): each for each in listings_of(tx, named)}
+    served = dict[str, Order]()
+    for order, machine_ids in wanted:
+        job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
+        if job is None:
+            continue
+        for chosen in _choose(
+            order, leases, [offers[each] for each in machine_ids if each in offers]
+        ):
+            lease_id = LeaseId(new_id("lea", now, random))
+            lease = market_rules.reservation(
+                order, chosen, lease_id, rank=_rank(job, leases), now=now
+            )
+            offers[lease.machine_id] = market_rules.leased(chosen, lease)
+            leases.append(lease)
+            seen.reserved.append(lease)
+            served[order.id] = order
+    if served:
+        _write_reserved(tx, now, seen, list(served.values()), offers)
+    return seen
+
+
+def _choose(order: Order, past: Sequence[Lease], offers: Sequence[Listing]) -> Sequence[Listing]:
+    barred = set(barred_machines(past))
+    screening = market_rules.screen(
+        order, [each for each in offers if each.machine_id not in barred]
+    )
+    return market_rules.match(order, market.held_by(past, order.id), screening)
+
+
+def _write_reserved(
+    tx: Transaction, now: Instant, seen: Seen, served: Sequence[Order], offers: dict[str, Listing]
+) -> None:
+    market.reserve(tx, now, seen.reserved, {name: each.name for name, each in offers.items()})
+    supply.grow_epochs(tx, [lease.machine_id for lease in seen.reserved])
+    matched = [order for order in served if _is_matched(order, seen, now)]
+    market.move_orders(tx, now, matched, OrderState.MATCHED)
+    admitted = [
+        job for order in served if (job := seen.jobs[order.job_id]).state is JobState.ADMITTED
+    ]
+    store.move_jobs(tx, now, admitted, JobState.PROVISIONING)
+
+
+def _rank(job: Job, past: Sequence[Lease]) -> int:
+    live = [lease for lease in past if lease.state is not LeaseState.CLOSED]
+    return batch.free_rank(job.spec, live)
+
+
+def _is_matched(order: Order, seen: Seen, now: Instant) -> bool:
+    held = market.held_by(seen.leases[order.job_id], order.id)
+    return market_rules.order_state(order, held, now) is OrderState.MATCHED
+
+
+def confirm(tx: Transaction, random: Random, now: Instant, seen: Seen) -> int:
+    """Make reservations active: their escrows are opened, their runs or islands stored; returns how many.
+
+    A job that has no funds for a lease ends, whatever else it has. One whose tenant is about to get money back from
+    such an end waits for it, reserved.
+    """
+    over = [lease for lease in seen.reserved if seen.jobs[lease.job_id].ended]
+    for lease in over:
+        market.close(tx, now, lease, CloseReason.JOB_DONE)
+    live = [lease for lease in seen.reserved if lease not in over] if over else seen.reserved
+    opened = money.open_leases(tx, now, live, seen.jobs, seen.leases)
+    leases = [lease for lease in opened.leases if lease.job_id not in opened.refused]
+    active = market.activate(tx, now, leases)
+    seen.keep(active)
+    jobs = [seen.jobs[job_id] for job_id in dict.fromkeys(lease.job_id for lease in active)]
+    _start_gangs(tx, random, now, seen, [job for job in jobs if job.spec.train is None])
+    _start_training(
+        tx, now, seen, [lease for lease in active if seen.jobs[lease.job_id].spec.train]
+    )
+    for job_id, lease in opened.refused.items():
+        _end_broke(tx, now, store.job(tx, JobId(job_id)), lease)
+    return len(active)
+
+
+def _end_broke(tx: Transaction, now: Instant, job: Job, lease: Lease) -> None:
+    """End a job that has nothing left for one of its leases."""
+    market.close(tx, now, lease, CloseReason.FUNDS_GONE)
+    used_up = f"the budget of {format_usd(job.spec.budget_micro_usd or 0)} is used up"
+    how = batch.End(state=JobState.FAILED, reason=JobReason.FUNDS_GONE, detail=used_up, exit_code=1)
+    end.end_job(tx, now, job, how)
+
+
+def _start_gangs(
+    tx: Transaction, random: Random, now: Instant, seen: Seen, jobs: Sequence[Job]
+) -> None:
+    """Give each active lease its run, where the whole gang has its machines."""
+    whole = [job for job in jobs if len(seen.active(job)) >= job.spec.num_nodes]
+    running = store.leases_with_runs(tx, [job.id for job in whole])
+    idle = [lease for job in whole for lease in seen.active(job) if lease.id not in running]
+    runs = [
+        Run(
+            id=RunId(new_id("run", now, random)),
+            job_id=lease.job_id,
+            lease_id=lease.id,
+            rank=lease.rank,
+            state=RunState.ASSIGNED,
+            created_at=now,
+        )
+        for lease in idle
+    ]
+    store.add_runs(tx, now, runs, {lease.id: lease.machine_id for lease in idle})
+
+
+def _start_training(tx: Transaction, now: Instant, seen: Seen, active: Sequence[Lease]) -> None:
+    """Make each active lease an island, and begin where there are enough of them."""
+    for lease in active:
+        store.save_island(tx, _island(tx, lease))
+    for job in {lease.job_id: seen.jobs[lease.job_id] for lease in active}.values():
+        assert job.spec.train is not None
+        enough = len(seen.active(job)) >= job.spec.train.islands_min
+        if enough and store.training(tx, job.id) is None:
+            store.begin_training(tx, now, job)
 
 
 def _island(tx: Transaction, lease: Lease) -> Island:

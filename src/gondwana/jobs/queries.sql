@@ -96,6 +96,26 @@ INSERT INTO unit (
 -- One job.
 SELECT * FROM job WHERE id = :id;
 
+-- name: jobs_by_id
+-- These jobs.
+SELECT * FROM job WHERE id IN (:keys);
+
+-- name: move_jobs
+-- These jobs in their next state, where they stand in the one given.
+UPDATE job SET state = ? WHERE state = ? AND id IN (:keys);
+
+-- name: leases_with_runs
+-- The leases of these jobs that have run something.
+SELECT lease_id FROM run WHERE job_id IN (:keys);
+
+-- name: frozen_among
+-- Those of these principals that may neither spend nor take out.
+SELECT principal_id FROM frozen_account WHERE principal_id IN (:keys);
+
+-- name: with_budgets
+-- Those of these tenants that limited what they spend.
+SELECT DISTINCT tenant_id FROM budget WHERE tenant_id IN (:keys);
+
 -- name: job_by_name
 -- A tenant's newest job of this name.
 SELECT * FROM job WHERE tenant_id = :tenant_id AND name = :name ORDER BY created_at DESC LIMIT 1;

@@ -3,12 +3,14 @@
 It is a cache and proposes only: whoever reserves looks at the database again, in the transaction that writes.
 """
 
+import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from gondwana.core.devices import CPU
+from gondwana.core.ids import OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings, listings_of
@@ -16,8 +18,13 @@ from gondwana.market.book import CPUS, FREE, MEMORY, PRICE, TAGS, Book, Numbers,
 from gondwana.market.model import Listing, Order
 from gondwana.market.rules import COST_MAX, cost_of, serial_of
 from gondwana.market.search import Want, cheapest
+from gondwana.supply import store as supply
 
 HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
+_OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
+FREEZE_OFFERS_MIN: Final = (
+    10_000  # so many stay: the collector of cycles need not look at them again and again
+)
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
@@ -30,15 +37,23 @@ class Shelf:
         self._lock = threading.Lock()
         self._news = threading.Lock()
         self._changed: set[str] = set()  # machines whose rows in the book may be old
+        self._leased: set[str] = set()  # of which only the free devices may be
+        self._taken: set[str] = (
+            set()
+        )  # whose free devices are less than is committed, or known to be
         self._version = 0  # grows whenever an offer becomes better for somebody
         self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        told = (event.event.data.get("machine_id") for event in events)
-        named = {str(machine_id) for machine_id in told if machine_id}
+        named: dict[bool, set[str]] = {True: set(), False: set()}
+        for event in (each.event for each in events):
+            machine_id = event.data.get("machine_id")
+            if machine_id and not event.kind.startswith(_OF_WORK):
+                named[event.kind.startswith("lease.")].add(str(machine_id))
         with self._news:
-            self._changed |= named
+            self._leased |= named[True]
+            self._changed |= named[False]
 
     def propose(
         self, reader: Reader, order: Order, held: int, not_machines: Sequence[str]
@@ -60,10 +75,16 @@ class Shelf:
                 self._take(book, machine_id, order.devices)
             return found
 
+    def without_idle(self, reader: Reader, order_ids: Sequence[OrderId]) -> list[OrderId]:
+        """The orders that something may fit now: no offer has become better since nothing fitted the others."""
+        with self._lock:
+            self._fresh(reader)
+            return [each for each in order_ids if self._idle.get(each) != self._version]
+
     def returned(self, machine_ids: Sequence[str]) -> None:
         """What was proposed is not taken, or no longer known: look at these again."""
         with self._news:
-            self._changed.update(machine_ids)
+            self._leased |= self._taken.intersection(machine_ids)
 
     def find(self, reader: Reader, order: Order, *, taken_too: bool = False) -> list[str]:
         """The machines that an order would get now, or if nothing were leased; takes nothing."""
@@ -83,24 +104,46 @@ class Shelf:
             return list(self._listings.values())
 
     def _fresh(self, reader: Reader) -> Book:
+        if self._book is not None and not self._changed and not self._leased:
+            return self._book
         with self._news:
             changed, self._changed = self._changed, set()
+            leased, self._leased = self._leased - changed, set()
         try:
             if self._book is None:
                 self._listings = {str(each.machine_id): each for each in listings(reader)}
                 self._book = Book(map(to_row, self._listings.values()))
                 self._version += 1
+                if len(self._book) >= FREEZE_OFFERS_MIN:
+                    gc.freeze()
                 return self._book
             standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
+            held = supply.held(reader, [each for each in leased if each in self._listings])
         except BaseException:  # what could not be read is still to be looked at
-            self.returned(list(changed))
+            with self._news:
+                self._changed |= changed
+                self._leased |= leased
             raise
         for machine_id in changed:
             self._update(self._book, machine_id, standing.get(machine_id))
+        for machine_id, (epoch, devices) in held.items():
+            self._hold(self._book, machine_id, epoch, devices)
         return self._book
+
+    def _hold(self, book: Book, machine_id: str, epoch: int, devices: int) -> None:
+        """So many devices of a standing offer are leased now."""
+        listing, place = self._listings[machine_id], book.row_of(machine_id)
+        assert place is not None, "what is listed is in the book"
+        free, before = listing.devices - devices, book.columns[FREE, place]
+        self._listings[machine_id] = replace(listing, devices_free=free, epoch=epoch)
+        self._taken.discard(machine_id)
+        if free != before:
+            book.set_free(machine_id, free)
+            self._version += bool(free > before)
 
     def _update(self, book: Book, machine_id: str, listing: Listing | None) -> None:
         place = book.row_of(machine_id)
+        self._taken.discard(machine_id)
         if listing is None:
             book.remove(machine_id)
             self._listings.pop(machine_id, None)
@@ -117,6 +160,7 @@ class Shelf:
         place = book.row_of(machine_id)
         assert place is not None
         book.set_free(machine_id, int(book.columns[FREE, place]) - devices)
+        self._taken.add(machine_id)
 
     def _remember_idle(self, order_id: str) -> None:
         if len(self._idle) >= IDLE_ORDERS_MAX:

@@ -1,6 +1,6 @@
 """Jobs, runs, logs, training and units, loaded and saved; every change of state writes its event."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -8,7 +8,8 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, PrincipalId
-from gondwana.db.conditional import expect_state
+from gondwana.db.conditional import expect_all, expect_state
+from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
@@ -41,6 +42,11 @@ def job(reader: Reader, id: str) -> Job:
     if row is None:
         raise NoSuchThing(job=id, hint="gondwana jobs list")
     return from_row(Job, row)
+
+
+def jobs_by_id(reader: Reader, ids: Sequence[str]) -> dict[JobId, Job]:
+    """These jobs; those that do not exist are left out."""
+    return {row["id"]: from_row(Job, row) for row in read_keys(reader, SQL.jobs_by_id, ids)}
 
 
 def job_of(reader: Reader, tenant_id: PrincipalId, name_or_id: str) -> Job:
@@ -86,14 +92,21 @@ def add_job(tx: Transaction, new: Job) -> None:
 
 
 def move_job(tx: Transaction, now: Instant, target: Job, to: JobState) -> Job:
-    """The job in its new state; staying is no change."""
-    if target.state is to:
-        return target
-    moved = replace(target, state=batch.move(target, to))
-    expect_state(tx, SQL.job_by_id, target.id, target.state)
-    tx.execute(SQL.save_job, to_row(moved))
-    tx.emit(Event(at=now, kind=f"job.{to}", subject=target.id, job_id=target.id))
-    return moved
+    """The job in its new state; staying is no change. Raises WrongState."""
+    move_jobs(tx, now, [target], to)
+    return replace(target, state=to)
+
+
+def move_jobs(tx: Transaction, now: Instant, targets: Sequence[Job], to: JobState) -> None:
+    """Move all of the jobs; staying is no change. Raises WrongState where one cannot get there."""
+    moving = [each for each in targets if each.state is not to]
+    for each in moving:
+        batch.move(each, to)  # or it raises
+    for state in {each.state for each in moving}:
+        ids = [each.id for each in moving if each.state is state]
+        expect_all(ids, state, change_keys(tx, SQL.move_jobs, ids, to.value, state.value))
+    kind = f"job.{to}"
+    tx.emit_many([Event(at=now, kind=kind, subject=each.id, job_id=each.id) for each in moving])
 
 
 def save_job(tx: Transaction, changed: Job) -> Job:
@@ -143,22 +156,26 @@ def save_run(tx: Transaction, now: Instant, changed: Run, *, machine_id: str) ->
     if known is not None and changed.state not in RUN_TRANSITIONS[RunState(known["state"])]:
         raise WrongState(f"the run is {known['state']}, it cannot become {changed.state}")
     tx.execute(SQL.save_run, to_row(changed))
-    data = {
-        "rank": changed.rank,
-        "machine_id": machine_id,
-        "exit_code": changed.exit_code,
-        "reason": changed.reason,
-    }
-    tx.emit(
-        Event(
-            at=now,
-            kind=f"run.{changed.state}",
-            subject=changed.id,
-            job_id=changed.job_id,
-            data=data,
-        )
-    )
+    tx.emit(_run_event(now, changed, machine_id))
     return changed
+
+
+def add_runs(
+    tx: Transaction, now: Instant, new: Sequence[Run], machines: Mapping[str, str]
+) -> None:
+    """Store new runs, with their events; `machines`: lease -> machine."""
+    insert_values(tx, "run", new)
+    tx.emit_many([_run_event(now, each, machines[each.lease_id]) for each in new])
+
+
+def leases_with_runs(reader: Reader, job_ids: Sequence[JobId]) -> set[str]:
+    """The leases of these jobs that have run something."""
+    return {row["lease_id"] for row in read_keys(reader, SQL.leases_with_runs, job_ids)}
+
+
+def _run_event(now: Instant, run: Run, machine_id: str) -> Event:
+    data = {"rank": run.rank, "machine_id": machine_id, "exit_code": run.exit_code, "reason": run.reason}  # fmt: skip
+    return Event(at=now, kind=f"run.{run.state}", subject=run.id, job_id=run.job_id, data=data)
 
 
 def end_run(

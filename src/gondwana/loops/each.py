@@ -1,13 +1,20 @@
-"""One transaction for each of many things: what fails is left to the next pass, the others go on."""
+"""Many things in few transactions: what fails is left to the next pass, the others go on."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import Any, Final, TypeVar
 
-from gondwana.core.errors import GondwanaError
+from gondwana.core.errors import GondwanaError, Unavailable
 from gondwana.jobs.context import Context
 
+T = TypeVar("T")
+
 AT_ONCE_MAX: Final = 500  # transactions that share a commit; leaves room in the queue for requests
+PART_MAX: Final = (
+    200  # things of one transaction: 60 ms of work, and the sync is shared well enough
+)
 _log = logging.getLogger(__name__)
 
 
@@ -20,8 +27,45 @@ def write_each(context: Context, run: Callable[..., Any], calls: Sequence[tuple[
         for call, future in zip(part, futures, strict=True):
             error = future.exception()
             done += error is None
-            if isinstance(error, GondwanaError):
-                _log.warning("%s%s: %s", run.__name__, call, error)
-            elif error is not None:
-                _log.error("%s%s failed", run.__name__, call, exc_info=error)
+            _tell(error, f"{run.__name__}{call}")
     return done
+
+
+def write_parts(
+    context: Context, run: Callable[..., int], given: Sequence[Any], things: Iterable[T]
+) -> int:
+    """The sum of `run(tx, *given, part)` over all things in parts of PART_MAX, each part in a transaction of its own.
+
+    The next parts are made while one is written. A part that fails is tried again by halves, so that what cannot be
+    done stops nothing else; where the database cannot write at all, that would not help.
+    """
+    submit = context.database.writer.submit
+    waiting: list[tuple[list[T], Future[int]]] = []
+    for part in parts(things):
+        waiting.append((part, submit(run, *given, part)))
+    done = 0
+    while waiting:
+        part, future = waiting.pop(0)
+        error = future.exception()
+        if error is None:
+            done += future.result()
+        elif len(part) == 1 or isinstance(error, Unavailable):
+            _tell(error, f"{run.__name__} of {part[0]}")
+        else:
+            half = len(part) // 2
+            waiting += [(each, submit(run, *given, each)) for each in (part[:half], part[half:])]
+    return done
+
+
+def parts(things: Iterable[T]) -> Iterator[list[T]]:
+    """The things, PART_MAX at a time, as they come."""
+    left = iter(things)
+    while part := list(islice(left, PART_MAX)):
+        yield part
+
+
+def _tell(error: BaseException | None, what: str) -> None:
+    if isinstance(error, GondwanaError):
+        _log.warning("%s: %s", what, error)
+    elif error is not None:
+        _log.error("%s failed", what, exc_info=error)

@@ -7,11 +7,12 @@ from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import place, rounds, store
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason
+from gondwana.jobs.place import Proposal
 from gondwana.loops import merge_round
-from gondwana.loops.each import write_each
+from gondwana.loops.each import parts, write_each, write_parts
 from gondwana.market import rules
 from gondwana.market import store as market
-from gondwana.market.model import Order, OrderState
+from gondwana.market.model import OrderState
 
 
 def match_orders(context: Context, now: Instant) -> int:
@@ -19,36 +20,38 @@ def match_orders(context: Context, now: Instant) -> int:
 
     The shelf proposes from memory; the writer looks again before it reserves.
     """
-    reader = context.database.reader()
-    proposed = list(_proposals(context, reader))
-    calls = [(context.random, now, order_id, machine_ids) for order_id, machine_ids in proposed]
-    write_each(context, place.reserve, calls)
-    context.shelf.returned([each for _, machine_ids in proposed for each in machine_ids])
-    reserved = market.reserved(reader)
-    active = write_each(
-        context, place.confirm, [(context.random, now, lease.id) for lease in reserved]
-    )
-    expired = [
-        order.id
-        for order in market.open_orders(reader)
-        if rules.order_state(order, _held(reader, order), now) is OrderState.EXPIRED
-    ]
-    for order_id in expired:
-        _expire_alone(context, now, order_id)
+    reader, given = context.database.reader(), (context.random, now)
+    proposed: list[str] = []
+    active = write_parts(context, place.place, given, _proposals(context, reader, proposed))
+    context.shelf.returned(proposed)
+    reserved = [lease.id for lease in market.reserved(reader)]
+    active += write_parts(context, place.confirm_reserved, given, reserved)
+    _expire_overdue(context, reader, now)
     return active
 
 
-def _proposals(context: Context, reader: Reader) -> Iterator[tuple[str, list[str]]]:
-    for order in market.open_orders(reader):
-        past = market.leases_of_job(reader, order.job_id)
-        held = market.held_by(past, order.id)
-        machine_ids = context.shelf.propose(reader, order, held, place.barred_machines(past))
-        if machine_ids:
-            yield order.id, machine_ids
+def _proposals(context: Context, reader: Reader, proposed: list[str]) -> Iterator[Proposal]:
+    """What may fit now, oldest order first; every machine that is named is noted in `proposed`."""
+    waiting = context.shelf.without_idle(reader, market.open_orders(reader))
+    for part in parts(waiting):
+        orders = market.orders(reader, part)
+        past = market.leases_of_jobs(reader, [order.job_id for order in orders.values()])
+        for order in (orders[each] for each in part if each in orders):
+            leases = past[order.job_id]
+            held, barred = market.held_by(leases, order.id), place.barred_machines(leases)
+            machine_ids = context.shelf.propose(reader, order, held, barred)
+            if machine_ids:
+                proposed += machine_ids
+                yield order, machine_ids
 
 
-def _held(reader: Reader, order: Order) -> int:
-    return market.held_by(market.leases_of_job(reader, order.job_id, live=True), order.id)
+def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:
+    overdue = market.overdue_orders(reader, now)
+    leases = market.leases_of_jobs(reader, [order.job_id for order in overdue])
+    for order in overdue:
+        held = market.held_by(leases[order.job_id], order.id)
+        if rules.order_state(order, held, now) is OrderState.EXPIRED:
+            _expire_alone(context, now, order.id)
 
 
 def _expire_alone(context: Context, now: Instant, order_id: str) -> None:

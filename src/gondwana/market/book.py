@@ -139,7 +139,9 @@ class Book:
         """So many devices of a machine are free now."""
         place = int(self._places[self._slots[machine_id]])
         self.columns[FREE, place] = free
-        self._zone(place)
+        zone = place // ZONE_ROWS
+        rows = self.columns[FREE, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
+        self.zones[ZONE_COLUMNS.index(FREE), zone] = rows.max()
 
     def _values(self, row: Row) -> Numbers:
         owner = self._owners.setdefault(row.owner, len(self._owners))

@@ -37,9 +37,9 @@ INSERT INTO lease (
 -- One order.
 SELECT * FROM market_order WHERE id = :id;
 
--- name: open_orders
--- Orders that want machines, oldest first.
-SELECT * FROM market_order WHERE state = 'open' ORDER BY created_at, id LIMIT :limit;
+-- name: overdue_orders
+-- Orders that want machines and looked for them until :now, oldest first.
+SELECT * FROM market_order WHERE state = 'open' AND expires_at <= :now ORDER BY created_at, id LIMIT :limit;
 
 -- name: lease_by_id
 -- One lease.
@@ -95,6 +95,30 @@ WHERE job_id = :job_id AND order_id = :order_id AND rank = :rank AND id <> :id A
 -- Whole seconds that a machine proved over all its leases.
 SELECT coalesce(sum(proven_ms / 1000), 0) AS seconds FROM lease WHERE machine_id = :machine_id;
 
--- name: grow_epoch
--- The machine's epoch after one more lease.
-UPDATE machine SET epoch = :epoch WHERE id = :id AND epoch < :epoch;
+-- name: orders_by_id
+-- These orders.
+SELECT * FROM market_order WHERE id IN (:keys);
+
+-- name: still_open
+-- Those of these orders that want machines.
+SELECT id FROM market_order WHERE state = 'open' AND id IN (:keys);
+
+-- name: open_order_ids
+-- Orders that want machines, oldest first.
+SELECT id FROM market_order WHERE state = 'open' ORDER BY created_at, id LIMIT :limit;
+
+-- name: move_orders
+-- These orders in their next state, where they stand in the one given.
+UPDATE market_order SET state = ? WHERE state = ? AND id IN (:keys);
+
+-- name: leases_by_id
+-- These leases, oldest first.
+SELECT * FROM lease WHERE id IN (:keys) ORDER BY reserved_at, id;
+
+-- name: leases_of_jobs
+-- All leases of these jobs, oldest first.
+SELECT * FROM lease WHERE job_id IN (:keys) ORDER BY reserved_at, id;
+
+-- name: activate
+-- These reservations, serving and proven from :now on.
+UPDATE lease SET state = 'active', active_at = ?, proven_at = ? WHERE state = 'reserved' AND id IN (:keys);

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU
+from gondwana.core.ids import LeaseId
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes
 from gondwana.market.model import Lease, LeaseState, Listing, Order, OrderState, Screening
@@ -64,26 +65,27 @@ def screen(order: Order, listings: Iterable[Listing]) -> Screening:
         kept = [listing for listing in left if passes(listing)]
         if not kept:
             return Screening(
-                fits=(), why_not=f"{name}: none of {len(left)} machines", hint=hint(left)
+                fits=(), why_not=f"{name()}: none of {len(left)} machines", hint=hint(left)
             )
         left = kept
     return Screening(fits=tuple(sorted(left, key=price_per_work)))
 
 
-_Constraint = tuple[str, Callable[[Listing], bool], Callable[[Sequence[Listing]], str]]
+_Constraint = tuple[
+    Callable[[], str], Callable[[Listing], bool], Callable[[Sequence[Listing]], str]
+]
 
 
 def _constraints(order: Order) -> list[_Constraint]:
     want, cap = order.resources, order.price_cap_micro_usd_per_device_hour
-    names = " or ".join(wanted.name or "any" for wanted in want.accelerators)
     return [
         (
-            "up and open for work",
+            lambda: "up and open for work",
             _is_open,
             lambda left: "gondwana offers shows which machines are up",
         ),
         (
-            "a sandbox for other people's work",
+            lambda: "a sandbox for other people's work",
             lambda s: (
                 s.isolation == "sandbox"
                 or (s.isolation == "plain" and s.owner_id == order.tenant_id)
@@ -91,17 +93,17 @@ def _constraints(order: Order) -> list[_Constraint]:
             lambda left: "their owners must install bubblewrap: gondwana doctor",
         ),
         (
-            f"accelerator {names}",
+            lambda: f"accelerator {_names(want)}",
             lambda s: _has_accelerator(s, want),
             lambda left: "there are: " + ", ".join(sorted({s.accelerator for s in left})),
         ),
         (
-            f"at least {want.cpus_min:g} CPUs",
+            lambda: f"at least {want.cpus_min:g} CPUs",
             lambda s: s.cpus >= want.cpus_min,
             lambda left: f"the largest has {max(s.cpus for s in left):g}: lower resources.cpus",
         ),
         (
-            f"at least {format_bytes(want.memory_bytes_min)} of memory",
+            lambda: f"at least {format_bytes(want.memory_bytes_min)} of memory",
             lambda s: s.memory_bytes >= want.memory_bytes_min,
             lambda left: (
                 f"the largest has {format_bytes(max(s.memory_bytes for s in left))}: "
@@ -109,7 +111,7 @@ def _constraints(order: Order) -> list[_Constraint]:
             ),
         ),
         (
-            f"price at most {format_usd(cap or 0)} per device-hour",
+            lambda: f"price at most {format_usd(cap or 0)} per device-hour",
             lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
             lambda left: (
                 "the cheapest that fits otherwise asks "
@@ -118,13 +120,17 @@ def _constraints(order: Order) -> list[_Constraint]:
             ),
         ),
         (
-            f"{order.devices} free device(s)",
+            lambda: f"{order.devices} free device(s)",
             lambda s: s.devices_free >= order.devices,
             lambda left: (
                 f"{len(left)} would fit but are taken: wait, or allow dearer or smaller machines"
             ),
         ),
     ]
+
+
+def _names(want: Resources) -> str:
+    return " or ".join(wanted.name or "any" for wanted in want.accelerators)
 
 
 def _is_open(listing: Listing) -> bool:
@@ -150,6 +156,31 @@ def match(order: Order, held: int, screening: Screening) -> tuple[Listing, ...]:
     lacking = order.count_max - held
     chosen = screening.fits[:lacking]
     return chosen if chosen and held + len(chosen) >= order.count_min else ()
+
+
+def reservation(order: Order, chosen: Listing, id: LeaseId, *, rank: int, now: Instant) -> Lease:
+    """Hold a machine's devices for an order at the price of the moment, under its machine's next epoch."""
+    return Lease(
+        id=id,
+        order_id=order.id,
+        job_id=order.job_id,
+        tenant_id=order.tenant_id,
+        machine_id=chosen.machine_id,
+        offer_id=chosen.offer_id,
+        state=LeaseState.RESERVED,
+        devices=order.devices,
+        price_micro_usd_per_device_hour=chosen.price_micro_usd_per_device_hour,
+        charge=order.charge,
+        epoch=chosen.epoch + 1,
+        rank=rank,
+        sla=chosen.sla,
+        reserved_at=now,
+    )
+
+
+def leased(listing: Listing, lease: Lease) -> Listing:
+    """The listing of a machine after one more lease."""
+    return replace(listing, devices_free=listing.devices_free - lease.devices, epoch=lease.epoch)
 
 
 def order_state(order: Order, held: int, now: Instant) -> OrderState:

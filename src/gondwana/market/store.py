@@ -1,15 +1,15 @@
 """Orders and leases, loaded and saved; every change of state writes its event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
-from gondwana.core.ids import JobId, LeaseId, new_id
-from gondwana.core.random import Random
-from gondwana.db.conditional import expect_state
+from gondwana.core.ids import JobId, OrderId
+from gondwana.db.conditional import expect_all, expect_state
+from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
@@ -20,7 +20,6 @@ from gondwana.market.model import (
     CloseReason,
     Lease,
     LeaseState,
-    Listing,
     Order,
     OrderState,
 )
@@ -38,9 +37,25 @@ def order(reader: Reader, id: str) -> Order:
     return from_row(Order, row)
 
 
-def open_orders(reader: Reader) -> list[Order]:
-    """Orders that want machines, oldest first."""
-    return [from_row(Order, row) for row in reader.all(SQL.open_orders, {"limit": ROWS_MAX})]
+def orders(reader: Reader, ids: Sequence[str]) -> dict[str, Order]:
+    """These orders, by id; those that do not exist are left out."""
+    return {row["id"]: from_row(Order, row) for row in read_keys(reader, SQL.orders_by_id, ids)}
+
+
+def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
+    """Those of the orders that want machines."""
+    return {row["id"] for row in read_keys(reader, SQL.still_open, ids)}
+
+
+def open_orders(reader: Reader) -> list[OrderId]:
+    """The orders that want machines, oldest first."""
+    return [OrderId(row["id"]) for row in reader.all(SQL.open_order_ids, {"limit": ROWS_MAX})]
+
+
+def overdue_orders(reader: Reader, now: Instant) -> list[Order]:
+    """The orders that want machines and had time to find them until now, oldest first."""
+    rows = reader.all(SQL.overdue_orders, {"now": now, "limit": ROWS_MAX})
+    return [from_row(Order, row) for row in rows]
 
 
 def place_order(tx: Transaction, new: Order) -> None:
@@ -50,16 +65,21 @@ def place_order(tx: Transaction, new: Order) -> None:
 
 
 def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> Order:
-    """The order in its new state; staying is no change."""
-    if target.state is to:
-        return target
-    if to not in ORDER_TRANSITIONS[target.state]:
-        raise WrongState(f"the order is {target.state}, it cannot become {to}")
-    expect_state(tx, SQL.order_by_id, target.id, target.state)
-    moved = replace(target, state=to)
-    tx.execute(SQL.save_order, to_row(moved))
-    tx.emit(Event(at=now, kind=f"order.{to}", subject=target.id, job_id=target.job_id))
-    return moved
+    """The order in its new state; staying is no change. Raises WrongState."""
+    move_orders(tx, now, [target], to)
+    return replace(target, state=to)
+
+
+def move_orders(tx: Transaction, now: Instant, targets: Sequence[Order], to: OrderState) -> None:
+    """Move all of the orders; staying is no change. Raises WrongState where one cannot get there."""
+    moving = [each for each in targets if each.state is not to]
+    for state in {each.state for each in moving}:
+        if to not in ORDER_TRANSITIONS[state]:
+            raise WrongState(f"the order is {state}, it cannot become {to}")
+        ids = [each.id for each in moving if each.state is state]
+        expect_all(ids, state, change_keys(tx, SQL.move_orders, ids, to.value, state.value))
+    kind = f"order.{to}"
+    tx.emit_many([Event(at=now, kind=kind, subject=each.id, job_id=each.job_id) for each in moving])
 
 
 def renew_order(tx: Transaction, now: Instant, target: Order) -> Order:
@@ -70,46 +90,34 @@ def renew_order(tx: Transaction, now: Instant, target: Order) -> Order:
 
 
 def reserve(
-    tx: Transaction, random: Random, now: Instant, target: Order, chosen: Listing, rank: int
-) -> Lease:
-    """Hold a machine's devices for an order; its epoch grows, so older workers on it are refused.
+    tx: Transaction, now: Instant, leases: Sequence[Lease], names: Mapping[str, str]
+) -> None:
+    """Store reservations. The caller has just seen, in this transaction, that the devices are free.
 
-    The caller has just seen, in this transaction, that the devices are free.
+    `names`: of the machines. Each lease has its machine's next epoch: the database refuses one that is taken.
     """
-    epoch = chosen.epoch + 1
-    lease = Lease(
-        id=LeaseId(new_id("lea", now, random)),
-        order_id=target.id,
-        job_id=target.job_id,
-        tenant_id=target.tenant_id,
-        machine_id=chosen.machine_id,
-        offer_id=chosen.offer_id,
-        state=LeaseState.RESERVED,
-        devices=target.devices,
-        price_micro_usd_per_device_hour=chosen.price_micro_usd_per_device_hour,
-        charge=target.charge,
-        epoch=epoch,
-        rank=rank,
-        sla=chosen.sla,
-        reserved_at=now,
+    insert_values(tx, "lease", leases)
+    tx.emit_many(
+        [
+            lease_event(now, each, "lease.reserved", {"machine": names[each.machine_id]})
+            for each in leases
+        ]
     )
-    tx.execute(SQL.save_lease, to_row(lease))
-    tx.execute(SQL.grow_epoch, {"id": chosen.machine_id, "epoch": epoch})
-    emit_lease(tx, now, lease, "lease.reserved", {"machine": chosen.name})
-    return lease
 
 
-def activate(tx: Transaction, now: Instant, lease: Lease) -> Lease:
-    """The lease, serving from now on."""
-    active = replace(_move(tx, lease, LeaseState.ACTIVE), active_at=now, proven_at=now)
-    tx.execute(SQL.save_lease, to_row(active))
-    emit_lease(
-        tx,
-        now,
-        active,
-        "lease.active",
-        {"price_micro_usd_per_hour": active.price_micro_usd_per_hour},
-    )
+def activate(tx: Transaction, now: Instant, leases: Sequence[Lease]) -> list[Lease]:
+    """Reservations, serving from now on: all of them. Raises WrongState where one is no reservation any more."""
+    for lease in leases:
+        _check_move(lease, LeaseState.ACTIVE)
+    ids = [lease.id for lease in leases]
+    expect_all(ids, LeaseState.RESERVED, change_keys(tx, SQL.activate, ids, now, now))
+    active = [
+        replace(lease, state=LeaseState.ACTIVE, active_at=now, proven_at=now) for lease in leases
+    ]
+    tx.emit_many([
+        lease_event(now, each, "lease.active", {"price_micro_usd_per_hour": each.price_micro_usd_per_hour})
+        for each in active
+    ])  # fmt: skip
     return active
 
 
@@ -148,6 +156,19 @@ def lease(reader: Reader, id: str) -> Lease:
     if row is None:
         raise NoSuchThing(lease=id)
     return from_row(Lease, row)
+
+
+def leases(reader: Reader, ids: Sequence[str]) -> list[Lease]:
+    """These leases; those that do not exist are left out."""
+    return [from_row(Lease, row) for row in read_keys(reader, SQL.leases_by_id, ids)]
+
+
+def leases_of_jobs(reader: Reader, job_ids: Iterable[JobId]) -> dict[JobId, list[Lease]]:
+    """The leases of each of these jobs, oldest first."""
+    found: dict[JobId, list[Lease]] = {job_id: [] for job_id in job_ids}
+    for row in read_keys(reader, SQL.leases_of_jobs, list(found)):
+        found[row["job_id"]].append(from_row(Lease, row))
+    return found
 
 
 def leases_of_job(reader: Reader, job_id: JobId, *, live: bool = False) -> list[Lease]:
@@ -215,15 +236,22 @@ def held_by(leases: Sequence[Lease], order_id: str) -> int:
 def emit_lease(
     tx: Transaction, now: Instant, subject: Lease, kind: str, data: dict[str, Any]
 ) -> None:
+    """Tell what happened to a lease."""
+    tx.emit(lease_event(now, subject, kind, data))
+
+
+def lease_event(now: Instant, subject: Lease, kind: str, data: dict[str, Any]) -> Event:
     """An event about a lease; it names the machine, whose agent is then told what it should do."""
-    names = {"machine_id": subject.machine_id}
-    tx.emit(
-        Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data={**names, **data})
-    )
+    told = {"machine_id": subject.machine_id, **data}
+    return Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data=told)
 
 
 def _move(tx: Transaction, lease: Lease, to: LeaseState) -> Lease:
-    if to not in LEASE_TRANSITIONS[lease.state]:
-        raise WrongState(f"the lease is {lease.state}, it cannot become {to}")
+    _check_move(lease, to)
     expect_state(tx, SQL.lease_by_id, lease.id, lease.state)
     return replace(lease, state=to)
+
+
+def _check_move(lease: Lease, to: LeaseState) -> None:
+    if to not in LEASE_TRANSITIONS[lease.state]:
+        raise WrongState(f"the lease is {lease.state}, it cannot become {to}")

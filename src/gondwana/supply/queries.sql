@@ -68,12 +68,27 @@ FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
 
 -- name: supply_of
--- The same of one machine.
+-- The same of these machines.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
 FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' AND machine.id = :id;
+WHERE offer.state <> 'withdrawn' AND machine.id IN (:keys);
+
+-- name: held
+-- How many devices live leases hold of these machines, and their epochs.
+SELECT machine.id, machine.epoch,
+    coalesce((SELECT sum(lease.devices) FROM lease
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+FROM machine WHERE machine.id IN (:keys);
+
+-- name: owners
+-- Whose these machines are.
+SELECT id, owner_id FROM machine WHERE id IN (:keys);
+
+-- name: grow_epochs
+-- The machines after so many more leases of each.
+UPDATE machine SET epoch = epoch + ? WHERE id IN (:keys);
 
 -- name: prove_life
 -- The machine is alive at :now.

@@ -1,6 +1,7 @@
 """Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.db.conditional import expect_state
+from gondwana.db.many import change_keys, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
@@ -166,10 +168,31 @@ def supply(reader: Reader) -> Iterator[Supply]:
         after = rows[-1]["id"]
 
 
-def supply_of(reader: Reader, machine_id: str) -> Supply | None:
-    """A machine's standing offer with its free devices; None where it sells nothing."""
-    row = reader.one(SQL.supply_of, {"id": machine_id})
-    return None if row is None else _supply(row)
+def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
+    """The standing offers of machines with their free devices, by machine; those that sell nothing are left out."""
+    return {row["id"]: _supply(row) for row in read_keys(reader, SQL.supply_of, machine_ids)}
+
+
+def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """(epoch, devices that live leases hold) of each machine."""
+    rows = read_keys(reader, SQL.held, machine_ids)
+    return {row["id"]: (row["epoch"], int(row["devices_leased"])) for row in rows}
+
+
+def owners(reader: Reader, machine_ids: Sequence[str]) -> dict[str, PrincipalId]:
+    """Whose these machines are."""
+    rows = read_keys(reader, SQL.owners, machine_ids)
+    return {row["id"]: PrincipalId(row["owner_id"]) for row in rows}
+
+
+def grow_epochs(tx: Transaction, machine_ids: Iterable[str]) -> None:
+    """One more lease of each machine, as often as it is named: workers under older ones are refused from now on."""
+    by_count: dict[int, list[str]] = {}
+    for machine_id, count in Counter(machine_ids).items():
+        by_count.setdefault(count, []).append(machine_id)
+    for count, named in by_count.items():
+        grown = change_keys(tx, SQL.grow_epochs, named, count)
+        assert grown == len(named), "a machine that was just read is gone"
 
 
 def _supply(row: Row) -> Supply:

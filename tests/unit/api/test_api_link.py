@@ -329,10 +329,8 @@ def test_what_should_run_is_told_once_and_again_when_it_changes(world, linked):
 
 
 def test_a_reservation_that_nobody_confirmed_is_no_duty(world, linked):
-    from gondwana.jobs import place
-
     job = world.submit()
-    world.write(place.reserve, world.random, world.now, job.order_id, ["mac_kauri"])
+    world.reserve(job, "mac_kauri")
     assert duties(linked) == ()
 
 

@@ -142,6 +142,13 @@ def runway(spec: JobSpec, *, proven_seconds: int, paid_seconds: int, gap_seconds
     return Runway.LOW if paid_seconds < LOW_SECONDS else Runway.FINE
 
 
+def paid_micro_usd(lease: Lease, escrow_micro_usd: int) -> int:
+    """What a lease has cost its tenant so far: its proven seconds, as far as all that came into its escrow reached."""
+    return min(
+        due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven), escrow_micro_usd
+    )
+
+
 def free_rank(spec: JobSpec, leases: Sequence[Lease]) -> int:
     """The lowest node number that no live lease has."""
     taken = {lease.rank for lease in leases}
