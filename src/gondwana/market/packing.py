@@ -49,10 +49,10 @@ class Policy(StrEnum):
 
 RULES: Final = {
     Policy.GONDWANA: Rules(EXPECTED, tables.STEP_MILLI * tables.FUTURES, node_ties_to_fuller=True,
-                           gpu_ties_to_fuller=True),
-    Policy.FGD: Rules(FRAGMENT, 1, node_ties_to_fuller=False, gpu_ties_to_fuller=False),
-    Policy.BEST_FIT: Rules(FULLNESS, tables.FULLNESS_STEP, node_ties_to_fuller=False, gpu_ties_to_fuller=True),
-    Policy.FIRST_FIT: Rules(NOTHING, 1, node_ties_to_fuller=False, gpu_ties_to_fuller=True),
+                           gpu_best_fit=True),
+    Policy.FGD: Rules(FRAGMENT, 1, node_ties_to_fuller=False, gpu_best_fit=False),
+    Policy.BEST_FIT: Rules(FULLNESS, tables.FULLNESS_STEP, node_ties_to_fuller=False, gpu_best_fit=True),
+    Policy.FIRST_FIT: Rules(NOTHING, 1, node_ties_to_fuller=False, gpu_best_fit=True),
 }  # fmt: skip
 
 

@@ -165,6 +165,16 @@ def stepped(before: int, after: int, outlook: Outlook, rules: Rules) -> int:
 
 
 @compiled
+def fullest_gpu(idle_G: Integers, milli: int) -> int:
+    """The GPU with the least idle milli that are enough, or -1."""
+    best = -1
+    for j in range(idle_G.shape[0]):
+        if idle_G[j] >= milli and (best < 0 or idle_G[j] < idle_G[best]):
+            best = j
+    return best
+
+
+@compiled
 def reckon(
     row: int, shape_5: Integers, columns: Columns, before: int, outlook: Outlook, rules: Rules, scratch_3G: Integers
 ) -> tuple[int, int]:  # fmt: skip
@@ -176,20 +186,15 @@ def reckon(
         take_whole(after_G, after_G.shape[0], shape_5[GPUS])
         after = counted(rules.counts, (cpu, memory, after_G, model), outlook, scratch_3G)
         return stepped(before, after, outlook, rules), -1
-    score, best = NOWHERE, -1
+    score, best, fullest = NOWHERE, -1, fullest_gpu(idle_G, shape_5[MILLI])
     for j in range(idle_G.shape[0]):
-        is_double = False
-        for i in range(j):
-            is_double |= idle_G[i] == idle_G[j]
-        if is_double or idle_G[j] < shape_5[MILLI]:
+        if idle_G[j] < shape_5[MILLI] or (rules.gpu_best_fit and j != fullest):
             continue
         after_G[j] -= shape_5[MILLI]
         after = counted(rules.counts, (cpu, memory, after_G, model), outlook, scratch_3G)
         after_G[j] = idle_G[j]
         found = stepped(before, after, outlook, rules)
-        if found < score or (
-            found == score and rules.gpu_ties_to_fuller and idle_G[j] < idle_G[best]
-        ):
+        if found < score:
             score, best = found, j
     return score, best
 

@@ -70,7 +70,7 @@ class Rules(NamedTuple):
     counts: int
     step: int  # differences within one step are a tie
     node_ties_to_fuller: bool  # else to the first
-    gpu_ties_to_fuller: bool
+    gpu_best_fit: bool  # a share goes to the fullest GPU of a node; else each is tried, and the first best is taken
 
 
 def outlook(shapes: Sequence[tuple[int, ...]], counts: Sequence[int], total: int) -> Outlook:

@@ -121,12 +121,16 @@ def stepped(before_S: Integers, after_S: Integers, outlook: Outlook, rules: Rule
     return (after_S - before_S) // rules.step
 
 
-def candidates(shape_5: Integers, states: States) -> tuple[Integers, Integers, States]:
+def candidates(
+    shape_5: Integers, states: States, *, gpu_best_fit: bool
+) -> tuple[Integers, Integers, States]:
     """(which of these states, GPU of a share or -1, the state after) of each way to place the shape."""
     if shape_5[GPUS] == 1 and shape_5[MILLI] < WHOLE:
-        equal_SGG = states.idle_SG[:, :, None] == states.idle_SG[:, None, :]
-        is_double_SG = np.tril(equal_SGG, -1).any(axis=2)
-        at, gpu = ((states.idle_SG >= shape_5[MILLI]) & ~is_double_SG).nonzero()
+        fits_SG = states.idle_SG >= shape_5[MILLI]
+        if gpu_best_fit:
+            best_S = np.where(fits_SG, states.idle_SG, NOWHERE).argmin(axis=1)
+            fits_SG = np.arange(fits_SG.shape[1]) == best_S[:, None]
+        at, gpu = fits_SG.nonzero()
         idle_SG = states.idle_SG[at]
         idle_SG[np.arange(len(at)), gpu] -= shape_5[MILLI]
     else:
@@ -153,13 +157,12 @@ def refresh(k: int, columns: Columns, scores: Scores, outlook: Outlook, rules: R
             before = counted(rules.counts, States(*(column[old] for column in states)), outlook)
             scores.before_N[row_S[old]] = before
             scores.before_version_N[row_S[old]] = columns.version_N[row_S[old]]
-        at, gpu, after = candidates(shape_5, states)
+        at, gpu, after = candidates(shape_5, states, gpu_best_fit=rules.gpu_best_fit)
         found = stepped(
             scores.before_N[row_S[at]], counted(rules.counts, after, outlook), outlook, rules
         )
-        idle = states.idle_SG[at, gpu] if rules.gpu_ties_to_fuller else np.zeros_like(gpu)
-        best_first = np.lexsort((gpu, idle, found, at))
-        best = best_first[np.searchsorted(at[best_first], np.arange(len(row_S)))]
+        best_first = np.lexsort((gpu, found, at))
+        best = best_first[np.searchsorted(at, np.arange(len(row_S)))]
         score_S[fits], gpu_S[fits] = found[best], gpu[best]
     scores.score_KN[k, stale], scores.gpu_KN[k, stale] = score_S[copies], gpu_S[copies]
     scores.seen_KN[k, stale] = columns.version_N[stale]
