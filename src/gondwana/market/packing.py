@@ -25,9 +25,7 @@ from gondwana.market import packing_tables as tables
 from gondwana.market import packing_twin as twin
 from gondwana.market.packing_tables import EXPECTED, FRAGMENT, FULLNESS, NOTHING, WHOLE, Rules
 
-TYPICAL_PERCENT: Final = (
-    95  # the most frequent shapes that make up so much of what is asked, as in the paper
-)
+TYPICAL_PERCENT: Final = 95  # of what is asked: the most frequent shapes, as in the paper
 GPUS_MAX: Final = 32  # of a node; they are bits of a mask
 MODELS_MAX: Final = 62  # bits of a mask again
 AMOUNT_MAX: Final = 1 << 30  # of CPU milli or MiB on a node: products with it fit 64 bits
