@@ -14,9 +14,13 @@ from typing import Any
 from disk import ANSWERS
 from traffic import open_books, post_traffic, traffic
 
+from gondwana.db import sqlite
 from gondwana.db.database import Database
 
-STEPS = 600  # enough that the write-ahead log is checkpointed and begun anew
+STEPS = 600
+LOG_PAGES = (
+    1_000  # few enough that the write-ahead log is checkpointed and begun anew within the steps
+)
 
 
 class Careless(sqlite3.Connection):
@@ -37,6 +41,7 @@ def be_careless(level: str) -> None:
 
 def main() -> None:
     folder, seed, in_flight = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    sqlite.LOG_PAGES = LOG_PAGES
     for level in sys.argv[4:]:
         be_careless(level)
     answers = os.open(folder / ANSWERS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
