@@ -318,3 +318,34 @@ def test_many_events_are_numbered_and_told_as_if_one_by_one(database, make):
     database.writer.call(write)
     assert [each.event for each in heard] == told
     assert events_after(database.reader(), 0) == heard
+
+
+def test_what_is_proposed_counts_until_it_is_returned_whatever_is_committed_meanwhile(stored_world):
+    stored_world.join(devices=2)
+    first, second, third = (stored_world.submit() for _ in range(3))
+    shelf, reader = stored_world.context.shelf, stored_world.reader
+
+    def propose(job):
+        return shelf.propose(reader, market.order(reader, job.order_id), 0, ())
+
+    assert propose(first) == ["mac_kauri"]
+    placed(stored_world, (first, ["kauri"]))
+    assert propose(second) == ["mac_kauri"]
+    assert propose(third) == []
+    shelf.returned(["mac_kauri"])  # the second came to nothing
+    assert propose(third) == ["mac_kauri"]
+
+
+def test_a_pass_that_fails_half_way_returns_what_it_proposed(stored_world, monkeypatch):
+    stored_world.join()
+    stored_world.submit()
+    with monkeypatch.context() as patch:
+        patch.setattr("gondwana.loops.match_orders.write_parts", _fail)
+        with pytest.raises(Unavailable):
+            match_orders(stored_world.context, stored_world.now)
+    assert match_orders(stored_world.context, stored_world.now) == 1
+
+
+def _fail(context, run, given, things):
+    list(things)
+    raise Unavailable("the database went away")

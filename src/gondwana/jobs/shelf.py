@@ -38,9 +38,8 @@ class Shelf:
         self._news = threading.Lock()
         self._changed: set[str] = set()  # machines whose rows in the book may be old
         self._leased: set[str] = set()  # of which only the free devices may be
-        self._taken: set[str] = (
-            set()
-        )  # whose free devices are less than is committed, or known to be
+        self._taken: set[str] = set()  # proposed: what may be on its way to the database counts
+        self._has_news = True
         self._version = 0  # grows whenever an offer becomes better for somebody
         self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
 
@@ -54,6 +53,7 @@ class Shelf:
         with self._news:
             self._leased |= named[True]
             self._changed |= named[False]
+            self._has_news = True
 
     def propose(
         self, reader: Reader, order: Order, held: int, not_machines: Sequence[str]
@@ -82,9 +82,11 @@ class Shelf:
             return [each for each in order_ids if self._idle.get(each) != self._version]
 
     def returned(self, machine_ids: Sequence[str]) -> None:
-        """What was proposed is not taken, or no longer known: look at these again."""
+        """What became of these proposals is committed, or never will be: look at their machines again."""
         with self._news:
-            self._leased |= self._taken.intersection(machine_ids)
+            self._taken.difference_update(machine_ids)
+            self._leased.update(machine_ids)
+            self._has_news = True
 
     def find(self, reader: Reader, order: Order, *, taken_too: bool = False) -> list[str]:
         """The machines that an order would get now, or if nothing were leased; takes nothing."""
@@ -104,11 +106,13 @@ class Shelf:
             return list(self._listings.values())
 
     def _fresh(self, reader: Reader) -> Book:
-        if self._book is not None and not self._changed and not self._leased:
+        if self._book is not None and not self._has_news:
             return self._book
         with self._news:
+            self._has_news = False
             changed, self._changed = self._changed, set()
-            leased, self._leased = self._leased - changed, set()
+            leased = self._leased - changed - self._taken
+            self._leased &= self._taken  # until they are returned
         try:
             if self._book is None:
                 self._listings = {str(each.machine_id): each for each in listings(reader)}
@@ -123,6 +127,7 @@ class Shelf:
             with self._news:
                 self._changed |= changed
                 self._leased |= leased
+                self._has_news = True
             raise
         for machine_id in changed:
             self._update(self._book, machine_id, standing.get(machine_id))
@@ -136,14 +141,12 @@ class Shelf:
         assert place is not None, "what is listed is in the book"
         free, before = listing.devices - devices, book.columns[FREE, place]
         self._listings[machine_id] = replace(listing, devices_free=free, epoch=epoch)
-        self._taken.discard(machine_id)
         if free != before:
             book.set_free(machine_id, free)
             self._version += bool(free > before)
 
     def _update(self, book: Book, machine_id: str, listing: Listing | None) -> None:
         place = book.row_of(machine_id)
-        self._taken.discard(machine_id)
         if listing is None:
             book.remove(machine_id)
             self._listings.pop(machine_id, None)
@@ -160,7 +163,8 @@ class Shelf:
         place = book.row_of(machine_id)
         assert place is not None
         book.set_free(machine_id, int(book.columns[FREE, place]) - devices)
-        self._taken.add(machine_id)
+        with self._news:
+            self._taken.add(machine_id)
 
     def _remember_idle(self, order_id: str) -> None:
         if len(self._idle) >= IDLE_ORDERS_MAX:

@@ -22,8 +22,10 @@ def match_orders(context: Context, now: Instant) -> int:
     """
     reader, given = context.database.reader(), (context.random, now)
     proposed: list[str] = []
-    active = write_parts(context, place.place, given, _proposals(context, reader, proposed))
-    context.shelf.returned(proposed)
+    try:
+        active = write_parts(context, place.place, given, _proposals(context, reader, proposed))
+    finally:
+        context.shelf.returned(proposed)
     reserved = [lease.id for lease in market.reserved(reader)]
     active += write_parts(context, place.confirm_reserved, given, reserved)
     _expire_overdue(context, reader, now)
