@@ -19,7 +19,9 @@ BUSY_TIMEOUT_MS: Final = (
 STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
 PAGE_BYTES: Final = 4_096
 WRITER_CACHE_KIB: Final = 64 * 1024  # what one commit of many leases touches is not read twice
-LOG_PAGES: Final = 16_000  # 64 MB of write-ahead log: a page that is written again and again reaches the file once
+LOG_PAGES: Final = (
+    16_000  # 64 MB of write-ahead log: a page that is written again and again reaches the file once
+)
 
 _SAYS_NO: Final = (sqlite3.Error, OverflowError)
 _DENIED: Final = re.compile("not authorized|prohibited")
