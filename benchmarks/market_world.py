@@ -13,7 +13,7 @@ import numpy as np
 
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
-from gondwana.core.ids import JobId, OfferId, OrderId, PrincipalId
+from gondwana.core.ids import JobId, MachineId, OfferId, OrderId, PrincipalId
 from gondwana.db.database import Database
 from gondwana.db.many import insert_values
 from gondwana.db.transaction import Transaction
@@ -95,14 +95,14 @@ class World:
     def _owners(self) -> Any:
         return (np.cumsum(self.devices) // DEVICES_OF_OWNER).astype(int)
 
-    def stored(self) -> Iterator[tuple[list[str], list[Machine], list[Offer]]]:
+    def stored(self) -> Iterator[tuple[list[PrincipalId], list[Machine], list[Offer]]]:
         """(owners, machines, offers) as the database holds them, in parts."""
         owner = self._owners()
         for start in range(0, len(self), INSERTED_AT_ONCE):
             part = range(start, min(len(self), start + INSERTED_AT_ONCE))
-            machines = [self._machine(n, f"pri_{owner[n]:020d}") for n in part]
+            machines = [self._machine(n, PrincipalId(f"pri_{owner[n]:020d}")) for n in part]
             first = owner[start - 1] + 1 if start else 0
-            owners = [f"pri_{n:020d}" for n in range(first, owner[part[-1]] + 1)]
+            owners = [PrincipalId(f"pri_{n:020d}") for n in range(first, owner[part[-1]] + 1)]
             offers = [
                 Offer(id=OfferId(f"off_{n:020d}"), machine_id=each.id, state=OfferState.OPEN,
                       price_micro_usd_per_device_hour=int(self.price[n]))
@@ -110,7 +110,7 @@ class World:
             ]  # fmt: skip
             yield owners, machines, offers
 
-    def _machine(self, n: int, owner: str) -> Machine:
+    def _machine(self, n: int, owner: PrincipalId) -> Machine:
         accelerators = (
             Accelerator(name=f"M{self.model[n]}", vendor="nvidia", memory_bytes=24 * GIB),
         )
@@ -120,11 +120,12 @@ class World:
             accelerators=accelerators * int(self.devices[n]),
         )  # fmt: skip
         return Machine(
-            id=f"mac_{n:020d}", owner_id=owner, name=f"m{n}", region=f"r{self.region[n]}", public_key=f"{n:064x}",
-            state=MachineState.UP, devices=int(self.devices[n]), inventory=inventory, isolation="sandbox",
+            id=MachineId(f"mac_{n:020d}"), owner_id=owner, name=f"m{n}", region=f"r{self.region[n]}",
+            public_key=f"{n:064x}", state=MachineState.UP, devices=int(self.devices[n]), inventory=inventory,
+            isolation="sandbox",
             speed=MachineSpeed(steps_per_second=float(self.speed[n])), joined_at=Instant(BORN + n / 1_000),
             proven_at=BORN,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
 
 def wants(count: int, seed: int = 2) -> Iterator[tuple[Want, int]]:
@@ -155,7 +156,7 @@ def store_supply(database: Database, world: World) -> None:
 
 
 def _store_part(
-    tx: Transaction, owners: list[str], machines: list[Machine], offers: list[Offer]
+    tx: Transaction, owners: list[PrincipalId], machines: list[Machine], offers: list[Offer]
 ) -> None:
     tx.insert_rows(
         "principal", ("id", "name", "created_at"), [(each, each, BORN) for each in owners]

@@ -10,6 +10,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.db.database import Database
+from gondwana.db.many import KEYS_AT_ONCE
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
     ext,
@@ -23,7 +24,7 @@ from gondwana.ledger.accounts import (
 from gondwana.ledger.audit import audit
 from gondwana.ledger.chain import seal
 from gondwana.ledger.model import Balance, TransferKind
-from gondwana.ledger.store import KEYS_AT_ONCE, balance, post, post_all
+from gondwana.ledger.store import balance, post, post_all
 
 TENANT, HOLDBACK, PAYABLE = tenant_available("t"), provider_holdback("p"), provider_payable("p")
 SEQS = (

@@ -41,9 +41,7 @@ class Batches:
 
     def __init__(self, connection: Connection, before_commit: BeforeCommit | None = None) -> None:
         self.connection = connection
-        self.lost = (
-            threading.Event()
-        )  # another leads now: nothing will ever be written through this
+        self.lost = threading.Event()  # another leads: nothing is ever written through this again
         self._before_commit = before_commit
 
     def commit(self, calls: "collections.deque[Call]", seconds_max: float) -> list[StoredEvent]:

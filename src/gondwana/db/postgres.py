@@ -54,7 +54,7 @@ class PostgresConnection:
             self.become_app()
 
     def become_app(self) -> None:
-        """From now on this session may do what serving needs and nothing more; raises Denied to strangers."""
+        """From now on this connection may do what serving needs and nothing more; raises Denied to strangers."""
         self._send(f"SET ROLE {APP_ROLE}")
         self._is_app = True
 
@@ -203,7 +203,7 @@ class PostgresConnection:
     # -- leading
 
     def try_to_lead(self) -> bool:
-        """Whether this session is now the one that leads: nobody else can for as long as it lasts."""
+        """Whether this connection is now the one that leads: nobody else can for as long as it lasts."""
         row = self.one("SELECT pg_try_advisory_lock(?, ?) AS got", lock_key(self.schema))
         return row is not None and row["got"]
 

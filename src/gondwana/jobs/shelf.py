@@ -22,9 +22,8 @@ from gondwana.supply import store as supply
 
 HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
-FREEZE_OFFERS_MIN: Final = (
-    10_000  # so many stay: the collector of cycles need not look at them again and again
-)
+# so many stay: the collector of cycles need not look at them again and again
+FREEZE_OFFERS_MIN: Final = 10_000
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
@@ -60,8 +59,8 @@ class Shelf:
     ) -> list[str]:
         """The machines that an order with `held` leases might get now, cheapest per work first; they count as taken.
 
-        None where a gang would not be whole. None at once for an order that nothing fitted before, as long as no offer
-        has become better since.
+        None of them where a gang would not be whole; at once for an order that nothing fitted before, as long as no
+        offer has become better since.
         """
         with self._lock:
             book = self._fresh(reader)

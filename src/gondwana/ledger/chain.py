@@ -11,14 +11,14 @@ from typing import Any, Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
+from gondwana.db.many import read_keys
 from gondwana.db.transaction import Reader, Row, Transaction
-from gondwana.ledger.store import SQL, rows_of_keys
+from gondwana.ledger.store import SQL
 from gondwana.wire import proofs
 from gondwana.wire.proofs import BatchRecord, ChainProof, EntryProof, RootRecord
 
-BATCH_TRANSFERS_MAX: Final = (
-    20_000  # of one seal: a backlog (a migrated database) is sealed in pieces
-)
+# of one seal: a backlog (a migrated database) is sealed in pieces
+BATCH_TRANSFERS_MAX: Final = 20_000
 BATCHES_MAX: Final = 10_000  # of one page of a proof
 ROOTS_MAX: Final = 4_000  # of one proof: ten years
 MS_PER_DAY: Final = 86_400_000
@@ -234,9 +234,9 @@ def _leaves(reader: Reader, first: int, last: int) -> Iterator[tuple[int, bytes]
     touched = {row[side] for row in transfers for side in ("debit", "credit")}
     used = {row[part] for row in entries for part in ("kind", "subject", "job")} - {None}
     accounts = {
-        row["id"]: row["name"] for row in rows_of_keys(reader, SQL.account_names, list(touched))
+        row["id"]: row["name"] for row in read_keys(reader, SQL.account_names, list(touched))
     }
-    names = {row["id"]: row["name"] for row in rows_of_keys(reader, SQL.name_texts, list(used))}
+    names = {row["id"]: row["name"] for row in read_keys(reader, SQL.name_texts, list(used))}
     place = 0
     for entry in entries:
         legs = transfers[place : place + entry["legs"]]

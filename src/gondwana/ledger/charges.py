@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
+from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader, Row
 from gondwana.ledger.accounts import tenant_available, tenant_promo
 from gondwana.ledger.events import words
 from gondwana.ledger.periods import Span
-from gondwana.ledger.store import KEYS_AT_ONCE, SQL, rows_of_keys
+from gondwana.ledger.store import SQL
 from gondwana.wire.ledger import InvoiceJob, InvoiceLine, InvoiceTax
 
 INVOICES: Final = load_queries("gondwana.ledger", "invoices.sql")
@@ -65,8 +66,8 @@ class Accounts:
 def accounts(reader: Reader, tenant_id: str) -> Accounts:
     """The accounts whose payments to others a tenant is charged for."""
     names = [tenant_available(tenant_id), tenant_promo(tenant_id)]
-    balances = tuple(row["id"] for row in rows_of_keys(reader, SQL.account_ids, names))
-    escrows = rows_of_keys(reader, INVOICES.escrows_of, balances)
+    balances = tuple(row["id"] for row in read_keys(reader, SQL.account_ids, names))
+    escrows = read_keys(reader, INVOICES.escrows_of, balances)
     return Accounts(balances=balances, escrows={row["id"]: row["name"] for row in escrows})
 
 
@@ -229,12 +230,7 @@ def _id_in(escrow: str) -> str:
 
 
 def _in_span(reader: Reader, sql: str, keys: Sequence[int], span: Span) -> list[Row]:
-    found: list[Row] = []
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        part = keys[start : start + KEYS_AT_ONCE]
-        query = sql.replace(":keys", ",".join("?" * len(part)))
-        found += reader.all(query, [span.first, span.end - 1, *part])
-    return found
+    return read_keys(reader, sql, keys, span.first, span.end - 1)
 
 
 def _sum(reader: Reader, sql: str, keys: Sequence[int], span: Span) -> int:

@@ -9,6 +9,7 @@ from gondwana.core.errors import GondwanaError, InvalidValue, NoSuchThing, Wrong
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
+from gondwana.db.many import read_keys
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import inbox, rules
@@ -29,7 +30,7 @@ from gondwana.ledger.payments import (
 )
 from gondwana.ledger.payouts import NEWEST, freeze_account
 from gondwana.ledger.rails import IncomingPayment
-from gondwana.ledger.store import balance, event_key, post, rows_of_keys
+from gondwana.ledger.store import balance, event_key, post
 
 EXPECTED_LOOKED_AT: Final = 100  # of one amount on one rail: more are told apart by an operator
 
@@ -104,7 +105,7 @@ def charge_back(tx: Transaction, now: Instant, deposit_id: str, *, reason: str) 
     moved = _moved(found, now, DepositState.CHARGED_BACK, reason=reason)
     tenant_id = _tenant(found)
     mirrors = [event_key(f"correction:{entry}") for entry in _entries(found)]
-    if rows_of_keys(tx, SQL.events_posted, mirrors):
+    if read_keys(tx, SQL.events_posted, mirrors):
         raise WrongState(f"{found.id} was corrected: nothing of it is left to charge back.")
     freeze_account(tx, now, tenant_id, reason=f"a deposit was charged back ({found.id})")
     entry = rules.chargeback(

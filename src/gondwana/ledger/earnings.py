@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader
 from gondwana.ledger.accounts import (
@@ -15,7 +16,7 @@ from gondwana.ledger.accounts import (
 from gondwana.ledger.chain import MS_PER_DAY, day_of
 from gondwana.ledger.payments import HoldbackSettings
 from gondwana.ledger.settings import setting
-from gondwana.ledger.store import SQL, balance, first_seq_at, rows_of_keys
+from gondwana.ledger.store import SQL, balance, first_seq_at
 
 EARNINGS: Final = load_queries("gondwana.ledger", "earnings.sql")
 
@@ -69,7 +70,7 @@ def paid_out_micro_usd(reader: Reader, principal_id: str) -> int:
     """What a principal's earnings ever paid out to the outside world."""
     earned = (provider_payable, verifier_payable, reporter_payable)
     names = [of(principal_id) for of in earned]
-    ids = [row["id"] for row in rows_of_keys(reader, SQL.account_ids, names)]
+    ids = [row["id"] for row in read_keys(reader, SQL.account_ids, names)]
     if not ids:
         return 0
     row = reader.one(EARNINGS.paid_out.replace(":keys", ",".join("?" * len(ids))), ids)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
+from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader, Row
 from gondwana.ledger.accounts import AccountName
 from gondwana.ledger.events import Fact, words
 from gondwana.ledger.model import TRANSFER_KINDS, TransferKind
 from gondwana.ledger.periods import personal
-from gondwana.ledger.store import KEYS_AT_ONCE, SQL, rows_of_keys
+from gondwana.ledger.store import SQL
 
 EXPORT: Final = load_queries("gondwana.ledger", "export.sql")
-WINDOW_TRANSFERS: Final = (
-    20_000  # looked through at once for somebody's entries; grows while nothing is found
-)
+# looked through at once for somebody's entries; grows while nothing is found
+WINDOW_TRANSFERS: Final = 20_000
 WINDOW_GROWTH: Final = 4
 
 
@@ -81,19 +81,17 @@ def touches(reader: Reader, principal_id: str, seq: int) -> bool:
 def accounts_of(reader: Reader, principal_id: str) -> dict[int, str]:
     """The accounts of a principal, by row: his own, and the escrows and bonds that he filled."""
     names = list(personal(principal_id).values())
-    own = {row["id"]: row["name"] for row in rows_of_keys(reader, SQL.account_ids, names)}
-    filled = rows_of_keys(reader, EXPORT.filled_by, list(own))
+    own = {row["id"]: row["name"] for row in read_keys(reader, SQL.account_ids, names)}
+    filled = read_keys(reader, EXPORT.filled_by, list(own))
     return own | {row["id"]: row["name"] for row in filled}
 
 
 def _touching(reader: Reader, accounts: Sequence[int], first: int, last: int) -> set[int]:
-    found: set[int] = set()
-    for start in range(0, len(accounts), KEYS_AT_ONCE):
-        part = accounts[start : start + KEYS_AT_ONCE]
-        for query in (EXPORT.entries_out_of, EXPORT.entries_into):
-            sql = query.replace(":keys", ",".join("?" * len(part)))
-            found |= {int(row["seq"]) for row in reader.all(sql, [first, last, *part])}
-    return found
+    return {
+        int(row["seq"])
+        for query in (EXPORT.entries_out_of, EXPORT.entries_into)
+        for row in read_keys(reader, query, accounts, first, last)
+    }
 
 
 def _entries(reader: Reader, numbers: Sequence[int]) -> list[PostedEntry]:
@@ -108,9 +106,9 @@ def _entries(reader: Reader, numbers: Sequence[int]) -> list[PostedEntry]:
     }
     used = {row[part] for row in rows for part in ("kind", "subject", "job")} - {None}
     accounts = {
-        row["id"]: row["name"] for row in rows_of_keys(reader, SQL.account_names, list(touched))
+        row["id"]: row["name"] for row in read_keys(reader, SQL.account_names, list(touched))
     }
-    names = {row["id"]: row["name"] for row in rows_of_keys(reader, SQL.name_texts, list(used))}
+    names = {row["id"]: row["name"] for row in read_keys(reader, SQL.name_texts, list(used))}
     return [_entry(row, transfers[row["seq"]], accounts, names) for row in rows]
 
 

@@ -9,6 +9,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import format_usd
 from gondwana.db.errors import Refused
+from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
@@ -31,7 +32,6 @@ _HINTS: Final = {
     3200: "gondwana treasury deposit",
 }
 """Line of the chart that lacks money -> what mends it."""
-KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
 
 FIRST_VERSION: Final = '["",'  # facts of an entry that a migration made: nothing, then the sentence
 ENTRY_COLUMNS: Final = ("seq", "event", "kind", "subject", "job", "legs", "at_ms", "facts")
@@ -114,7 +114,7 @@ def balance(reader: Reader, account: AccountName) -> Balance:
 
 def balances(reader: Reader, accounts: Sequence[AccountName]) -> dict[AccountName, Balance]:
     """The counters of many accounts."""
-    found = rows_of_keys(reader, SQL.accounts_named, accounts)
+    found = read_keys(reader, SQL.accounts_named, accounts)
     by_name = {row["name"]: to_balance(row) for row in found}
     return {name: by_name.get(name, Balance()) for name in accounts}
 
@@ -258,7 +258,7 @@ def _holds(
         for event_id, _, number in (pending_id.rpartition("#"),)
     }
     keys = dict.fromkeys(key for key, _ in parsed.values())
-    rows = rows_of_keys(tx, SQL.entries_of_events, list(keys))
+    rows = read_keys(tx, SQL.entries_of_events, list(keys))
     found = {row["event"]: (int(row["seq"]), int(row["legs"])) for row in rows} | dict(starts)
     holds: dict[str | None, int] = {}
     for pending_id, (key, number) in parsed.items():
@@ -370,15 +370,4 @@ def _room(found: Balance, side: Limit) -> int:
 
 def _keyed(reader: Reader, sql: str, keys: Iterable[Any], key: str, value: str) -> dict[Any, Any]:
     """`key` → `value` of the rows whose key is among `keys`."""
-    return {row[key]: row[value] for row in rows_of_keys(reader, sql, list(keys))}
-
-
-def rows_of_keys(reader: Reader, sql: str, keys: Sequence[Any]) -> list[Row]:
-    """The rows of a query that ends in `IN (:keys)`; a few lengths of the list only, so that statements stay cached."""
-    found: list[Row] = []
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        part = list(keys[start : start + KEYS_AT_ONCE])
-        size = 1 << (len(part) - 1).bit_length()
-        part += part[-1:] * (size - len(part))
-        found += reader.all(sql.replace(":keys", ",".join("?" * size)), part)
-    return found
+    return {row[key]: row[value] for row in read_keys(reader, sql, list(keys))}

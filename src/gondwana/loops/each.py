@@ -12,9 +12,8 @@ from gondwana.jobs.context import Context
 T = TypeVar("T")
 
 AT_ONCE_MAX: Final = 500  # transactions that share a commit; leaves room in the queue for requests
-PART_MAX: Final = (
-    200  # things of one transaction: 60 ms of work, and the sync is shared well enough
-)
+# things of one transaction: 60 ms of work, and the sync is shared well enough
+PART_MAX: Final = 200
 _log = logging.getLogger(__name__)
 
 

@@ -229,7 +229,7 @@ def _test(term: Term) -> Callable[[Listing], bool]:
         return lambda listing: (has := of(listing)) is not None and compare(has, wanted)
     if field.kind in ORDERED:
         numbers = {_number(field, value) for value in term.values}
-        has_any: Callable[[Scalar], bool] = lambda has: has in numbers  # noqa: E731
+        has_any: Callable[[Scalar], bool] = numbers.__contains__
     else:
         has_any = _text_test(field, [value for value in term.values if isinstance(value, Text)])
     is_wanted = term.operator is not Operator.IS_NOT
