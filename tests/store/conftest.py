@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # store tests share postgres.py
 from postgres import Cluster, binaries
 
 from gondwana.db.database import Database
+from gondwana.ledger.audit import audit
+from gondwana.ledger.chain import seal
 
 NUMBERS = itertools.count()
 TEMPLATE = "gondwana_template"
@@ -62,6 +64,15 @@ def make_database(place):
 def database(make_database):
     """A fresh database, written on the caller's thread."""
     return make_database()
+
+
+@pytest.fixture
+def audited_database(make_database):
+    """A fresh database whose transactions are sealed, and whose books must add up in the end."""
+    opened = make_database(before_commit=seal)
+    yield opened
+    report = audit(opened.reader())
+    assert report.ok, report.differences
 
 
 @pytest.fixture

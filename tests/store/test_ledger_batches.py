@@ -36,11 +36,8 @@ SEQS = (
 
 
 @pytest.fixture
-def database(make_database):
-    opened = make_database(before_commit=seal)
-    yield opened
-    report = audit(opened.reader())
-    assert report.ok, report.differences
+def database(audited_database):
+    return audited_database
 
 
 def rows(database):

@@ -12,8 +12,6 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import ext, provider_holdback, task_escrow, tenant_available
-from gondwana.ledger.audit import audit
-from gondwana.ledger.chain import seal
 from gondwana.ledger.model import TransferKind
 from gondwana.ledger.statements import balance_at, statement
 from gondwana.ledger.store import credited_before, first_seq_at
@@ -23,11 +21,8 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def database(make_database):
-    opened = make_database(before_commit=seal)
-    yield opened
-    report = audit(opened.reader())
-    assert report.ok, report.differences
+def database(audited_database):
+    return audited_database
 
 
 def test_a_statement_says_in_words_what_happened_newest_first(database):

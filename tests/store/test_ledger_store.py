@@ -20,18 +20,14 @@ from gondwana.ledger.accounts import (
     verifier_payable,
 )
 from gondwana.ledger.audit import audit
-from gondwana.ledger.chain import seal
 from gondwana.ledger.model import Balance, Evaluation, TransferKind
 from gondwana.ledger.statements import statement
 from gondwana.ledger.store import balance, post
 
 
 @pytest.fixture
-def database(make_database):
-    opened = make_database(before_commit=seal)
-    yield opened
-    report = audit(opened.reader())
-    assert report.ok, report.differences
+def database(audited_database):
+    return audited_database
 
 
 def test_a_lease_from_deposit_to_close(database):

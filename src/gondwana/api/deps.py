@@ -1,8 +1,8 @@
 """What routes ask for: the plane, the caller, a checked idempotency key."""
 
 import hashlib
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import Depends, Request, Response
@@ -17,7 +17,18 @@ from gondwana.policy import rules as policy_rules
 from gondwana.policy import store as policy
 from gondwana.policy.model import Caller, Scope
 
+
+class Identified(Protocol):
+    """What has an id that grows with its age."""
+
+    @property
+    def id(self) -> str | int:
+        """Its id."""
+        ...
+
+
 T = TypeVar("T")
+Kept = TypeVar("Kept", bound=Identified)
 LIMIT_MAX = 200  # rows of one page
 
 
@@ -124,6 +135,12 @@ def page(items: list[T], cursor: str | None = None) -> Response:
     return Response(
         msgspec.json.encode({"items": items, "cursor": cursor}), media_type="application/json"
     )
+
+
+def page_of(found: Sequence[Kept], limit: int, view: Callable[[Kept], Any]) -> Response:
+    """A page of what was found, each as `view` tells it; the cursor is the last id where there may be more."""
+    more = str(found[-1].id) if len(found) == limit else None
+    return page([view(each) for each in found], more)
 
 
 def answer(value: Any) -> Response:

@@ -7,7 +7,7 @@ from gondwana.api.deps import (
     LIMIT_MAX,
     CallerDep,
     ReaderDep,
-    page,
+    page_of,
 )
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.ledger import invoices
@@ -28,8 +28,7 @@ def list_invoices(
     tenant = None if Scope.OPERATOR in caller.scopes else caller.principal.id
     before = invoices.NEWEST if cursor is None else _position(cursor)
     found = invoices.invoices(reader, tenant, before=before, limit=limit)
-    items = [views.invoice_view(each) for each in found]
-    return page(items, str(found[-1].id) if len(found) == limit else None)
+    return page_of(found, limit, views.invoice_view)
 
 
 @router.get("/invoices/{number}")

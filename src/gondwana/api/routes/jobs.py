@@ -20,6 +20,7 @@ from gondwana.api.deps import (
     WriteDep,
     answer,
     page,
+    page_of,
 )
 from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
@@ -71,8 +72,7 @@ def list_jobs(
 ) -> Response:
     """The caller's jobs, newest first."""
     found = store.jobs(reader, caller.principal.id, before=cursor, limit=limit)
-    items = [views.job_view(reader, job, whole=False) for job in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.job_view(reader, each, whole=False))
 
 
 @router.get("/jobs/{job_id}", response_model=JobView)

@@ -16,7 +16,7 @@ from gondwana.api.deps import (
     ReaderDep,
     WriteDep,
     answer,
-    page,
+    page_of,
 )
 from gondwana.core.clock import Instant
 from gondwana.core.errors import BadSignature, InvalidValue
@@ -85,8 +85,7 @@ def list_machines(
     if all:
         policy_rules.require(caller, Scope.OPERATOR)
     found = store.machines(reader, None if all else caller.principal.id, after=cursor, limit=limit)
-    items = [views.machine_view(reader, machine) for machine in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.machine_view(reader, each))
 
 
 @router.get("/machines/{name}", response_model=MachineView)

@@ -12,7 +12,7 @@ from gondwana.api.deps import (
     ReaderDep,
     WriteDep,
     answer,
-    page,
+    page_of,
     strict,
 )
 from gondwana.core.clock import Instant
@@ -94,8 +94,7 @@ def list_payouts(
 ) -> Response:  # fmt: skip
     """The caller's payouts, newest first."""
     found = payouts.payouts_of(reader, caller.principal.id, before=cursor or NEWEST, limit=limit)
-    items = [views.payout_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.payout_view(reader, each))
 
 
 @router.get("/payouts/{payout_id}", response_model=PayoutView)
@@ -125,8 +124,7 @@ def list_deposits(
 ) -> Response:  # fmt: skip
     """The caller's deposits, newest first."""
     found = deposits.deposits_of(reader, caller.principal.id, before=cursor or NEWEST, limit=limit)
-    items = [views.deposit_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.deposit_view(reader, each))
 
 
 def _may_take_from(caller: Caller, account: str) -> None:

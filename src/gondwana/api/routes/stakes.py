@@ -14,7 +14,7 @@ from gondwana.api.deps import (
     ReaderDep,
     WriteDep,
     answer,
-    page,
+    page_of,
     strict,
 )
 from gondwana.core.clock import Instant
@@ -106,8 +106,9 @@ def list_cases(
         policy_rules.require(caller, Scope.OPERATOR)
     whose = None if all else caller.principal.id
     found = slashes.cases(reader, whose, before=cursor, limit=limit)
-    items = [stakeviews.case_view(reader, caller, each, whole=False) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(
+        found, limit, lambda each: stakeviews.case_view(reader, caller, each, whole=False)
+    )
 
 
 @router.get("/cases/{case_id}", response_model=CaseView)
@@ -223,8 +224,7 @@ def list_reports(
         policy_rules.require(caller, Scope.OPERATOR)
     whose = None if all else caller.principal.id
     found = reports.reports(reader, whose, before=cursor, limit=limit)
-    items = [stakeviews.report_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: stakeviews.report_view(reader, each))
 
 
 @router.post("/reports/{report_id}/decide", response_model=ReportView)

@@ -14,6 +14,7 @@ from gondwana.api.deps import (
     WriteDep,
     answer,
     page,
+    page_of,
     strict,
 )
 from gondwana.core.clock import Instant
@@ -159,8 +160,7 @@ def list_promos(
 ) -> Response:  # fmt: skip
     """Promotional credit as it was granted, newest first."""
     found = treasury.grants(reader, before=cursor or NEWEST, limit=limit)
-    items = [views.promo_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.promo_view(reader, each))
 
 
 @router.post("/treasury/corrections", response_model=TreasuryView)

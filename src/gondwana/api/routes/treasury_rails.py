@@ -13,7 +13,7 @@ from gondwana.api.deps import (
     ReaderDep,
     WriteDep,
     answer,
-    page,
+    page_of,
     strict,
 )
 from gondwana.core.clock import Instant
@@ -44,8 +44,7 @@ def list_payouts(
 ) -> Response:  # fmt: skip
     """Everybody's payouts, newest first; with `state` those in it."""
     found = payouts.payouts(reader, state=state or "", before=cursor or NEWEST, limit=limit)
-    items = [views.payout_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.payout_view(reader, each))
 
 
 @router.post("/batches", response_model=BatchView)
@@ -122,8 +121,7 @@ def list_deposits(
 ) -> Response:  # fmt: skip
     """Everybody's deposits, newest first; with `state` those in it."""
     found = deposits.deposits(reader, state=state or "", before=cursor or NEWEST, limit=limit)
-    items = [views.deposit_view(reader, each) for each in found]
-    return page(items, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda each: views.deposit_view(reader, each))
 
 
 @router.post("/deposits", response_model=DepositView)
