@@ -254,7 +254,8 @@ class World:
 
     def reserve(self, job, *machine_ids):
         """Reserve of these machines what the job's order lacks; its new reservations."""
-        proposed = [(market_store.order(self.reader, job.order_id), machine_ids)]
+        order = market_store.order(self.reader, job.order_id)
+        proposed = [place.Proposal(order=order, machine_ids=machine_ids)]
         return self.write(place.reserve, self.random, self.now, proposed).reserved
 
     def until_followed(self, job_id, *, by=1):

@@ -41,7 +41,10 @@ def stored_world(make_database, make_world):
 def proposals(world, *named):
     """(job, machines) as the loop would propose them."""
     return [
-        (market.order(world.reader, job.order_id), [f"mac_{each}" for each in names])
+        place.Proposal(
+            order=market.order(world.reader, job.order_id),
+            machine_ids=[f"mac_{each}" for each in names],
+        )
         for job, names in named
     ]
 

@@ -19,7 +19,7 @@ from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.frozen import check_not_frozen
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import Charge, Listing, Order, OrderState, Plan, Screening
+from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
 from gondwana.policy import rules as policy
 from gondwana.wire.jobs import JobSpec
 
@@ -47,6 +47,13 @@ def order_for(
         charge=Charge.UNIT if train else Charge.SECOND,
         created_at=now,
         expires_at=Instant(now + ORDER_SECONDS_MAX),
+        mechanism=Mechanism(spec.market.mechanism or Mechanism.POSTED),
+        filters=spec.market.where,
+        notice_seconds_min=spec.market.notice_seconds_min,
+        priority=spec.market.priority,
+        lease_seconds=spec.market.lease_seconds,
+        starts_at=None if spec.market.starts_at is None else Instant(spec.market.starts_at),
+        is_standing=spec.market.is_standing,
     )
 
 

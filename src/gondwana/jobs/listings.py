@@ -47,4 +47,6 @@ def to_listing(each: Supply) -> Listing:
         sla=machine.sla,
         device_memory_bytes=min((each.memory_bytes for each in accelerators), default=0),
         vendor=accelerators[0].vendor if accelerators else "",
+        notice_seconds=each.offer.notice_seconds,
+        spot_floor_micro_usd_per_device_hour=each.offer.spot_floor_micro_usd_per_device_hour,
     )

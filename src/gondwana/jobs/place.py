@@ -5,8 +5,8 @@ cannot be confirmed stays reserved until a later pass confirms it or it lapses. 
 decided by pure functions one order after the other, and written with a few statements.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, RunId, new_id
@@ -25,8 +25,15 @@ from gondwana.supply import store as supply
 NEVER_AGAIN = frozenset({CloseReason.WORK_REJECTED, CloseReason.RUN_FAILED})
 """Ends of a lease after which the same job does not come back to that machine."""
 
-Proposal = tuple[Order, Sequence[str]]
-"""An order as it was read some time ago, and the machines that it might get."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """An order as it was read some time ago, and the machines that it might get."""
+
+    order: Order
+    machine_ids: Sequence[str]
+    prices: Mapping[str, int] | None = None
+    """By machine, micro-USD per device-hour: what was agreed instead of the posted price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,24 +79,21 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
     for the next. An order that is not open any more, or gets nothing, costs the others nothing. (Of an order, only its
     state and its end ever change.)
     """
-    still = market.still_open(tx, [order.id for order, _ in proposals])
+    still = market.still_open(tx, [each.order.id for each in proposals])
     wanted = [
-        (order, machine_ids)
-        for order, machine_ids in proposals
-        if order.state is OrderState.OPEN and order.id in still
+        each for each in proposals if each.order.state is OrderState.OPEN and each.order.id in still
     ]
-    job_ids = list(dict.fromkeys(order.job_id for order, _ in wanted))
+    job_ids = list(dict.fromkeys(each.order.job_id for each in wanted))
     seen = Seen(jobs=store.jobs_by_id(tx, job_ids), leases=market.leases_of_jobs(tx, job_ids))
-    named = (each for _, machine_ids in wanted for each in machine_ids)
+    named = (machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
     served = dict[str, Order]()
-    for order, machine_ids in wanted:
+    for proposed in wanted:
+        order = proposed.order
         job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
         if job is None:
             continue
-        for chosen in _choose(
-            order, leases, [offers[each] for each in machine_ids if each in offers]
-        ):
+        for chosen in _choose(order, leases, _agreed(proposed, offers)):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
                 order, chosen, lease_id, rank=_rank(job, leases), now=now
@@ -101,6 +105,20 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
     if served:
         _write_reserved(tx, now, seen, list(served.values()), offers)
     return seen
+
+
+def _agreed(proposed: Proposal, offers: Mapping[str, Listing]) -> list[Listing]:
+    """What is proposed as it stands now, at the prices that were agreed."""
+    found = [offers[each] for each in proposed.machine_ids if each in offers]
+    prices = proposed.prices
+    if not prices:
+        return found
+    return [
+        replace(each, price_micro_usd_per_device_hour=price)
+        if (price := prices.get(each.machine_id)) is not None
+        else each
+        for each in found
+    ]
 
 
 def _choose(order: Order, past: Sequence[Lease], offers: Sequence[Listing]) -> Sequence[Listing]:

@@ -44,7 +44,7 @@ def _proposals(context: Context, reader: Reader, proposed: list[str]) -> Iterato
             machine_ids = context.shelf.propose(reader, order, held, barred)
             if machine_ids:
                 proposed += machine_ids
-                yield order, machine_ids
+                yield Proposal(order=order, machine_ids=machine_ids)
 
 
 def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:

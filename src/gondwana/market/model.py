@@ -44,6 +44,14 @@ LEASE_TRANSITIONS: Final = {
 }
 
 
+class Mechanism(StrEnum):
+    """How the price of an order's leases is made."""
+
+    POSTED = "posted"  # at once, at what the owner asks
+    AUCTION = "auction"  # owners bid for the order; cleared when its window closes
+    SPOT = "spot"  # one price per device model and region, called each minute
+
+
 class CloseReason(StrEnum):
     """Why a lease ended; numbered tenant 1xxx, provider 2xxx, network 3xxx in `CLOSE_CODES`."""
 
@@ -99,6 +107,8 @@ class Listing:
     sla: SlaClass = SlaClass.HOME  # what its owner promises
     device_memory_bytes: int = 0  # of one accelerator, as its driver tells; 0 without one
     vendor: str = ""  # of the accelerators, the same
+    notice_seconds: int = 0  # how long before he takes it back its owner promises to say so
+    spot_floor_micro_usd_per_device_hour: int | None = None  # None: not sold on spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +127,15 @@ class Order:
     charge: Charge
     created_at: Instant
     expires_at: Instant
+    mechanism: Mechanism = Mechanism.POSTED
+    filters: str = ""  # the job's `where`
+    notice_seconds_min: int = 0
+    priority: int = 0
+    lease_seconds: int | None = None
+    starts_at: Instant | None = None
+    closes_at: Instant | None = None  # of an auction: when its window does
+    is_standing: bool = False
+    manifest_hash: str = ""  # of what is to run; only the machines that are leased see that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +164,10 @@ class Lease:
     lived_at: Instant | None = None  # when its worker was first proven to live
     serviced_at: Instant | None = None  # when its last service credit was settled
     notice: str = ""  # what its tenant was told of its money: "", "low", "drain"
+    mechanism: Mechanism = Mechanism.POSTED
+    notice_seconds: int = 0  # agreed: how long before the provider takes it back he says so
+    reclaim_at: Instant | None = None  # he said so: when it ends
+    ends_at: Instant | None = None  # agreed at the start, or when it was extended
 
     @property
     def price_micro_usd_per_hour(self) -> int:

@@ -2,27 +2,33 @@
 -- Write the whole row, new or changed.
 INSERT INTO market_order (
     id, job_id, tenant_id, state, count_min, count_max, devices, resources,
-    price_cap_micro_usd_per_device_hour, charge, created_at, expires_at
+    price_cap_micro_usd_per_device_hour, charge, created_at, expires_at, mechanism, filters,
+    notice_seconds_min, priority, lease_seconds, starts_at, closes_at, is_standing, manifest_hash
 ) VALUES (
     :id, :job_id, :tenant_id, :state, :count_min, :count_max, :devices, :resources,
-    :price_cap_micro_usd_per_device_hour, :charge, :created_at, :expires_at
+    :price_cap_micro_usd_per_device_hour, :charge, :created_at, :expires_at, :mechanism, :filters,
+    :notice_seconds_min, :priority, :lease_seconds, :starts_at, :closes_at, :is_standing, :manifest_hash
 ) ON CONFLICT (id) DO UPDATE SET
     job_id = excluded.job_id, tenant_id = excluded.tenant_id, state = excluded.state,
     count_min = excluded.count_min, count_max = excluded.count_max, devices = excluded.devices,
     resources = excluded.resources,
     price_cap_micro_usd_per_device_hour = excluded.price_cap_micro_usd_per_device_hour,
-    charge = excluded.charge, created_at = excluded.created_at, expires_at = excluded.expires_at;
+    charge = excluded.charge, created_at = excluded.created_at, expires_at = excluded.expires_at,
+    mechanism = excluded.mechanism, filters = excluded.filters,
+    notice_seconds_min = excluded.notice_seconds_min, priority = excluded.priority,
+    lease_seconds = excluded.lease_seconds, starts_at = excluded.starts_at, closes_at = excluded.closes_at,
+    is_standing = excluded.is_standing, manifest_hash = excluded.manifest_hash;
 
 -- name: save_lease
 -- Write the whole row, new or changed.
 INSERT INTO lease (
     id, order_id, job_id, tenant_id, machine_id, offer_id, state, devices,
     price_micro_usd_per_device_hour, charge, epoch, rank, sla, reserved_at, active_at, closed_at,
-    reason, proven_ms, proven_at, lived_at
+    reason, proven_ms, proven_at, lived_at, mechanism, notice_seconds, reclaim_at, ends_at
 ) VALUES (
     :id, :order_id, :job_id, :tenant_id, :machine_id, :offer_id, :state, :devices,
     :price_micro_usd_per_device_hour, :charge, :epoch, :rank, :sla, :reserved_at, :active_at,
-    :closed_at, :reason, :proven_ms, :proven_at, :lived_at
+    :closed_at, :reason, :proven_ms, :proven_at, :lived_at, :mechanism, :notice_seconds, :reclaim_at, :ends_at
 ) ON CONFLICT (id) DO UPDATE SET
     order_id = excluded.order_id, job_id = excluded.job_id, tenant_id = excluded.tenant_id,
     machine_id = excluded.machine_id, offer_id = excluded.offer_id, state = excluded.state,
@@ -31,7 +37,8 @@ INSERT INTO lease (
     charge = excluded.charge, epoch = excluded.epoch, rank = excluded.rank, sla = excluded.sla,
     reserved_at = excluded.reserved_at, active_at = excluded.active_at,
     closed_at = excluded.closed_at, reason = excluded.reason, proven_ms = excluded.proven_ms,
-    proven_at = excluded.proven_at, lived_at = excluded.lived_at;
+    proven_at = excluded.proven_at, lived_at = excluded.lived_at, mechanism = excluded.mechanism,
+    notice_seconds = excluded.notice_seconds, reclaim_at = excluded.reclaim_at, ends_at = excluded.ends_at;
 
 -- name: order_by_id
 -- One order.
@@ -104,8 +111,8 @@ SELECT * FROM market_order WHERE id IN (:keys);
 SELECT id FROM market_order WHERE state = 'open' AND id IN (:keys);
 
 -- name: open_order_ids
--- Orders that want machines, oldest first.
-SELECT id FROM market_order WHERE state = 'open' ORDER BY created_at, id LIMIT :limit;
+-- Orders that want machines at posted prices, oldest first.
+SELECT id FROM market_order WHERE state = 'open' AND mechanism = 'posted' ORDER BY created_at, id LIMIT :limit;
 
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.

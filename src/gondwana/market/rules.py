@@ -175,6 +175,8 @@ def reservation(order: Order, chosen: Listing, id: LeaseId, *, rank: int, now: I
         rank=rank,
         sla=chosen.sla,
         reserved_at=now,
+        mechanism=order.mechanism,
+        notice_seconds=chosen.notice_seconds,
     )
 
 

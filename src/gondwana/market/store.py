@@ -48,7 +48,7 @@ def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
 
 
 def open_orders(reader: Reader) -> list[OrderId]:
-    """The orders that want machines, oldest first."""
+    """The orders that want machines at posted prices, oldest first."""
     return [OrderId(row["id"]) for row in reader.all(SQL.open_order_ids, {"limit": ROWS_MAX})]
 
 

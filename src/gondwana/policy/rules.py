@@ -13,10 +13,15 @@ from gondwana.policy.model import Caller, Scope
 from gondwana.wire.jobs import (
     ISLANDS_MAX,
     JOB_VERSION,
+    LEASE_SECONDS_MAX,
     NODES_MAX,
+    NOTICE_SECONDS_MAX,
+    PRIORITY_MAX,
     SPEC_TEXT_BYTES_MAX,
     TEXT_BYTES_MAX,
+    WHERE_CHARS_MAX,
     JobSpec,
+    MarketTerms,
     Train,
 )
 
@@ -77,6 +82,7 @@ def check_spec(spec: JobSpec) -> None:
     _limit("max_duration", spec.seconds_max, 1, 30 * 86_400)
     _check_entries(spec)
     _check_resources(spec)
+    _check_market(spec.market)
     if (spec.train is None) == (not spec.run.strip()):
         raise InvalidValue(
             "a job has either `run` or `gondwana: train:`",
@@ -89,6 +95,38 @@ def check_spec(spec: JobSpec) -> None:
             "training needs the recipe's folder", hint="add `workdir: .` to the job file"
         )
     _check_train(spec.train)
+
+
+MECHANISMS: Final = ("", "posted", "auction", "spot")
+NOT_SERVED: Final = {
+    "mechanism": ("", "posted"),
+    "where": ("",),
+    "notice_seconds_min": (0,),
+    "priority": (0,),
+    "lease_seconds": (None,),
+    "starts_at": (None,),
+    "is_standing": (False,),
+}
+"""Terms that nothing serves yet -> the values that ask for nothing."""
+
+
+def _check_market(terms: MarketTerms) -> None:
+    if terms.mechanism not in MECHANISMS:
+        known = ", ".join(each for each in MECHANISMS if each)
+        raise InvalidValue(
+            field="gondwana.mechanism", value=terms.mechanism[:80], hint=f"write one of {known}"
+        )
+    _limit("gondwana.where (characters)", len(terms.where), 0, WHERE_CHARS_MAX)
+    _limit("gondwana.notice_hours_min (seconds)", terms.notice_seconds_min, 0, NOTICE_SECONDS_MAX)
+    _limit("gondwana.priority", terms.priority, 0, PRIORITY_MAX)
+    _limit("gondwana.lease_hours (seconds)", terms.lease_seconds or 1, 1, LEASE_SECONDS_MAX)
+    _limit("gondwana.starts_at", terms.starts_at or 0.0, 0, 2**40)
+    for name, values in NOT_SERVED.items():
+        if getattr(terms, name) not in values:
+            raise InvalidValue(
+                f"the market does not serve `{name}` yet", field=f"market.{name}",
+                value=str(getattr(terms, name))[:80], hint="take it out",
+            )  # fmt: skip
 
 
 def _check_entries(spec: JobSpec) -> None:

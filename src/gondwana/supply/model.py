@@ -116,6 +116,10 @@ class Offer:
     machine_id: MachineId
     state: OfferState
     price_micro_usd_per_device_hour: int
+    notice_seconds: int = (
+        0  # how long before its owner takes the machine back he promises to say so
+    )
+    spot_floor_micro_usd_per_device_hour: int | None = None  # None: not sold on spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,16 @@ INSERT INTO machine (
 -- name: save_offer
 -- Write the whole row, new or changed.
 INSERT INTO offer (
-    id, machine_id, state, price_micro_usd_per_device_hour
+    id, machine_id, state, price_micro_usd_per_device_hour, notice_seconds,
+    spot_floor_micro_usd_per_device_hour
 ) VALUES (
-    :id, :machine_id, :state, :price_micro_usd_per_device_hour
+    :id, :machine_id, :state, :price_micro_usd_per_device_hour, :notice_seconds,
+    :spot_floor_micro_usd_per_device_hour
 ) ON CONFLICT (id) DO UPDATE SET
     machine_id = excluded.machine_id, state = excluded.state,
-    price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour;
+    price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour,
+    notice_seconds = excluded.notice_seconds,
+    spot_floor_micro_usd_per_device_hour = excluded.spot_floor_micro_usd_per_device_hour;
 
 -- name: machine_by_id
 -- One machine.
@@ -62,6 +66,7 @@ SELECT * FROM offer WHERE machine_id = :machine_id;
 -- name: supply
 -- Every offer that is not withdrawn, with how many devices live leases hold.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
+    offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
 FROM machine JOIN offer ON offer.machine_id = machine.id
@@ -70,6 +75,7 @@ WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIM
 -- name: supply_of
 -- The same of these machines.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
+    offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
 FROM machine JOIN offer ON offer.machine_id = machine.id

@@ -202,6 +202,8 @@ def _supply(row: Row) -> Supply:
         machine_id=each.id,
         state=OfferState(row["offer_state"]),
         price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
+        notice_seconds=row["notice_seconds"],
+        spot_floor_micro_usd_per_device_hour=row["spot_floor_micro_usd_per_device_hour"],
     )
     return Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"])
 

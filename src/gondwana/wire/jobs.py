@@ -7,6 +7,10 @@ JOB_VERSION: Final = 1
 NODES_MAX: Final = 64  # a larger gang belongs to the auction (docs/adr)
 ISLANDS_MAX: Final = 256
 TEXT_BYTES_MAX: Final = 256 * 1024  # setup, run and one environment value
+WHERE_CHARS_MAX: Final = 2_000  # of a filter
+NOTICE_SECONDS_MAX: Final = 720 * 3600  # the longest notice anybody agrees on
+LEASE_SECONDS_MAX: Final = 366 * 86_400
+PRIORITY_MAX: Final = 100
 SPEC_TEXT_BYTES_MAX: Final = 512 * 1024  # all of them: 64 leases of one machine fit a message
 
 
@@ -62,6 +66,19 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketTerms:
+    """How a job buys: by which mechanism, of which machines, for how long, with how much notice."""
+
+    mechanism: str = ""  # "posted", "auction" or "spot"; "": the market decides
+    where: str = ""  # what each machine must be, in the words of `gondwana offers`
+    notice_seconds_min: int = 0  # how long before it takes its machine back an owner must say so
+    priority: int = 0  # among the jobs of the same project: the greater first
+    lease_seconds: int | None = None  # how long it wants its machines; None: until it ends
+    starts_at: float | None = None  # seconds since 1970; None: now
+    is_standing: bool = False  # waits for machines until it is cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A job as the control plane takes it: either `run` (batch) or `train` is given."""
 
@@ -81,3 +98,4 @@ class JobSpec:
     price_cap_micro_usd_per_device_hour: int | None = None
     seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node
     train: Train | None = None
+    market: MarketTerms = field(default_factory=MarketTerms)

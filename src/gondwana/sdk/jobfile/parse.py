@@ -9,6 +9,7 @@ from gondwana.core.errors import InvalidJobFile, InvalidValue
 from gondwana.core.money import parse_usd
 from gondwana.core.units import parse_seconds
 from gondwana.sdk.jobfile.fields import Fields, invalid, unsupported
+from gondwana.sdk.jobfile.market import read_market
 from gondwana.sdk.jobfile.reader import read_yaml
 from gondwana.sdk.jobfile.resources import read_resources
 from gondwana.sdk.jobfile.train import read_train
@@ -81,6 +82,7 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
         price_cap_micro_usd_per_device_hour=_dollars(extension, "price_cap_usd_per_gpu_hour"),
         seconds_max=_duration(extension),
         train=train,
+        market=read_market(extension),
     )
     return Draft(
         spec=spec,

@@ -1,0 +1,54 @@
+"""How a job buys: the keys of `gondwana:` that the market reads."""
+
+from datetime import UTC, datetime
+
+from gondwana.sdk.jobfile.fields import Fields
+from gondwana.wire.jobs import (
+    LEASE_SECONDS_MAX,
+    NOTICE_SECONDS_MAX,
+    PRIORITY_MAX,
+    WHERE_CHARS_MAX,
+    MarketTerms,
+)
+
+MECHANISMS = ("posted", "auction", "spot")
+
+
+def read_market(fields: Fields) -> MarketTerms:
+    """The terms of a job file's `gondwana:`."""
+    mechanism = fields.text("mechanism", "", hint="write posted, auction or spot")
+    if mechanism and mechanism not in MECHANISMS:
+        fields.refuse("mechanism", "is no mechanism", f"write one of {', '.join(MECHANISMS)}")
+    notice = fields.number("notice_hours_min", 0.0, least=0.0, most=NOTICE_SECONDS_MAX / 3600)
+    hours = fields.number("lease_hours", 0.0, least=1 / 60, most=LEASE_SECONDS_MAX / 3600)
+    return MarketTerms(
+        mechanism=mechanism,
+        where=fields.text("where", "", hint="write a filter", chars_max=WHERE_CHARS_MAX),
+        notice_seconds_min=round(notice * 3600),
+        priority=fields.integer("priority", 0, least=0, most=PRIORITY_MAX),
+        lease_seconds=round(hours * 3600) or None,
+        starts_at=_instant(fields, "starts_at"),
+        is_standing=_flag(fields, "standing"),
+    )
+
+
+def _instant(fields: Fields, key: str) -> float | None:
+    value = fields.values.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            fields.refuse(key, "is not a time", "write e.g. 2026-12-01T08:00Z")
+    if not isinstance(value, datetime):
+        fields.refuse(key, "is not a time", "write e.g. 2026-12-01T08:00Z")
+    at = value if value.tzinfo else value.replace(tzinfo=UTC)  # YAML gives UTC without saying so
+    return at.timestamp()
+
+
+def _flag(fields: Fields, key: str) -> bool:
+    value = fields.values.get(key, False)
+    if not isinstance(value, bool):
+        fields.refuse(key, "is neither true nor false", "write true or false")
+    return value
