@@ -1,0 +1,298 @@
+"""Many ways to do a job, and those of them that nothing beats in both time and cost.
+
+A machine set is what the market itself would give out under a price cap and a least speed, cheapest per measured work
+first, so a plan that was chosen can be bound: its cap and its speed go into the order. The order of what comes in
+changes nothing, and the work is bounded however much is offered.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from gondwana.core.errors import NothingFits
+from gondwana.core.money import format_usd
+from gondwana.core.units import format_seconds
+from gondwana.market.plans import cost
+from gondwana.market.plans.model import (
+    BatchWork,
+    Choice,
+    Forecast,
+    Front,
+    Host,
+    Plan,
+    TrainingWork,
+    Work,
+)
+from gondwana.market.rules import price_per_work
+
+N = TypeVar("N", int, float)
+POOL_MAX: Final = 2_000  # machines looked at; whoever calls brings the cheapest per work
+CAPS_MAX: Final = 10  # prices tried as a cap
+FLOORS_MAX: Final = 8  # speeds tried as the least
+COUNTS_MAX: Final = 10  # numbers of islands tried
+STEPS_TRIED: Final = (
+    20,
+    50,
+    100,
+)  # inner steps that the lab found good, beside half and twice the job's own
+CODECS: Final = ("int4", "int8", "fp32")
+CANDIDATES_MAX: Final = 4_096
+SHOWN_MAX: Final = 12  # plans of a front that people are shown
+WINDOW_SECONDS_MAX: Final = 86_400.0
+WINDOW_SECONDS_MIN: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A machine set in the market's order."""
+
+    hosts: tuple[Host, ...]
+
+    @property
+    def price_max(self) -> int:
+        return max(each.listing.price_micro_usd_per_device_hour for each in self.hosts)
+
+    @property
+    def speed_min(self) -> float:
+        return min(each.listing.steps_per_second for each in self.hosts)
+
+
+def front(work: Work, fits: Iterable[Host], *, devices: int) -> Front:
+    """The plans that nothing beats, of the machines that fit; no plan where there are too few.
+
+    `devices`: of each machine. The default is what launching the job as it is takes: the cheapest per measured work.
+    """
+    found = candidates(work, fits, devices=devices)
+    return Front(
+        plans=tuple(not_dominated(plan for plan in found if not plan.is_too_long)),
+        default=found[0] if found else None,
+        basis=work.basis,
+        candidates=len(found),
+    )
+
+
+def candidates(work: Work, fits: Iterable[Host], *, devices: int) -> list[Plan]:
+    """Every plan that is looked at, the default first; none where too few machines fit."""
+    hosts = sorted(fits, key=lambda each: (*price_per_work(each.listing), each.id))[:POOL_MAX]
+    if isinstance(work, BatchWork):
+        return _batch(work, hosts, devices) if len(hosts) >= work.nodes else []
+    return _training(work, hosts, devices) if len(hosts) >= work.islands_min else []
+
+
+def not_dominated(plans: Iterable[Plan]) -> list[Plan]:
+    """The plans that no other beats in time or cost without losing in the other; one of each such pair, fastest first.
+
+    Of several with the same time and cost: the default, then the less risky one, then always the same.
+    """
+    kept: list[Plan] = []
+    for plan in sorted(plans, key=_order):
+        if not kept or plan.forecast.cost_micro_usd < kept[-1].forecast.cost_micro_usd:
+            kept.append(plan)
+    return kept
+
+
+def dominates(one: tuple[float, int], other: tuple[float, int]) -> bool:
+    """Whether (seconds, cost) is better in one and no worse in the other."""
+    return one != other and one[0] <= other[0] and one[1] <= other[1]
+
+
+def _order(plan: Plan) -> tuple[object, ...]:
+    choice = plan.choice
+    return (
+        *plan.key,
+        not plan.is_default,
+        plan.forecast.interruption_probability,
+        choice.count,
+        choice.inner_steps,
+        choice.codec,
+        [each.id for each in plan.hosts],
+    )
+
+
+def shown(found: Front, most: int = SHOWN_MAX) -> tuple[Plan, ...]:
+    """At most so many of the front: its two ends, the default, and the rest evenly between."""
+    plans = found.plans
+    if len(plans) <= most:
+        return plans
+    last = len(plans) - 1
+    places = {last * n // (most - 1) for n in range(most)}
+    default = next((place for place, plan in enumerate(plans) if plan.is_default), None)
+    if default is not None and default not in places:
+        places.discard(min(places - {0, last}, key=lambda place: (abs(place - default), place)))
+        places.add(default)
+    return tuple(plans[place] for place in sorted(places))
+
+
+def fastest(found: Front) -> Plan:
+    """The plan with the least time; raises NothingFits where there is none."""
+    return _some(found)[0]
+
+
+def cheapest(found: Front) -> Plan:
+    """The plan with the least cost; raises NothingFits where there is none."""
+    return _some(found)[-1]
+
+
+def by(found: Front, seconds: float) -> Plan:
+    """The cheapest plan that is done in time; raises NothingFits, naming the fastest."""
+    in_time = [plan for plan in _some(found) if plan.forecast.seconds <= seconds]
+    if not in_time:
+        least = found.plans[0].forecast
+        raise NothingFits(
+            f"no plan is done within {format_seconds(seconds)}: the fastest takes {format_seconds(least.seconds)} "
+            f"for {format_usd(least.cost_micro_usd)}",
+            hint="give it more time, or take the fastest: --fastest",
+        )
+    return in_time[-1]
+
+
+def under(found: Front, micro_usd: int) -> Plan:
+    """The fastest plan that costs no more; raises NothingFits, naming the cheapest."""
+    affordable = [plan for plan in _some(found) if plan.forecast.cost_micro_usd <= micro_usd]
+    if not affordable:
+        least = found.plans[-1].forecast
+        raise NothingFits(
+            f"no plan costs {format_usd(micro_usd)} or less: the cheapest costs {format_usd(least.cost_micro_usd)} "
+            f"and takes {format_seconds(least.seconds)}",
+            hint="allow more, or take the cheapest: --cheapest",
+        )
+    return affordable[0]
+
+
+def _some(found: Front) -> tuple[Plan, ...]:
+    if not found.plans:
+        raise NothingFits(hint="gondwana plan JOB says what left nothing")
+    return found.plans
+
+
+def _batch(work: BatchWork, hosts: Sequence[Host], devices: int) -> list[Plan]:
+    """The default first; then every set that is not it."""
+    default = _Set(tuple(hosts[: work.nodes]))
+    steps = cost.reference_steps_of(work, default.hosts)
+    plans: list[Plan] = []
+    for each in (default, *_sets(hosts, [work.nodes])):
+        told = cost.forecast_batch(each.hosts, reference_steps=steps, devices=devices)
+        too_long = work.reference_steps is not None and told.seconds > work.seconds_max
+        plan = _plan(each, Choice(count=work.nodes), told, is_default=not plans)
+        plans.append(replace(plan, is_too_long=too_long))
+    return plans
+
+
+def _training(work: TrainingWork, hosts: Sequence[Host], devices: int) -> list[Plan]:
+    """The default first; the others train to the same expected loss with other machines, islands, steps, codecs."""
+    default = _Set(tuple(hosts[: work.islands_max]))
+    ratio = cost.step_ratio(work, default.hosts)
+    steps = cost.cold_steps(work, default.hosts, ratio)
+    written = cost.as_written(work, len(default.hosts))
+
+    def told(each: _Set, choice: Choice) -> Forecast:
+        return cost.forecast_training(work, choice, each.hosts, devices=devices, ratio=ratio)
+
+    plans = [_plan(default, written, told(default, written), is_default=True)]
+    for each, choice in _choices(work, hosts):
+        wanted = steps * _effort(work, choice, written)
+        rounds = cost.rounds_for(work, choice, each.hosts, wanted, ratio=ratio)
+        if rounds is not None:
+            bound = replace(choice, rounds=rounds)
+            plans.append(_plan(each, bound, told(each, bound)))
+        if len(plans) >= CANDIDATES_MAX:
+            break
+    return plans
+
+
+def _choices(work: TrainingWork, hosts: Sequence[Host]) -> Iterator[tuple[_Set, Choice]]:
+    """Every set with the job's own steps and codec, then with others, so that a bound leaves out the finest steps."""
+    sets = list(_sets(hosts, _counts(work, len(hosts))))
+    known = work.parameters > 0
+    codecs = sorted(CODECS, key=lambda each: each != work.codec) if known else [work.codec]
+    for inner_steps in _inner_steps(work) if known else [work.inner_steps]:
+        window = work.window_seconds * inner_steps / work.inner_steps
+        if (
+            not WINDOW_SECONDS_MIN <= window <= WINDOW_SECONDS_MAX
+            and inner_steps != work.inner_steps
+        ):
+            continue
+        for codec in codecs:
+            for each in sets:
+                yield (
+                    each,
+                    Choice(
+                        count=len(each.hosts),
+                        inner_steps=inner_steps,
+                        window_seconds=window,
+                        codec=codec,
+                    ),
+                )
+
+
+def _effort(work: TrainingWork, choice: Choice, written: Choice) -> float:
+    """How much more work than as written reaches the same loss; 1 where the model's size is not known."""
+    if not work.parameters:
+        return 1.0
+    wanted, had = (
+        cost.compute_factor(
+            cost.loss_gap(work.parameters, each.count, each.inner_steps, each.codec)
+        )
+        for each in (choice, written)
+    )
+    return wanted / had
+
+
+def _counts(work: TrainingWork, found: int) -> list[int]:
+    """Numbers of islands to try: the ends, and the powers of two between."""
+    most = min(work.islands_max, found)
+    between = (1 << bit for bit in range(most.bit_length()))
+    tried = {
+        work.islands_min,
+        most,
+        *(each for each in between if work.islands_min <= each <= most),
+    }
+    return sorted(tried, reverse=True)[:COUNTS_MAX]
+
+
+def _inner_steps(work: TrainingWork) -> list[int]:
+    own = work.inner_steps
+    others = {own // 2, own * 2, *STEPS_TRIED} - {own}
+    return [own, *sorted(each for each in others if 1 <= each <= cost.STEPS_MAX)]
+
+
+def _sets(hosts: Sequence[Host], counts: Sequence[int]) -> Iterator[_Set]:
+    """What the market would give out under each cap and least speed, in each number; every set once."""
+    caps = _spread(
+        sorted({each.listing.price_micro_usd_per_device_hour for each in hosts}), CAPS_MAX
+    )
+    floors = _spread(sorted({each.listing.steps_per_second for each in hosts}), FLOORS_MAX)
+    seen: set[tuple[str, ...]] = set()
+    for cap in reversed(caps):
+        for floor in floors:
+            left = [
+                each
+                for each in hosts
+                if each.listing.price_micro_usd_per_device_hour <= cap
+                and each.listing.steps_per_second >= floor
+            ]
+            for count in counts:
+                found = _Set(tuple(left[:count]))
+                key = tuple(each.id for each in found.hosts)
+                if len(found.hosts) == count and key not in seen:
+                    seen.add(key)
+                    yield found
+
+
+def _spread(values: Sequence[N], most: int) -> list[N]:
+    """At most so many of the sorted values, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    last = len(values) - 1
+    return [values[last * n // (most - 1)] for n in range(most)]
+
+
+def _plan(each: _Set, choice: Choice, told: Forecast, *, is_default: bool = False) -> Plan:
+    return Plan(
+        hosts=each.hosts,
+        choice=choice,
+        forecast=told,
+        price_max_micro_usd_per_device_hour=each.price_max,
+        steps_per_second_min=each.speed_min,
+        is_default=is_default,
+    )
