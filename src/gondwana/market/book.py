@@ -1,7 +1,8 @@
 """The supply in memory: columns of whole numbers, one row per offer, for a matcher that looks at a million devices.
 
 Rows lie in buckets (device model × region), in each by cost, so the cheapest that fits is found early; zones of 64 rows
-know the most that any of theirs has, so whole zones are passed over (zone maps). Rows are the truth only of the
+know the most that any of theirs has, so whole zones are passed over (zone maps). A bucket's cheapest rows are leased
+first and then stand in the way: `heads` says where to begin, for orders of 1, 2, 4 and 8 devices. The truth is in the
 database: the book is rebuilt at start and follows what is committed (`put`, `remove`, `set_free`), in place.
 """
 
@@ -31,7 +32,14 @@ COST, PRICE, FREE, DEVICES, CPUS, MEMORY, TAGS, OWNER, SERIAL = range(len(COLUMN
 ZONE_COLUMNS: Final = (FREE, CPUS, MEMORY, TAGS, PRICE, DEVICES)
 """Of a zone's rows: the greatest of each, but all tags together, and the least price."""
 _ZONE_OF: Final = {TAGS: np.bitwise_or, PRICE: np.minimum}
+HEADS: Final = 4  # kinds of orders, by devices: 1, 2 to 3, 4 to 7, 8 and more
 EMPTY: Final = -1
+BUCKETS_ASKED_MAX: Final = 4_096  # kinds of orders whose buckets are remembered
+
+
+def head_of(devices: int) -> int:
+    """Which heads an order of so many devices begins at; -1 for none."""
+    return min(HEADS, devices.bit_length()) - 1
 
 
 class Key(NamedTuple):
@@ -68,9 +76,12 @@ class Book:
         self.starts: Numbers  # of each bucket; a multiple of ZONE_ROWS
         self.counts: Numbers
         self.rooms: Numbers
+        self.heads: Numbers  # by kind of order and bucket: no row before this one has the devices
+        self.least: Numbers  # the same: no row that has the devices costs less
         self.keys: dict[Key, int] = {}
         self.by_model: dict[str, list[int]] = {}
         self.by_region: dict[str, list[int]] = {}
+        self._asked: dict[tuple[tuple[str, ...], tuple[str, ...]], Numbers] = {}
         self._owners: dict[str, int] = {}
         self._ids: list[str] = []  # by slot
         self._slots: dict[str, int] = {}
@@ -103,7 +114,24 @@ class Book:
     def memory_bytes(self) -> int:
         """What the columns take."""
         arrays = (self.columns, self.zones, self.starts, self.counts, self.rooms, self._places)
-        return sum(array.nbytes for array in (*arrays, self._slot_at))
+        return sum(array.nbytes for array in (*arrays, self.heads, self.least, self._slot_at))
+
+    def buckets(self, models: tuple[str, ...], regions: tuple[str, ...]) -> Numbers:
+        """The buckets of any of these models in any of these regions, in order; none named: all."""
+        found = self._asked.get((models, regions))
+        if found is None:
+            if len(self._asked) >= BUCKETS_ASKED_MAX:
+                self._asked.clear()
+            found = self._asked[models, regions] = self._choose(models, regions)
+        return found
+
+    def _choose(self, models: tuple[str, ...], regions: tuple[str, ...]) -> Numbers:
+        if not models and not regions:
+            return np.arange(len(self.keys), dtype=np.int64)
+        of_model = {n for model in models for n in self.by_model.get(model, ())}
+        of_region = {n for region in regions for n in self.by_region.get(region, ())}
+        chosen = of_model & of_region if models and regions else of_model or of_region
+        return np.array(sorted(chosen), dtype=np.int64)
 
     def put(self, row: Row) -> None:
         """Add an offer, or let it stand as it is now."""
@@ -116,6 +144,7 @@ class Book:
             if same_place and (self.columns[(COST, SERIAL), place] == values[[COST, SERIAL]]).all():
                 self.columns[:, place] = values
                 self._zone(place)
+                self._begin_at(self.keys[key], place)
                 return
             self.remove(row.machine_id)
         self._insert(row)
@@ -134,10 +163,13 @@ class Book:
         self._places[slot] = EMPTY
         self._free_slots.append(slot)
         self._zones_between(place, last + 1)
+        self._begin_anew(bucket)
 
     def set_free(self, machine_id: str, free: int) -> None:
         """So many devices of a machine are free now."""
         place = int(self._places[self._slots[machine_id]])
+        if free > self.columns[FREE, place]:
+            self._begin_at(self._bucket_at(place), place, free)
         self.columns[FREE, place] = free
         zone = place // ZONE_ROWS
         rows = self.columns[FREE, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
@@ -164,6 +196,9 @@ class Book:
         rooms = -(-(counts + counts // 16 + SLACK_ROWS) // ZONE_ROWS) * ZONE_ROWS
         self.counts, self.rooms = counts, rooms
         self.starts = np.concatenate(([0], np.cumsum(rooms)[:-1])).astype(np.int64) if keys else counts  # fmt: skip
+        self.heads = np.repeat(self.starts[None, :], HEADS, axis=0)
+        self.least = np.zeros((HEADS, len(keys)), dtype=np.int64)
+        self._asked = {}
         total = int(rooms.sum())
         self.columns = np.zeros((len(COLUMNS), total), dtype=np.int64)
         self.zones = np.zeros((len(ZONE_COLUMNS), total // ZONE_ROWS), dtype=np.int64)
@@ -214,6 +249,18 @@ class Book:
         self._places[slot], self._slot_at[place] = place, slot
         self.counts[bucket] += 1
         self._zones_between(place, start + count + 1)
+        self._begin_anew(bucket)
+
+    def _begin_at(self, bucket: int, place: int, free: int | None = None) -> None:
+        """A row has more devices than a search may have seen: begin there at the latest."""
+        kinds = head_of(int(self.columns[FREE, place]) if free is None else free) + 1
+        heads, least = self.heads[:kinds, bucket], self.least[:kinds, bucket]
+        np.minimum(heads, place, out=heads)
+        np.minimum(least, self.columns[COST, place], out=least)
+
+    def _begin_anew(self, bucket: int) -> None:
+        self.heads[:, bucket] = self.starts[bucket]
+        self.least[:, bucket] = 0
 
     def _position(self, bucket: int, values: Numbers) -> int:
         """How many rows of a bucket come before these values: by cost, price, serial."""

@@ -52,7 +52,7 @@ Search = Callable[[Book, Numbers, Numbers, int, Numbers], Numbers]
 
 def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None) -> list[str]:
     """The machines of the `count` cheapest offers that fit, cheapest first; fewer where there are no more."""
-    buckets = _buckets(book, want)
+    buckets = book.buckets(want.models, want.regions)
     if not len(buckets) or count <= 0:
         return []
     owner = book.owner_number(want.owner)
@@ -63,17 +63,6 @@ def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None
     barred = np.array(rows, dtype=np.int64) if rows else _NO_ROWS
     found = (search or SEARCH)(book, buckets, asked, min(count, WANTED_MAX), barred)
     return [book.machine_at(row) for row in found.tolist()]
-
-
-def _buckets(book: Book, want: Want) -> Numbers:
-    """The buckets that an order may be served from."""
-    if not want.models and not want.regions:
-        return np.arange(len(book.keys), dtype=np.int64)
-    of_model = {n for model in want.models for n in book.by_model.get(model, ())}
-    of_region = {n for region in want.regions for n in book.by_region.get(region, ())}
-    both = want.models and want.regions
-    chosen = of_model & of_region if both else of_model or of_region
-    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def plain_search(

@@ -1,6 +1,10 @@
-"""The search of `market.search`, compiled by numba: zones that cannot fit are passed over, buckets end early."""
+"""The search of `market.search`, compiled by numba: zones that cannot fit are passed over, buckets end early.
 
-from typing import Any
+The bucket whose first row with enough devices costs least is looked at first: few of the others can beat it, and those
+that cannot are passed over by one number each.
+"""
+
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,56 +21,104 @@ from gondwana.market.book import (
     ZONE_ROWS,
     Book,
     Numbers,
+    head_of,
 )
 from gondwana.market.compiled import compiled
+
+NOTHING: Final = 2**63 - 1  # the least cost where nothing has the devices
 
 
 def compiled_search(
     book: Book, buckets: Numbers, asked: Numbers, count: int, barred: Numbers
 ) -> Numbers:
     """The rows of the cheapest offers that fit."""
+    kind = head_of(int(asked[0]))
+    if asked[-1] == FREE and kind >= 0:
+        heads, least = book.heads[kind], book.least[kind]
+    else:  # not what is free now: from the beginning
+        heads, least = book.starts.copy(), np.zeros_like(book.starts)
+    enough = 1 << max(0, kind)
     return _search(
-        book.columns, book.zones, book.starts, book.counts, buckets, asked, count, barred
-    )
+        book.columns, book.zones, book.starts, book.counts, heads, least, buckets, asked, enough, count, barred
+    )  # fmt: skip
 
 
 @compiled
 def _search(
-    columns: Numbers, zones: Numbers, starts: Numbers, counts: Numbers, buckets: Numbers, asked: Numbers, count: int,
-    barred: Numbers,
+    columns: Numbers, zones: Numbers, starts: Numbers, counts: Numbers, heads: Numbers, least: Numbers,
+    buckets: Numbers, asked: Numbers, enough: int, count: int, barred: Numbers,
 ) -> Numbers:  # fmt: skip
     found = np.empty(count, dtype=np.int64)
     size = 0
+    best = buckets[0]
+    for bucket in buckets:
+        if least[bucket] < least[best]:
+            best = bucket
+    for turn in range(len(buckets) + 1):
+        bucket = best if turn == 0 else buckets[turn - 1]
+        if (turn > 0 and bucket == best) or least[bucket] == NOTHING:
+            continue
+        if size == count and least[bucket] > columns[COST, found[size - 1]]:
+            continue
+        stop = starts[bucket] + counts[bucket]
+        row = _first(columns, zones, heads[bucket], stop, asked[7], enough)
+        heads[bucket] = row
+        least[bucket] = columns[COST, row] if row < stop else NOTHING
+        size = _look(columns, zones, row, stop, asked, found, size, count, barred)
+    return found[:size]
+
+
+@compiled
+def _first(
+    columns: Numbers, zones: Numbers, row: Any, stop: Any, counted: Any, enough: int
+) -> Any:  # fmt: skip
+    """The first row from `row` on that has enough devices."""
+    counted_zone = 0 if counted == FREE else 5
+    while row < stop:
+        end = min(stop, (row // ZONE_ROWS + 1) * ZONE_ROWS)
+        if zones[counted_zone, row // ZONE_ROWS] < enough:
+            row = end
+            continue
+        while row < end:
+            if columns[counted, row] >= enough:
+                return row
+            row += 1
+    return row
+
+
+@compiled
+def _look(
+    columns: Numbers, zones: Numbers, row: Any, stop: Any, asked: Numbers, found: Numbers, size: int, count: int,
+    barred: Numbers,
+) -> int:  # fmt: skip
+    """Keep of a bucket's rows those that fit and are cheaper than what was found; returns how many are kept now."""
     devices, price, cpus, memory, tags, own_tags, owner, counted = asked
     counted_zone = 0 if counted == FREE else 5
-    for bucket in buckets:
-        start, stop = starts[bucket], starts[bucket] + counts[bucket]
-        row = start
-        while row < stop:
+    while row < stop:
+        if size == count and not _before(columns, row, found[size - 1]):
+            break  # a bucket's rows only get dearer
+        zone = row // ZONE_ROWS
+        end = min(stop, (zone + 1) * ZONE_ROWS)
+        has = zones[3, zone]
+        if (
+            zones[counted_zone, zone] < devices
+            or zones[1, zone] < cpus
+            or zones[2, zone] < memory
+            or zones[4, zone] > price
+            or (has & own_tags) != own_tags
+            or (owner == EMPTY and (has & tags) != tags)
+        ):
+            row = end
+            continue
+        while row < end:
             if size == count and not _before(columns, row, found[size - 1]):
-                break  # a bucket's rows only get dearer
-            zone = row // ZONE_ROWS
-            end = min(stop, (zone + 1) * ZONE_ROWS)
-            has = zones[3, zone]
-            if (
-                zones[counted_zone, zone] < devices
-                or zones[1, zone] < cpus
-                or zones[2, zone] < memory
-                or zones[4, zone] > price
-                or (has & own_tags) != own_tags
-                or (owner == EMPTY and (has & tags) != tags)
-            ):
-                row = end
-                continue
-            while row < end:
-                if size == count and not _before(columns, row, found[size - 1]):
-                    break
-                if _fits(
-                    columns, row, counted, devices, price, cpus, memory, tags, own_tags, owner
-                ) and not _among(barred, row):
-                    size = _keep(columns, found, size, count, row)
-                row += 1
-    return found[:size]
+                break
+            if _fits(
+                columns, row, counted, devices, price, cpus, memory, tags, own_tags, owner
+            ) and not _among(barred, row):
+                size = _keep(columns, found, size, count, row)
+            row += 1
+    return size
 
 
 @compiled
@@ -93,7 +145,9 @@ def _before(columns: Numbers, row: Any, other: Any) -> bool:
         return columns[COST, row] < columns[COST, other]
     if columns[PRICE, row] != columns[PRICE, other]:
         return columns[PRICE, row] < columns[PRICE, other]
-    return columns[SERIAL, row] < columns[SERIAL, other]
+    if columns[SERIAL, row] != columns[SERIAL, other]:
+        return columns[SERIAL, row] < columns[SERIAL, other]
+    return row < other
 
 
 @compiled

@@ -16,15 +16,15 @@ SEARCHES = [plain_search]
 if search.SEARCH is not plain_search:
     SEARCHES.append(search.SEARCH)
 
-small = st.integers(0, 3)
+small, some = st.integers(0, 3), st.sampled_from([0, 1, 2, 3, 4, 7, 8, 9])
 rows = st.builds(
     Row, machine_id=st.just(""), model=st.sampled_from(MODELS), region=st.sampled_from(REGIONS), cost=small,
-    price=small, free=small, devices=small, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
+    price=small, free=some, devices=some, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
     owner=st.sampled_from(OWNERS), serial=st.just(0),
 )  # fmt: skip
 wants = st.builds(
     Want, taken_too=st.booleans(), models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
-    regions=st.lists(st.sampled_from((*REGIONS, "w")), max_size=2).map(tuple), devices=st.integers(1, 3),
+    regions=st.lists(st.sampled_from((*REGIONS, "w")), max_size=2).map(tuple), devices=some.filter(bool),
     price_max=small, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7), own_tags=st.integers(0, 7),
     owner=st.sampled_from((*OWNERS, "nobody", "")),
     not_machines=st.lists(st.integers(0, 30).map(lambda n: f"m{n}"), max_size=3).map(tuple),
@@ -74,7 +74,7 @@ def test_a_search_finds_what_looking_at_every_offer_finds(found, want, count):
     st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["put", "remove", "free"]), rows), max_size=30),
     wants,
 )  # fmt: skip
-def test_a_book_that_follows_changes_is_the_book_built_from_what_is_left(found, steps, want):
+def test_a_book_that_follows_changes_answers_as_one_built_from_what_is_left(found, steps, want):
     offers = {row.machine_id: row for row in numbered(found)}
     book = Book(offers.values())
     for number, what, row in steps:
@@ -88,6 +88,7 @@ def test_a_book_that_follows_changes_is_the_book_built_from_what_is_left(found, 
         elif name in offers:
             offers[name] = replace(offers[name], free=row.free)
             book.set_free(name, row.free)
+        check(book, offers.values(), Want(devices=max(1, row.devices)), 2)
     assert {row.machine_id: row for row in book.rows()} == offers
     assert len(book) == len(offers)
     check(book, offers.values(), want, 5)
@@ -115,6 +116,30 @@ def test_zones_that_cannot_fit_are_passed_over_and_the_last_row_is_still_found()
         for n in range(500)
     ]  # fmt: skip
     check(Book(offers), offers, Want(), 3)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3, 4, 8, 16])
+@pytest.mark.parametrize("freed", ["by a lease that ended", "by its owner"])
+def test_a_cheap_machine_that_is_free_again_is_found_again(devices, freed):
+    offers = {
+        f"m{n}": Row(machine_id=f"m{n}", model="A", region="xy"[n % 2], cost=n, price=1, free=devices,
+                     devices=devices, cpu_milli=0, memory_bytes=0, tags=0, owner="o1", serial=n)
+        for n in range(2 * ZONE_ROWS)
+    }  # fmt: skip
+    book, want = Book(offers.values()), Want(devices=devices)
+    cheap = [f"m{n}" for n in range(ZONE_ROWS + 9)]
+    for name in cheap:  # taken, one after the other
+        check(book, offers.values(), want, 1)
+        offers[name] = replace(offers[name], free=devices - 1)
+        book.set_free(name, devices - 1)
+    check(book, offers.values(), want, 2)
+    for name in cheap[::-7]:
+        offers[name] = replace(offers[name], free=devices)
+        if freed == "by its owner":
+            book.put(offers[name])
+        else:
+            book.set_free(name, devices)
+        check(book, offers.values(), want, 2)
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, 0.0001])
