@@ -29,8 +29,8 @@ from gondwana.ledger.model import StatementLine
 from gondwana.ledger.periods import Period, Span, available_before, personal
 from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
+from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
-from gondwana.market.rules import price_micro_usd_per_million_steps
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply

@@ -1,77 +1,57 @@
-"""What a buyer asks of offers, in one line: `model=H100|A100-80GB devices>=4 price<=2.50 region=eu-*`.
+"""What a buyer asks of offers, in one line: `model=H100|A100-80GB devices>=4 and price<=2.50 and region in (eu-*, us-1)`.
 
-    filter    term { space term }                     an offer fits where every term holds
+    filter    term { [and] term }                     an offer fits where every term holds
     term      field operator value { "|" value }      one of the values is enough; of `!=`: none of them
+              field [not] in ( value { , value } )    the same in words
+              field has value { "|" value }           the same, said of tags; `tag:gdpr` and `tag:soc2@auditor` too
     operator  =  !=  <  <=  >  >=  ~
     value     a word, or a text in "double" or 'single' quotes
 
 `~` compares with a pattern, in which `*` stands for any text; so does `=` where an unquoted value has a `*`. Case makes
-no difference. What was not measured of a machine fits no term about it. The text is read into values and compared here:
-nothing of it ever reaches a database, and what cannot be read is Invalid, with what to type instead.
+no difference. What was not measured of a machine fits no term about it. The text is read into values once and compared
+here: nothing of it ever reaches a database, and what cannot be read is InvalidValue with its place and what to type.
+There is no nesting and no `or` between fields: alternatives of a whole machine are a job's `any_of` and `ordered`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import StrEnum
-from fractions import Fraction
-from typing import Final
+from functools import lru_cache
+from typing import Final, NoReturn
 
-from gondwana.core.devices import canonical_device, known_devices
+from gondwana.core.clock import Instant
+from gondwana.core.devices import canonical_device, known_devices, meant_device
 from gondwana.core.errors import InvalidValue
-from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Field, Kind, Scalar
-from gondwana.market.literals import Number, print_number, read_number, shown
-from gondwana.market.model import Listing
+from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Field, Kind
+from gondwana.market.literals import read_number, shown
+from gondwana.market.terms import ORDERS, Operator, Term, Test, Text, Value
+from gondwana.wire.jobs import WHERE_CHARS_MAX
 
-FILTER_CHARS_MAX: Final = 1_000  # a line that a person types; keeps the work of a request small
+FILTER_CHARS_MAX: Final = (
+    WHERE_CHARS_MAX  # a line that a person types; keeps the work of a request small
+)
 TERMS_MAX: Final = 20
 VALUES_MAX: Final = 20  # of one term
+NAME_CHARS_MAX: Final = 40  # of a field; longer ones are none, and are compared with none
+FILTERS_KEPT_MAX: Final = 4_096  # read ones: an order's filter is looked at again and again
 
-_HEAD: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)\s*(==|<=|>=|!=|=|<|>|~)\s*")
-_VALUE: Final = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([^\s|"'<>=!~]+))""")
+_HEAD: Final = re.compile(
+    r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s*(==|<=|>=|!=|=|<|>|~)|\s+(not\s+in|in|has)(?=[\s(\"']))\s*",
+    re.I,
+)
+_TAG_HEAD: Final = re.compile(r"\s*tag:(?=[^\s])", re.I)
+_VALUE: Final = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([^\s|"'<>=!~(),]+))""")
 _OR: Final = re.compile(r"\s*\|\s*")
-_WORD: Final = re.compile(r"""[^\s|"'<>=!~]+""")
+_COMMA: Final = re.compile(r"\s*[,|]\s*")
+_OPEN, _CLOSE = re.compile(r"\s*\(\s*"), re.compile(r"\s*\)")
+_AND: Final = re.compile(r"\s+(?:and\b|&&)\s*", re.I)
+_TAG: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(?:@[a-z0-9][a-z0-9._-]{0,62})?")
+_WORDS: Final = {"in": Operator.IS, "not in": Operator.IS_NOT, "has": Operator.IS}
+MARK: Final = "▸"  # before what cannot be read
+MARK_CHARS_BEFORE, MARK_CHARS_AFTER = 20, 30
 
-
-class Operator(StrEnum):
-    """How a field is compared."""
-
-    IS = "="  # any of the values
-    IS_NOT = "!="  # none of them
-    LESS = "<"
-    AT_MOST = "<="
-    MORE = ">"
-    AT_LEAST = ">="
-    LIKE = "~"  # any of the patterns
-
-
-_ORDERS: Final = (Operator.LESS, Operator.AT_MOST, Operator.MORE, Operator.AT_LEAST)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text to compare with; in a pattern `*` stands for any text."""
-
-    text: str
-    is_pattern: bool = False
-
-
-Value = Text | Number
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One thing asked of an offer; numbers are in the field's smallest unit."""
-
-    field: str
-    operator: Operator
-    values: tuple[Value, ...]
-
-    def __str__(self) -> str:
-        field = FIELDS[self.field]
-        told = (_print(field, self.operator, value) for value in self.values)
-        return f"{self.field}{self.operator}{'|'.join(told)}"
+Word = tuple[str, bool, int]  # text, whether in quotes, where
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +63,17 @@ class Filter:
     def __str__(self) -> str:
         return " ".join(map(str, self.terms))
 
-    def predicate(self) -> Callable[[Listing], bool]:
-        """Whether a listing fits."""
-        tests = [_test(term) for term in self.terms]
+    def tests(self, now: Instant | None = None) -> Iterator[tuple[Term, Test]]:
+        """Each term with whether a listing has it at `now`, which only tags need."""
+        return ((term, term.test(now)) for term in self.terms)
+
+    def predicate(self, now: Instant | None = None) -> Test:
+        """Whether a listing fits at `now`."""
+        tests = [test for _, test in self.tests(now)]
         return lambda listing: all(test(listing) for test in tests)
 
 
+@lru_cache(maxsize=FILTERS_KEPT_MAX)
 def parse_filter(text: str) -> Filter:
     """The filter that a person wrote; no text asks for nothing. Raises InvalidValue."""
     if len(text) > FILTER_CHARS_MAX:
@@ -108,6 +93,10 @@ def parse_filter(text: str) -> Filter:
                 value=shown(text[place:]),
                 hint="join alternatives of one field: region=eu-1|eu-2",
             )
+        joined = _AND.match(text, place) if terms else None
+        place = joined.end() if joined else place
+        if place >= end:
+            _refuse_here(text, place, "a term is missing after 'and'", "price<=2.50")
         term, place = _term(text, place)
         terms.append(term)
     return Filter(tuple(terms))
@@ -118,7 +107,7 @@ def field_named(name: str) -> Field:
     plain = name.lower().replace("-", "_")
     if plain in FIELDS:
         return FIELDS[plain]
-    close = get_close_matches(plain, [*FIELDS, *FOREIGN], n=1)
+    close = get_close_matches(plain[:NAME_CHARS_MAX], [*FIELDS, *FOREIGN], n=1)
     meant = FOREIGN.get(close[0], close[0]) if close else None
     raise InvalidValue(
         f"There is no field {shown(name)!r}.",
@@ -129,166 +118,160 @@ def field_named(name: str) -> Field:
 
 
 def _term(text: str, place: int) -> tuple[Term, int]:
-    head = _HEAD.match(text, place)
-    if head is None:
-        raise _no_term(text[place:].split()[0])
-    field, place = field_named(head[1]), head.end()
-    operator = _operator(field, head[2])
-    words: list[tuple[str, bool]] = []  # text, quoted
+    begun = place + len(text[place:]) - len(text[place:].lstrip())
+    try:
+        tag, head = _TAG_HEAD.match(text, place), _HEAD.match(text, place)
+        if tag is not None:
+            field, operator, place, is_list = FIELDS["tags"], Operator.IS, tag.end(), False
+        elif head is None:
+            raise _no_term(text[begun:].split()[0])
+        else:
+            field, place = field_named(head[1]), head.end()
+            words = " ".join((head[3] or "").lower().split())
+            operator = _WORDS[words] if words else _operator(field, head[2])
+            is_list = words in ("in", "not in")
+            if words == "has" and field.kind is not Kind.TAG:
+                raise _wrong(field, "has", "'has' is said of tags", f"{field.name}={field.example}")
+    except InvalidValue as error:
+        raise _marked(error, text, begun) from None
+    found, place = (
+        _list(text, place, field) if is_list else _alternatives(text, place, field, operator)
+    )
+    if place < len(text) and not text[place].isspace():
+        error = _wrong(
+            field, shown(text[place:]), f"{shown(text[place:])!r} follows a value without a space",
+            f'put a space between terms, and such a value in quotes: {field.name}="…"',
+        )  # fmt: skip
+        raise _marked(error, text, place)
+    return Term(field.name, operator, _values(field, operator, found, text)), place
+
+
+def _alternatives(
+    text: str, place: int, field: Field, operator: Operator
+) -> tuple[list[Word], int]:
+    words: list[Word] = []
     while True:
         value = _VALUE.match(text, place)
         if value is None:
-            raise _no_value(field, operator, text[place : place + 1])
-        quoted = value[3] is None
-        words.append((value[3] or value[1] or value[2] or "", quoted))
+            raise _marked(_no_value(field, operator, text[place : place + 1]), text, place)
+        words.append(_word(value))
         place = value.end()
         more = _OR.match(text, place)
         if more is None:
-            break
+            return words, place
         place = more.end()
-    if place < len(text) and not text[place].isspace():
-        raise InvalidValue(
-            f"{field.name}: {shown(text[place:])!r} follows a value without a space.",
-            field=field.name,
-            value=shown(text[place:]),
-            hint=f'put a space between terms, and such a value in quotes: {field.name}="…"',
+
+
+def _list(text: str, place: int, field: Field) -> tuple[list[Word], int]:
+    """The values between parentheses."""
+    opened, hint = _OPEN.match(text, place), f"{field.name} in ({field.example}, …)"
+    if opened is None:
+        raise _marked(
+            _wrong(field, shown(text[place:]), "a list begins with '('", hint), text, place
         )
-    return Term(field.name, operator, _values(field, operator, words)), place
+    words, place = list[Word](), opened.end()
+    while True:
+        value = _VALUE.match(text, place)
+        if value is None:
+            missing = shown(text[place : place + 1])
+            wrong = "the list has no end" if not missing else f"{missing!r} is no value"
+            raise _marked(_wrong(field, missing, wrong, hint), text, place)
+        words.append(_word(value))
+        place = value.end()
+        closed, more = _CLOSE.match(text, place), _COMMA.match(text, place)
+        if closed is not None:
+            return words, closed.end()
+        if more is None:
+            raise _marked(
+                _wrong(field, shown(text[place:]), "the list has no end", hint), text, place
+            )
+        place = more.end()
+
+
+def _word(value: re.Match[str]) -> Word:
+    return (value[3] or value[1] or value[2] or "", value[3] is None, value.start())
 
 
 def _operator(field: Field, sign: str) -> Operator:
     if sign == "==":
         wrong, hint = "there is no operator '=='", f"{field.name}={field.example}"
-    elif Operator(sign) in _ORDERS and field.kind not in ORDERED:
+    elif Operator(sign) in ORDERS and field.kind not in ORDERED:
         wrong, hint = f"{sign!r} compares numbers", f"{field.name}={field.example}"
     elif sign == "~" and field.kind in ORDERED:
         wrong, hint = "'~' compares texts", f"{field.name}>={field.example}"
+    elif sign == "~" and field.kind is Kind.TAG:
+        wrong, hint = "a tag is named in full", f"{field.name} has {field.example}"
     else:
         return Operator(sign)
-    raise InvalidValue(f"{field.name}: {wrong}.", field=field.name, value=sign, hint=hint)
+    raise _wrong(field, sign, wrong, hint)
 
 
 def _values(
-    field: Field, operator: Operator, words: list[tuple[str, bool]]
+    field: Field, operator: Operator, words: list[Word], text: str
 ) -> tuple[Value, ...]:  # fmt: skip
-    told = "|".join(word for word, _ in words)
+    told = "|".join(word for word, _, _ in words)
     wrong = (
         f"at most {VALUES_MAX} alternatives are read" if len(words) > VALUES_MAX
-        else f"{operator.value!r} compares with one value" if len(words) > 1 and operator in _ORDERS
+        else f"{operator.value!r} compares with one value" if len(words) > 1 and operator in ORDERS
         else None
     )  # fmt: skip
     if wrong:
-        raise InvalidValue(
-            f"{field.name}: {wrong}, not with {len(words)}.",
-            field=field.name,
-            value=shown(told),
-            hint=f"{field.name}{operator}{field.example}",
-        )
-    return tuple(_value(field, operator, word, quoted) for word, quoted in words)
+        error = _wrong(
+            field, shown(told), f"{wrong}, not with {len(words)}", f"{field.name}{operator}{field.example}"
+        )  # fmt: skip
+        raise _marked(error, text, words[0][2])
+    values: list[Value] = []
+    for word, quoted, place in words:
+        try:
+            values.append(_value(field, operator, word, quoted))
+        except InvalidValue as error:
+            raise _marked(error, text, place) from None
+    return tuple(values)
 
 
 def _value(field: Field, operator: Operator, word: str, quoted: bool) -> Value:
     if field.kind in (Kind.WORD, Kind.LEVEL):
-        if word.lower() not in field.words:
-            close = get_close_matches(word.lower(), field.words, n=1)
-            raise InvalidValue(
-                f"{field.name}: there is no {shown(word)!r}.",
-                field=field.name,
-                value=shown(word),
-                hint=f"did you mean {field.name}{operator}{close[0]}?" if close
-                else f"{field.name} is one of {', '.join(field.words)}",
-            )  # fmt: skip
-        return Text(word.lower())
+        return _one_of(field, operator, word)
     if field.kind in ORDERED:
         return read_number(field, operator, word)
+    if field.kind is Kind.TAG:
+        if not _TAG.fullmatch(word.lower()):
+            raise _wrong(
+                field,
+                shown(word),
+                f"{shown(word)!r} is no tag",
+                "tags has gdpr, or tag:soc2@auditor",
+            )
+        return Text(word.lower())
     if not word.strip() or (field.kind is Kind.MODEL and not canonical_device(word)):
-        raise InvalidValue(
-            f"{field.name}: {shown(word)!r} names nothing.",
-            field=field.name,
-            value=shown(word),
-            hint=f"{field.name}={field.example}" + (", or vendor=nvidia" if word.strip() else ""),
-        )
-    return Text(word, operator is Operator.LIKE or (not quoted and "*" in word))
+        hint = f"{field.name}={field.example}" + (", or vendor=nvidia" if word.strip() else "")
+        raise _wrong(field, shown(word), f"{shown(word)!r} names nothing", hint)
+    is_pattern = operator is Operator.LIKE or (not quoted and "*" in word)
+    meant = None if quoted or is_pattern or field.kind is not Kind.MODEL else meant_device(word)
+    if meant:
+        hint = f'did you mean {field.name}={meant}? One that is really called so is put in quotes: "{shown(word)}"'
+        raise _wrong(field, shown(word), f"no accelerator {shown(word)!r} is known", hint)
+    return Text(word, is_pattern)
 
 
-def _print(field: Field, operator: Operator, value: Value) -> str:
-    if not isinstance(value, Text):
-        return print_number(field, value)
-    is_bare = _WORD.fullmatch(value.text) and ("*" not in value.text or value.is_pattern)
-    if is_bare:
-        return value.text
-    return f"'{value.text}'" if '"' in value.text else f'"{value.text}"'
-
-
-def _test(term: Term) -> Callable[[Listing], bool]:
-    """One term as a function; what was not measured does not fit."""
-    field = FIELDS[term.field]
-    of = field.of
-    if term.operator in _ORDERS:
-        compare, wanted = _COMPARE[term.operator], _number(field, term.values[0])
-        return lambda listing: (has := of(listing)) is not None and compare(has, wanted)
-    if field.kind in ORDERED:
-        numbers = {_number(field, value) for value in term.values}
-        has_any: Callable[[Scalar], bool] = numbers.__contains__
-    else:
-        has_any = _text_test(field, [value for value in term.values if isinstance(value, Text)])
-    is_wanted = term.operator is not Operator.IS_NOT
-    return lambda listing: (has := of(listing)) is not None and has_any(has) is is_wanted
-
-
-_COMPARE: Final[dict[Operator, Callable[..., bool]]] = {
-    Operator.LESS: lambda has, wanted: has < wanted,
-    Operator.AT_MOST: lambda has, wanted: has <= wanted,
-    Operator.MORE: lambda has, wanted: has > wanted,
-    Operator.AT_LEAST: lambda has, wanted: has >= wanted,
-}
-
-
-def _number(field: Field, value: Value) -> int | float | Fraction:
-    """What a field's values are compared with: as floats where they are floats, else exactly."""
-    if isinstance(value, Text):
-        return field.words.index(value.text)
-    if field.kind is Kind.NUMBER:
-        return float(value)
-    return value.numerator if value.denominator == 1 else value
-
-
-def _text_test(field: Field, values: list[Text]) -> Callable[[Scalar], bool]:
-    is_model = field.kind is Kind.MODEL
-    plain = {(canonical_device(v.text) if is_model else v.text).casefold()
-             for v in values if not v.is_pattern}  # fmt: skip
-    spaces = re.compile(r"[\s_]+") if is_model else re.compile(r"(?!)")
-    patterns = [
-        spaces.sub("", value.text.casefold()).split("*") for value in values if value.is_pattern
-    ]
-
-    def test(has: Scalar) -> bool:
-        text = str(has).casefold()
-        return text in plain or any(_is_like(text, pieces) for pieces in patterns)
-
-    return test
-
-
-def _is_like(text: str, pieces: list[str]) -> bool:
-    """Whether a text is these pieces with anything between them; in one pass, whatever the pattern."""
-    if len(pieces) == 1:
-        return text == pieces[0]
-    first, *middle, last = pieces
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    place, end = len(first), len(text) - len(last)
-    for piece in middle:
-        found = text.find(piece, place, end)
-        if found < 0:
-            return False
-        place = found + len(piece)
-    return True
+def _one_of(field: Field, operator: Operator, word: str) -> Text:
+    if word.lower() in field.words:
+        return Text(word.lower())
+    close = get_close_matches(word.lower()[:NAME_CHARS_MAX], field.words, n=1)
+    hint = (
+        f"did you mean {field.name}{operator}{close[0]}?" if close
+        else f"{field.name} is one of {', '.join(field.words)}"
+    )  # fmt: skip
+    raise _wrong(field, shown(word), f"there is no {shown(word)!r}", hint)
 
 
 def _no_term(word: str) -> InvalidValue:
     plain = re.split(r"[=<>!~|]", word)[0]
-    if plain.lower().replace("-", "_") in FIELDS:
-        field = FIELDS[plain.lower().replace("-", "_")]
+    name = plain.lower().replace("-", "_")
+    if instead := _INSTEAD.get(word.lower()) or _INSTEAD.get(word[:1]):
+        hint = instead
+    elif name in FIELDS:
+        field = FIELDS[name]
         hint = f"compare it: {field.name}{'>=' if field.kind in ORDERED else '='}{field.example}"
     elif canonical_device(plain) in known_devices():
         hint = f"did you mean model={canonical_device(plain)}?"
@@ -299,15 +282,38 @@ def _no_term(word: str) -> InvalidValue:
     )
 
 
+_ALTERNATIVES: Final = "alternatives of one field: region in (eu-1, eu-2); of whole machines: any_of in the job file's resources"
+_INSTEAD: Final = {
+    "or": _ALTERNATIVES, "||": _ALTERNATIVES, "(": _ALTERNATIVES, "not": "region!=eu-1, or region not in (eu-1, eu-2)",
+    "!": "region!=eu-1, or region not in (eu-1, eu-2)", "and": "price<=2.50", "&&": "price<=2.50",
+}  # fmt: skip
+
+
 def _no_value(field: Field, operator: Operator, next_character: str) -> InvalidValue:
     wrong = (
         "the quote is not closed" if next_character in ("'", '"') and next_character
         else f"{next_character!r} is no value" if next_character.strip()
         else "a value is missing"
     )  # fmt: skip
+    return _wrong(field, next_character, wrong, f"{field.name}{operator}{field.example}")
+
+
+def _wrong(field: Field, value: str, what: str, hint: str) -> InvalidValue:
+    return InvalidValue(f"{field.name}: {what}.", field=field.name, value=value, hint=hint)
+
+
+def _marked(error: InvalidValue, text: str, place: int) -> InvalidValue:
+    """The same refusal with where it is in the text, from 1 on."""
+    before = text[max(0, place - MARK_CHARS_BEFORE) : place]
+    marked = f"{before}{MARK}{text[place : place + MARK_CHARS_AFTER]}"
+    position = place + 1
     return InvalidValue(
-        f"{field.name}: {wrong}.",
-        field=field.name,
-        value=next_character,
-        hint=f"{field.name}{operator}{field.example}",
+        f"{error.message} At character {position}: {marked}",
+        hint=error.hint,
+        **{**error.fields, "position": position, "marked": marked},
     )
+
+
+def _refuse_here(text: str, place: int, what: str, hint: str) -> NoReturn:
+    error = InvalidValue(f"where: {what}.", field="where", value=shown(text[place:]), hint=hint)
+    raise _marked(error, text, place)

@@ -84,6 +84,26 @@ class Charge(StrEnum):
     UNIT = "unit"  # each accepted unit (training)
 
 
+RELIABILITY_PRIOR: Final = 0.95  # of a machine that has promised nothing yet
+
+
+class Trust(StrEnum):
+    """How much there is to go by of a machine; each level has what those before it have."""
+
+    NEW = "new"  # nothing much is proven yet
+    PROVEN = "proven"  # TRUST_SECONDS_MIN served, as reliably as a new machine is taken to be
+    STAKED = "staked"  # and its owner has put money at stake for his work to be right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """What an auditor signed of a machine."""
+
+    name: str
+    signer: str  # the auditor's name
+    expires_at: Instant  # from then on it does not count
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One machine as the market sees it: a row of measured and agreed numbers (the columns of a later index)."""
@@ -109,6 +129,18 @@ class Listing:
     vendor: str = ""  # of the accelerators, the same
     notice_seconds: int = 0  # how long before he takes it back its owner promises to say so
     spot_floor_micro_usd_per_device_hour: int | None = None  # None: not sold on spot
+    tflops: float = (
+        0.0  # of one device: a measured matrix product; 0 where it could not be measured
+    )
+    compute_capability: str = ""  # as its driver tells, else the model's; "" where there is none
+    driver: str = ""  # version; "" where it is not known, as with the fields below
+    country: str = ""  # ISO 3166 code, as its owner states
+    interconnect: str = ""  # between its accelerators: "pcie" | "nvlink" | "xgmi"
+    up_bits_per_second: int = 0  # measured from the machine to the network; 0 where it was not
+    down_bits_per_second: int = 0
+    reliability: float = RELIABILITY_PRIOR  # proven time over promised time, with a prior
+    trust: Trust = Trust.NEW
+    tags: tuple[Tag, ...] = ()  # signed by auditors; each counts until it expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.model import Listing
-from gondwana.market.rules import price_micro_usd_per_million_steps
 
 DEPTH_STEPS_MAX: Final = 24  # of one bucket; a longer book is told in fewer, wider steps
 SECONDS_PER_HOUR: Final = 3_600

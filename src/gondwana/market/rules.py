@@ -41,12 +41,6 @@ def cost_of(price_micro_usd_per_device_hour: int, steps_per_second: float) -> in
     return min(COST_MAX - 1, price_micro_usd_per_device_hour * 1_000_000_000 // steps_milli)
 
 
-def price_micro_usd_per_million_steps(listing: Listing) -> int | None:
-    """What a million reference training steps cost on a machine; None where its speed could not be measured."""
-    price, speed = listing.price_micro_usd_per_device_hour, listing.steps_per_second
-    return round(price / (3600 * speed) * 1e6) if speed else None
-
-
 def serial_of(listing: Listing) -> int:
     """A number that grows with the time a machine joined; of those of one millisecond, any but always the same."""
     return (round(listing.joined_at * 1_000) << 16) | (crc32(listing.machine_id.encode()) & 0xFFFF)

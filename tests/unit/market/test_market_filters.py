@@ -12,7 +12,7 @@ from gondwana.core.errors import InvalidValue
 from gondwana.market import filters
 from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Kind
 from gondwana.market.filters import parse_filter
-from gondwana.market.rules import price_micro_usd_per_million_steps
+from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.sorting import page_of, parse_sorting
 
 GIB = 1024**3
