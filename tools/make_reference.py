@@ -183,6 +183,47 @@ def job_file_page() -> str:
     )
 
 
+def filter_fields_page() -> str:
+    """Every field of a filter, who says what it is, and what others call it; then the accelerators' names."""
+    from gondwana.core.devices import DEVICES
+    from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Kind
+
+    def operators(kind: Kind) -> str:
+        if kind is Kind.TAG:
+            return "`has` `=` `!=` `in`"
+        ordered = "`<` `<=` `>` `>=`" if kind in ORDERED else "`~`"
+        return f"`=` `!=` `in` {ordered}"
+
+    def example(name: str) -> str:
+        field = FIELDS[name]
+        if field.kind is Kind.TAG:
+            return f"`{name} has {field.example}`"
+        sign = "<=" if field.kind is Kind.USD else ">=" if field.kind in ORDERED else "="
+        return f"`{name}{sign}{field.example}`"
+
+    rows = [
+        [f"`{name}`", field.means, operators(field.kind), example(name), field.source]
+        for name, field in FIELDS.items()
+    ]
+    others: dict[str, list[str]] = {}
+    for foreign, name in FOREIGN.items():
+        others.setdefault(name, []).append(f"`{foreign}`")
+    names = [[f"`{name}`", ", ".join(each)] for name, each in others.items()]
+    cards = [
+        [f"`{name}`", each.vendor, each.compute_capability, ", ".join(each.spellings)]
+        for name, each in DEVICES.items()
+    ]
+    return "\n\n".join([
+        table(["field", "what it is", "compared with", "example", "who says so"], rows),
+        "## Names of others",
+        "What other markets call it; our name is suggested.",
+        table(["field", "elsewhere"], names),
+        "## Accelerators",
+        "Vendor words, spaces, dashes and case make no difference, and Kubernetes' label may stand before the name.",
+        table(["name", "vendor", "compute capability", "other spellings"], cards),
+    ])  # fmt: skip
+
+
 def ledger_page() -> str:
     """The chart of accounts, and every event with what it moves and how a statement says it."""
     from gondwana.ledger.accounts import CHART
@@ -256,6 +297,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "states.md": states_page,
     "cli.md": cli_page,
     "job-file.md": job_file_page,
+    "filter-fields.md": filter_fields_page,
     "api.md": api_page,
     "ledger.md": ledger_page,
 }

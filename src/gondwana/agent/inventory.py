@@ -22,6 +22,7 @@ from gondwana.wire.machines import Accelerator, MachineInventory
 SYSFS: Final = Path("/sys")
 AMD_VENDOR: Final = "0x1002"
 NVIDIA_SHARED: Final = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+NVLINKS_MAX: Final = 18  # of one card, up to Blackwell's
 SYSCTL_SECONDS_MAX: Final = 5.0
 UNLIMITED_BYTES: Final = 1 << 60  # version 1 writes "no limit" as a number near 2^63
 
@@ -79,6 +80,8 @@ def nvidia_accelerators() -> tuple[Accelerator, ...]:
                     memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
                     uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
                     driver=driver,
+                    compute_capability=_capability(nvml, handle),
+                    interconnect=_interconnect(nvml, handle),
                 )
             )
     except nvml.NVMLError:  # a card that fell off the bus: sell what still answers
@@ -155,6 +158,28 @@ def _apple_accelerators() -> tuple[Accelerator, ...]:
         return ()
     memory = int(psutil.virtual_memory().total)  # shared with the processor
     return (Accelerator(name=cpu_model().replace(" ", "-"), vendor="apple", memory_bytes=memory),)
+
+
+def _capability(nvml: Any, handle: Any) -> str:
+    """A card's compute capability, as old libraries do not tell it: ""."""
+    try:
+        major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    except (nvml.NVMLError, AttributeError):
+        return ""
+    return f"{major}.{minor}"
+
+
+def _interconnect(nvml: Any, handle: Any) -> str:
+    """ "nvlink" where a link of the card is up; else it has the bus alone."""
+    try:
+        for link in range(NVLINKS_MAX):
+            if nvml.nvmlDeviceGetNvLinkState(handle, link):
+                return "nvlink"
+    except nvml.NVMLError:  # no such link on this card
+        return "pcie"
+    except AttributeError:  # a library that cannot tell
+        return ""
+    return "pcie"
 
 
 def _load_nvml() -> Any | None:

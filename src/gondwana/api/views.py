@@ -29,7 +29,11 @@ from gondwana.ledger.model import StatementLine
 from gondwana.ledger.periods import Period, Span, available_before, personal
 from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
-from gondwana.market.measures import price_micro_usd_per_million_steps
+from gondwana.market.measures import (
+    bandwidth_class,
+    price_micro_usd_per_million_steps,
+    price_micro_usd_per_tflop_hour,
+)
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
@@ -68,7 +72,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
     )
 
 
-def offer_view(each: Listing) -> views.OfferView:
+def offer_view(each: Listing, now: Instant) -> views.OfferView:
     """One offer as the market sees it."""
     return views.OfferView(
         id=each.offer_id,
@@ -86,6 +90,22 @@ def offer_view(each: Listing) -> views.OfferView:
         sla=each.sla,
         device_memory_bytes=each.device_memory_bytes,
         vendor=each.vendor,
+        tflops=round(each.tflops, 3),
+        price_micro_usd_per_tflop_hour=price_micro_usd_per_tflop_hour(each),
+        compute_capability=each.compute_capability,
+        driver=each.driver,
+        country=each.country,
+        interconnect=each.interconnect,
+        bandwidth=bandwidth_class(each.up_bits_per_second, each.down_bits_per_second) or "",
+        reliability=each.reliability,
+        trust=each.trust,
+        tags=tuple(
+            views.TagView(name=tag.name, signer=tag.signer, expires_at=tag.expires_at)
+            for tag in each.tags
+            if tag.expires_at > now
+        ),
+        notice_seconds=each.notice_seconds,
+        spot_floor_micro_usd_per_device_hour=each.spot_floor_micro_usd_per_device_hour,
     )
 
 

@@ -1,8 +1,8 @@
 """One name per accelerator, whatever a driver, a cloud, Kubernetes or a person calls it.
 
-Canonical names are SkyPilot's (`RTX4090`, `A100-80GB`), so that its task files mean the same here. The one table below
-knows the spellings of SkyPilot, dstack (gpuhunt), Vast, NVML, Kubernetes' node labels (`nvidia.com/gpu.product` of the
-GPU feature discovery, `cloud.google.com/gke-accelerator`, AMD's `amd.com/gpu.product-name` and `.device-id`) and people.
+Canonical names are SkyPilot's (`RTX4090`, `A100-80GB`), so that its task files mean the same here. The one table
+below knows the spellings of SkyPilot, dstack (gpuhunt), Vast, NVML, Kubernetes' labels (GPU feature discovery's
+`nvidia.com/gpu.product`, `cloud.google.com/gke-accelerator`, `amd.com/gpu.product-name`, `.device-id`) and people.
 A model it does not know keeps its own name, tidied: it still matches itself.
 """
 
@@ -61,7 +61,8 @@ DEVICES: Final = {
     "RTX6000-Ada": _nvidia("8.9", "RTX 6000 Ada Generation", "RTX 6000 Ada", "RTX6000Ada", "RTX 6000 Ada 48GB"),
     "RTX5000-Ada": _nvidia("8.9", "RTX 5000 Ada Generation", "RTX 5000 Ada", "RTX5000Ada"),
     "RTX4500-Ada": _nvidia("8.9", "RTX 4500 Ada Generation", "RTX4500Ada"),
-    "RTX4000-Ada": _nvidia("8.9", "RTX 4000 Ada Generation", "RTX 4000 Ada", "RTX4000Ada", "RTX 4000 SFF Ada Generation"),
+    "RTX4000-Ada": _nvidia("8.9", "RTX 4000 Ada Generation", "RTX 4000 Ada", "RTX4000Ada", 
+                           "RTX 4000 SFF Ada Generation"),
     "RTX4090": _nvidia("8.9", "4090", "RTX 4090 24GB"), "RTX4090D": _nvidia("8.9", "RTX 4090 D", "4090D"),
     "RTX4080S": _nvidia("8.9", "RTX 4080 SUPER", "4080 SUPER"), "RTX4080": _nvidia("8.9", "4080"),
     "RTX4070TiS": _nvidia("8.9", "RTX 4070 Ti SUPER", "RTX 4070S Ti", "4070 Ti SUPER"),

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from gondwana.core.devices import CPU
+from gondwana.core.devices import CPU, device
 from gondwana.db.transaction import Reader
 from gondwana.market.model import Listing
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState, OfferState, Supply
+from gondwana.wire.machines import Accelerator
 
 
 def listings(reader: Reader) -> list[Listing]:
@@ -47,6 +48,18 @@ def to_listing(each: Supply) -> Listing:
         sla=machine.sla,
         device_memory_bytes=min((each.memory_bytes for each in accelerators), default=0),
         vendor=accelerators[0].vendor if accelerators else "",
+        tflops=(machine.speed.matmul_gflops or 0.0) / 1_000 if machine.speed else 0.0,
+        compute_capability=_capability(accelerators),
+        driver=accelerators[0].driver if accelerators else "",
+        interconnect=accelerators[0].interconnect if accelerators else "",
         notice_seconds=each.offer.notice_seconds,
         spot_floor_micro_usd_per_device_hour=each.offer.spot_floor_micro_usd_per_device_hour,
     )
+
+
+def _capability(accelerators: tuple[Accelerator, ...]) -> str:
+    """What the driver tells, else what is known of the model."""
+    if not accelerators:
+        return ""
+    known = device(accelerators[0].name)
+    return accelerators[0].compute_capability or (known.compute_capability if known else "")

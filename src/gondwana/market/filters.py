@@ -1,4 +1,4 @@
-"""What a buyer asks of offers, in one line: `model=H100|A100-80GB devices>=4 and price<=2.50 and region in (eu-*, us-1)`.
+"""What a buyer asks of offers, in one line: `model=H100|A100-80GB and price<=2.50 and region in (eu-*, us-1)`.
 
     filter    term { [and] term }                     an offer fits where every term holds
     term      field operator value { "|" value }      one of the values is enough; of `!=`: none of them
@@ -282,7 +282,9 @@ def _no_term(word: str) -> InvalidValue:
     )
 
 
-_ALTERNATIVES: Final = "alternatives of one field: region in (eu-1, eu-2); of whole machines: any_of in the job file's resources"
+_ALTERNATIVES: Final = (
+    "of one field: region in (eu-1, eu-2); of machines: any_of in a job file's resources"
+)
 _INSTEAD: Final = {
     "or": _ALTERNATIVES, "||": _ALTERNATIVES, "(": _ALTERNATIVES, "not": "region!=eu-1, or region not in (eu-1, eu-2)",
     "!": "region!=eu-1, or region not in (eu-1, eu-2)", "and": "price<=2.50", "&&": "price<=2.50",

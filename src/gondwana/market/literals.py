@@ -1,4 +1,5 @@
-"""Numbers of a filter as people write them: `4`, `2.50`, `$2.50`, `64GB`, `98%`, `550.54`; exact, printed to read back."""
+"""Numbers of a filter as people write them: `4`, `2.50`, `$2.50`, `64GB`, `98%`, `550.54`, `2h`; exact, and printed so
+that they read back."""
 
 import re
 from fractions import Fraction

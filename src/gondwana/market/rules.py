@@ -6,7 +6,7 @@ from typing import Final
 from zlib import crc32
 
 from gondwana.core.clock import Instant
-from gondwana.core.devices import CPU
+from gondwana.core.devices import CPU, meant_device
 from gondwana.core.ids import LeaseId
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes
@@ -89,7 +89,7 @@ def _constraints(order: Order) -> list[_Constraint]:
         (
             lambda: f"accelerator {_names(want)}",
             lambda s: _has_accelerator(s, want),
-            lambda left: "there are: " + ", ".join(sorted({s.accelerator for s in left})),
+            lambda left: _there_are(want, left),
         ),
         (
             lambda: f"at least {want.cpus_min:g} CPUs",
@@ -125,6 +125,12 @@ def _constraints(order: Order) -> list[_Constraint]:
 
 def _names(want: Resources) -> str:
     return " or ".join(wanted.name or "any" for wanted in want.accelerators)
+
+
+def _there_are(want: Resources, left: Sequence[Listing]) -> str:
+    meant = [name for each in want.accelerators if (name := meant_device(each.name))]
+    hint = "there are: " + ", ".join(sorted({each.accelerator for each in left}))
+    return f"did you mean {' or '.join(meant)}? {hint}" if meant else hint
 
 
 def _is_open(listing: Listing) -> bool:

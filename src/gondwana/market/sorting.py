@@ -17,7 +17,7 @@ from gondwana.market.model import Listing
 from gondwana.market.rules import price_per_work
 
 CURSOR_CHARS_MAX: Final = 1_000
-_TEXTS: Final = frozenset({Kind.TEXT, Kind.MODEL, Kind.WORD})
+_TEXTS: Final = frozenset({Kind.TEXT, Kind.MODEL, Kind.WORD, Kind.TAG})
 _CURSOR: Final = re.compile(r"[A-Za-z0-9_=-]+")
 
 Key = tuple[Any, ...]

@@ -19,6 +19,7 @@ DEVICES_MAX: Final = 64
 CPUS_MAX: Final = 4096
 BYTES_MAX: Final = 2**53  # 9 petabytes; a whole number in any client
 TEXT_CHARS_MAX: Final = 100  # of a name that a driver or a system gives
+INTERCONNECTS: Final = frozenset({"pcie", "nvlink", "xgmi"})
 ISOLATIONS: Final = frozenset({"sandbox", "plain", "none"})
 STEPS_PER_SECOND_MAX: Final = (
     1e6  # of the reference training step; the fastest accelerators do thousands
@@ -95,6 +96,8 @@ def _bounded_accelerator(told: Accelerator) -> Accelerator:
         memory_bytes=_between(told.memory_bytes, BYTES_MAX),
         uuid=told.uuid[:TEXT_CHARS_MAX],
         driver=told.driver[:TEXT_CHARS_MAX],
+        compute_capability=told.compute_capability[:TEXT_CHARS_MAX],
+        interconnect=told.interconnect if told.interconnect in INTERCONNECTS else "",
     )
 
 

@@ -12,6 +12,10 @@ class Accelerator:
     memory_bytes: int
     uuid: str = ""
     driver: str = ""
+    compute_capability: str = ""  # NVIDIA's, e.g. "9.0"
+    interconnect: str = (
+        ""  # to the machine's others: "pcie" | "nvlink" | "xgmi"; "" where it is not known
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

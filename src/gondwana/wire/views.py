@@ -54,6 +54,15 @@ class MachineView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TagView:
+    """What an auditor signed of a machine."""
+
+    name: str
+    signer: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfferView:
     """What one machine sells now."""
 
@@ -72,6 +81,18 @@ class OfferView:
     sla: str = "home"  # or "mixed", "datacentre": what the owner promises
     device_memory_bytes: int = 0  # of one accelerator, as its driver tells; 0 without one
     vendor: str = ""
+    tflops: float = 0.0  # measured, of one device; 0 where it could not be
+    price_micro_usd_per_tflop_hour: int | None = None
+    compute_capability: str = ""
+    driver: str = ""
+    country: str = ""
+    interconnect: str = ""
+    bandwidth: str = ""  # class; "" where it was not measured
+    reliability: float = 0.0  # proven time over promised time
+    trust: str = "new"
+    tags: tuple[TagView, ...] = ()  # that stand now
+    notice_seconds: int = 0
+    spot_floor_micro_usd_per_device_hour: int | None = None  # null: not sold on spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

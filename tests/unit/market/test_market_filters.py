@@ -1,6 +1,7 @@
 """The filter language: any text is read or refused in words, and what was read does what it says."""
 
 import operator
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,13 +14,17 @@ from gondwana.market import filters
 from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Kind
 from gondwana.market.filters import parse_filter
 from gondwana.market.measures import price_micro_usd_per_million_steps
+from gondwana.market.model import Tag, Trust
 from gondwana.market.sorting import page_of, parse_sorting
 
-GIB = 1024**3
+GIB, NOW = 1024**3, 1_800_000_000.0
 PIECES = [
     *FIELDS, "=", "!=", "<", "<=", ">", ">=", "~", "==", "|", '"', "'", " ", "*", "$", "2.50", "4", "0", "64GB",
     "1.5TiB", "H100", "rtx 4090", "eu-*", "nvidia", "home", "datacentre", "sandbox", "ä", "\x00",
-    "'; DROP TABLE lease; --",
+    "'; DROP TABLE lease; --", " and ", " in (", ")", ", ", " not in ", " has ", "tag:", "gdpr", "soc2@ann", "98%",
+    "0.98",
+    "550.54.14", "2h", "fast", "proven", "nvlink", " or ", "(", "((((",
+    "\u202e", "İ", "1e999", "9" * 30,
 ]  # fmt: skip
 texts = st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 
@@ -32,15 +37,20 @@ def listed(make):
         given = {
             "price": 2_500_000, "accelerator": "H100", "devices": 2, "free": 1, "region": "eu-west", "cpus": 32.0,
             "memory_bytes": 64 * GIB, "device_memory_bytes": 81_559 * 1024**2, "vendor": "nvidia",
-            "steps_per_second": 12.3456, "sla": "mixed",
+            "steps_per_second": 12.3456, "sla": "mixed", "tflops": 40.5, "compute_capability": "9.0",
+            "driver": "550.54.14", "country": "DE", "interconnect": "nvlink", "up_bits_per_second": 200_000_000,
+            "down_bits_per_second": 900_000_000, "reliability": 0.99, "trust": Trust.PROVEN, "notice_seconds": 7_200,
+            "spot_floor_micro_usd_per_device_hour": 1_000_000,
+            "tags": (Tag(name="gdpr", signer="ann", expires_at=make.NOW + 10),
+                     Tag(name="soc2", signer="bob", expires_at=make.NOW + 1)),
         }  # fmt: skip
         return make.listing("atlas", **{**given, **changes})
 
     return listed
 
 
-def fits(text, listing):
-    return parse_filter(text).predicate()(listing)
+def fits(text, listing, at=NOW):
+    return parse_filter(text).predicate(at)(listing)
 
 
 def read_or_refused(read, text):
@@ -75,7 +85,14 @@ def test_any_text_is_read_or_refused_and_what_was_read_prints_as_itself(text):
      "steps>12.3", "cpus>=32", "region=eu-*", "region~*-west", "region=us-*|eu-*", "region!=us-*",
      "region!='eu-*'", "sla>=mixed", "sla<datacentre", "sla=Mixed|home", "sla!=home", "isolation=sandbox",
      "machine=ATLAS", "machine~*t*s", "price_per_million_steps>=56.25", "PRICE < 3  region = eu-west",
-     "price-per-million-steps<57", ""],
+     "price-per-million-steps<57", "", "region in (eu-west, eu-north) and tflops >= 40 and reliability >= 0.98",
+     "tags has gdpr", "tags has gdpr|hipaa and tag:soc2@bob", "tags in (hipaa, soc2@bob)", "tags!=hipaa",
+     "tags not in (soc2@ann)", "region not in ('eu-*', us-1)", "region in(eu-*)", "model in (A100, 'H100 PCIe')",
+     "reliability>=98%", "reliability<=0.99", "compute_capability>=8.9", "compute_capability=9", "driver>=550",
+     "driver>=550.54.14", "driver<550.100", "country=de", "interconnect=nvlink", "bandwidth>=fast", "bandwidth=fast",
+     "bandwidth<gigabit", "trust>=proven", "trust<staked", "notice>=1h", "notice=120m", "notice<1d", "spot=yes",
+     "tflops=40.5", "price_per_tflop<=0.062", "price_per_tflop>0.0617", "PRICE<=3 AND Region=eu-west",
+     "price<=3 && free>=1"],
 )  # fmt: skip
 def test_what_an_offer_has_fits(listed, text):
     assert fits(text, listed())
@@ -85,14 +102,20 @@ def test_what_an_offer_has_fits(listed, text):
     "text",
     ["model=A100", "model!=H100", "model~A*", "devices>2", "free>=2", "price<2.5", "memory>64GB",
      "device_memory>=80GiB", "steps>=12.347", "region=us-*", "region='eu-*'", "region~eu", "sla>mixed",
-     "machine~*z*", "machine~atlas*s", "price<=2.50 region=us-east", "isolation=plain|none"],
+     "machine~*z*", "machine~atlas*s", "price<=2.50 region=us-east", "isolation=plain|none", "tags has hipaa",
+     "tag:gdpr@bob",
+     "tags!=gdpr", "region not in (eu-west)", "reliability>99%", "driver>=550.100", "compute_capability>=10.0",
+     "bandwidth>=gigabit", "trust>=staked", "notice>2h", "spot!=yes", "tflops>40.5", "country!=DE"],
 )  # fmt: skip
 def test_what_an_offer_has_not_does_not_fit(listed, text):
     assert not fits(text, listed())
 
 
 @pytest.mark.parametrize("compared", ["steps>0", "steps!=3", "price_per_million_steps<9", "vendor!=amd",
-                                      "device_memory<9GB", "cpus<9", "memory!=1GB", "isolation!=none"])  # fmt: skip
+                                      "device_memory<9GB", "cpus<9", "memory!=1GB", "isolation!=none",
+                                      "tflops!=3", "price_per_tflop<9", "driver!=1", "compute_capability<9",
+                                      "country!=DE", "interconnect!=pcie", "bandwidth<=backbone",
+                                      "bandwidth!=fast"])  # fmt: skip
 def test_what_was_not_measured_fits_nothing_that_is_said_about_it(make, compared):
     bare = make.listing(steps_per_second=0.0, cpus=0.0, memory_bytes=0, isolation="")
     assert not fits(compared, bare)
@@ -113,6 +136,17 @@ def test_what_was_not_measured_fits_nothing_that_is_said_about_it(make, compared
      ("steps>=NaN", "steps", "NaN", "steps>=10"), ("cpus>=٤", "cpus", "٤", "cpus>=8"),
      ("memory>=9999999TB", "memory", "9999999TB", "memory>=64GB"), ("model=nvidia", "model", "nvidia", "vendor=nvidia"),
      ("price<=2;region=eu", "price", "=eu", "space"), ("steps~1", "steps", "~", "steps>=10"),
+     ("model=H10", "model", "H10", "did you mean model=H100"), ("tflpos>=40", "tflpos", "tflpos", "tflops"),
+     ("reliability2>0.9", "reliability2", "reliability2", "reliability"), ("reliability>=98", "reliability", "98",
+     "0.98"),
+     ("bandwidth>=fats", "bandwidth", "fats", "fast"), ("driver>=550.x", "driver", "550.x", "driver>=550.54"),
+     ("notice>=2w", "notice", "2w", "notice>=1h"), ("tags~gd*", "tags", "~", "tags has gdpr"),
+     ("tags has gd*", "tags", "gd*", "tags has gdpr"), ("price has 2", "price", "has", "price=2.50"),
+     ("region in eu-1", "region", "eu-1", "region in (eu-*, …)"), ("region in (eu-1", "region", "", "region in ("),
+     ("region in ()", "region", ")", "region in ("), ("price<=2 or price>=9", "where", "or", "any_of"),
+     ("((price<=2))", "where", "((price<=2))", "any_of"), ("not spot=yes", "where", "not", "not in"),
+     ("price<=2 and", "where", "", "price<=2.50"), ("and price<=2", "where", "and", "price<=2.50"),
+     ("tag: gdpr", "where", "tag:", "FIELD OPERATOR VALUE"), ("spot=maybe", "spot", "maybe", "yes, no"),
      ("' OR 1=1 --", "where", "'", "FIELD OPERATOR VALUE")],
 )  # fmt: skip
 def test_a_refusal_names_the_field_the_value_and_what_to_type(text, field, value, hint):
@@ -130,6 +164,62 @@ def test_a_refusal_names_the_field_the_value_and_what_to_type(text, field, value
 def test_a_filter_has_limits(text):
     with pytest.raises(InvalidValue):
         parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "marked"),
+    [("price<=2.50 and tflpos>=40", 17, "price<=2.50 and ▸tflpos>=40"), ("region in (eu-1, ", 18, "region in (eu-1, ▸"),
+     ("price<=2.50   memory>=64", 23, "ice<=2.50   memory>=▸64"), ("model=A100|H10", 12, "model=A100|▸H10")],
+)  # fmt: skip
+def test_a_refusal_marks_where_it_is(text, position, marked):
+    with pytest.raises(InvalidValue) as refused:
+        parse_filter(text)
+    assert (refused.value.fields["position"], refused.value.fields["marked"]) == (position, marked)
+    assert f"At character {position}: {marked}" in refused.value.message
+
+
+HOSTILE = [
+    "(" * 1_900, "((" * 400 + "a" + "))" * 400, "tags has " + "(" * 1_900, "region in (" + "a," * 900, "'" * 1_999,
+    "a" * 2_000, "a" * 1_999 + "=", "price<=" + "9" * 1_990, "price<=0." + "0" * 1_980, "driver>=" + "1." * 900,
+    "model=" + "a" * 1_900, "model=" + "H100 " * 300, "model=" + "RTX" * 600, " " * 1_999 + "=", "and " * 500,
+    "region in " * 190, "not " * 499, "-" * 2_000, "a-" * 999, "a_b" * 666 + "=1", "tag:" * 499,
+    "region=" + "*" * 1_900,
+    "😀" * 1_999, "region=" + "\u0301" * 1_900, "\x00" * 1_999, "region in (" + "(" * 1_900,
+    "reliability>=" + "1" * 1_900,
+    "compute_capability>=" + "9" * 1_900, "notice>=" + "9" * 1_900 + "d", "x" * 10_000, "(" * 10_000, "\ud800" * 100,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_hostile_text_is_read_or_refused_within_a_blink(text):
+    begun = time.thread_time()
+    read, error = read_or_refused(parse_filter, text)
+    assert time.thread_time() - begun < 0.1
+    assert read is not None or error.hint
+
+
+@given(st.text(alphabet="(),|=<>!~\"' *$%@:.-_0123456789abHinotdsg", max_size=2_100))
+def test_any_punctuation_is_read_or_refused(text):
+    read, error = read_or_refused(parse_filter, text)
+    assert parse_filter(str(read)) == read if error is None else error.hint
+
+
+def test_a_tag_counts_until_the_second_it_expires_and_no_longer(listed):
+    for text in ("tags has gdpr", "tag:gdpr@ann"):
+        assert fits(text, listed(), NOW + 9.999)
+        assert not fits(text, listed(), NOW + 10)
+    assert fits("tags!=gdpr", listed(), NOW + 10)
+
+
+def test_whether_a_tag_stands_cannot_be_asked_without_saying_when(listed):
+    with pytest.raises(AssertionError):
+        fits("tags has gdpr", listed(), None)
+
+
+def test_a_card_that_is_really_called_so_is_found_in_quotes(make):
+    odd = make.listing(accelerator="H10")
+    assert fits('model="H10"', odd)
+    assert str(parse_filter('model="H10"')) == 'model="H10"'
 
 
 def test_a_pattern_of_many_stars_takes_no_longer_than_a_short_one(make):
@@ -203,6 +293,19 @@ def sla_term(told):
     return sign, SLAS[level], lambda each: ORDERS[sign](SLAS.index(each.sla), level)
 
 
+BANDS = ((0, "narrow"), (20, "home"), (100, "fast"), (1_000, "gigabit"))
+
+
+def bandwidth_term(told):
+    sign, level = told
+
+    def is_right(each):
+        slower = min(each.up_bits_per_second, each.down_bits_per_second) / 1e6
+        return slower > 0 and ORDERS[sign](sum(slower >= least for least, _ in BANDS) - 1, level)
+
+    return sign, BANDS[level][1], is_right
+
+
 terms = st.one_of(
     about("model", named(lambda each: each.accelerator, canonical_device, SPELLINGS)),
     about("region", named(lambda each: each.region, str, ("eu-1", "eu-2", "us"))),
@@ -214,6 +317,13 @@ terms = st.one_of(
     about("steps", plain_number(lambda each: round(each.steps_per_second, 3))),
     about("cpus", plain_number(lambda each: each.cpus)),
     about("sla", numbers.map(sla_term)),
+    about("tflops", plain_number(lambda each: round(each.tflops, 3))),
+    about("bandwidth", numbers.map(bandwidth_term)),
+    about("driver", plain_number(lambda each: float(each.driver.removesuffix('.0') or 0))),
+    about("notice", numbers.map(lambda t: (*t, "h", lambda each: ORDERS[t[0]](each.notice_seconds, t[1] * 3_600)))),
+    about("tags", st.tuples(st.sampled_from(["=", "!="]), st.sampled_from(["t1", "t2", "t1@s"])).map(
+        lambda t: (*t, lambda each: any(t[1] in (x.name,
+        f"{x.name}@{x.signer}") for x in each.tags) is (t[0] == "=")))),
     about("price", numbers.map(lambda t: (*t, lambda each: ORDERS[t[0]](
         each.price_micro_usd_per_device_hour, t[1] * 1_000_000)))),
     about("devices", numbers.map(lambda t: (*t, lambda each: ORDERS[t[0]](each.devices, t[1])))),
@@ -225,13 +335,18 @@ changes = st.fixed_dictionaries({
     "devices": whole, "free": whole, "cpus": whole.map(float), "memory_bytes": whole.map(lambda n: n * GIB),
     "device_memory_bytes": whole.map(lambda n: n * 10**9), "sla": st.sampled_from(SLAS),
     "price": whole.map(lambda n: n * 1_000_000), "steps_per_second": st.sampled_from([0.0, 0.0001, 1.0004, 2.0, 3.0]),
+    "tflops": st.sampled_from([0.0, 0.0001, 1.0004, 2.0, 3.0]), "driver": st.sampled_from(["", "1", "2.0", "3.0.0"]),
+    "up_bits_per_second": whole.map(lambda n: n * 60_000_000), "notice_seconds": whole.map(lambda n: n * 3_600),
+    "down_bits_per_second": whole.map(lambda n: n * 500_000_000),
+    "tags": st.lists(st.sampled_from(["t1", "t2"]), max_size=2).map(
+        lambda names: tuple(Tag(name=n, signer="s", expires_at=NOW + 1) for n in names)),
 })  # fmt: skip
 
 
 @given(st.lists(terms, max_size=4), st.lists(changes, max_size=8))
 def test_a_filter_finds_what_a_plain_look_at_every_listing_finds(make, asked, offered):
     listings = [make.listing(f"m{n}", **each) for n, each in enumerate(offered)]
-    found = parse_filter(" ".join(text for text, _ in asked)).predicate()
+    found = parse_filter(" ".join(text for text, _ in asked)).predicate(NOW)
     expected = [each.name for each in listings if all(is_right(each) for _, is_right in asked)]
     assert [each.name for each in listings if found(each)] == expected
 
@@ -307,4 +422,4 @@ def test_a_cursor_of_another_order_is_refused(make):
 
 
 def test_every_kind_of_field_is_ordered_or_named():
-    assert {Kind.TEXT, Kind.MODEL, Kind.WORD} | ORDERED == set(Kind)
+    assert {Kind.TEXT, Kind.MODEL, Kind.WORD, Kind.TAG} | ORDERED == set(Kind)

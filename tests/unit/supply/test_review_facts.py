@@ -24,7 +24,7 @@ def test_a_speed_is_a_number_one_can_reckon_with_or_none(make, told):
     listing = to_listing(make.supply(speed=speed))
     unmeasured, ratio, *_ = price_per_work(listing)
     assert ratio >= 0
-    assert msgspec.json.encode(offer_view(listing))
+    assert msgspec.json.encode(offer_view(listing, make.NOW))
     assert unmeasured or 0 < listing.steps_per_second < 1e12
 
 

@@ -29,10 +29,11 @@ def offers(
     limit: Limit = LIMIT_MAX,
 ) -> Response:  # fmt: skip
     """What can be leased now and fits the filter `where`, cheapest per measured speed first, or by the field `sort`."""
-    fits, sorting = parse_filter(where).predicate(), parse_sorting(sort)
+    now = plane.clock.now()
+    fits, sorting = parse_filter(where).predicate(now), parse_sorting(sort)
     standing = (each for each in plane.context.shelf.listings(reader) if each.is_open)
     found, after = page_of(standing, fits, sorting, cursor=cursor, limit=limit)
-    return page([views.offer_view(each) for each in found], after)
+    return page([views.offer_view(each, now) for each in found], after)
 
 
 @router.get("/prices", response_model=list[PriceView])
@@ -41,7 +42,7 @@ def prices(
     limit: Limit = LIMIT_MAX,
 ) -> Response:  # fmt: skip
     """Per device model and region, of machines that fit the filter: devices, rentable and leased, and their prices."""
-    fits = parse_filter(where).predicate()
+    fits = parse_filter(where).predicate(plane.clock.now())
     found = buckets(filter(fits, plane.context.shelf.listings(reader)))
     left = [bucket for bucket in found if not cursor or _place(bucket) > _told(cursor)]
     after = SEPARATOR.join(_place(left[limit - 1])[::-1]) if len(left) > limit else None

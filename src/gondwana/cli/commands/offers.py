@@ -25,9 +25,12 @@ HEADS = columns(
     ">CPUS",
     ">MEMORY GB",
     ">STEPS/S",
+    ">TFLOP/S",
     ">$/HOUR",
     ">$/M STEPS",
+    ">RELIABLE",
     "SLA",
+    "TAGS",
 )
 
 
@@ -55,10 +58,13 @@ def command(shell: Shell, filter_: tuple[str, ...], sort: str, watch: bool) -> N
 
     gondwana offers 'model=H100|A100-80GB devices>=4 price<=2.50 region=eu-*' --sort -steps
 
-    A term is FIELD OPERATOR VALUE, with other values after |. Texts: model (in any spelling), vendor, region, machine,
-    isolation, with = != and ~, where * stands for any text. Numbers: devices, free, cpus, memory (64GB),
-    device_memory (80GB as on the box), steps (a second), price ($ for a device-hour), price_per_million_steps, and sla
-    (home < mixed < datacentre), with = != < <= > >=. What was not measured of a machine fits no term about it.
+    A term is FIELD OPERATOR VALUE, with other values after | or in a list: region in (eu-1, eu-2). Texts: model (in any
+    spelling), vendor, region, country, machine, with = != and ~, where * stands for any text. Numbers: devices, free,
+    cpus, memory (64GB), device_memory (80GB as on the box), compute_capability, driver, tflops, steps, reliability
+    (0.98), notice (2h), price ($ for a device-hour), price_per_tflop, price_per_million_steps, with = != < <= > >=.
+    So too what comes in classes: bandwidth (narrow < home < fast < gigabit < backbone), trust (new < proven < staked),
+    sla (home < mixed < datacentre). Words: interconnect, isolation, spot; and tags has gdpr, or tag:soc2@auditor.
+    What was not measured of a machine fits no term about it. All fields: docs/reference/filter-fields.md.
     """
     where = " ".join(filter_)
     if watch:
@@ -83,9 +89,12 @@ def _row(offer: OfferView) -> list[str]:
         f"{offer.cpus:g}",
         f"{offer.memory_bytes / GIB:.1f}",
         f"{offer.steps_per_second:,.1f}",
+        f"{offer.tflops:,.2f}" if offer.tflops else "",
         price(offer.price_micro_usd_per_device_hour),
         "" if per_million is None else format_usd(per_million, decimals=4),
+        f"{offer.reliability:.1%}",
         offer.sla,
+        " ".join(sorted({tag.name for tag in offer.tags})),
     ]
 
 
