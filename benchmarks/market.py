@@ -111,6 +111,7 @@ class Plane:
             database=database, blobs=MemoryStore(SystemClock()), random=SecureRandom()
         )
         database.writer.listen(self.context.shelf.follow)
+        database.writer.listen(self.context.fairness.follow)
 
     def cpu_seconds(self) -> float:
         """Processor time of this process and of the server, so far."""

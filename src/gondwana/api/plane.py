@@ -27,6 +27,7 @@ class Plane:
             str | None, list[Callable[[], None]]
         ] = {}  # job id -> tells who waits for what happens to it
         context.database.writer.listen(context.shelf.follow)
+        context.database.writer.listen(context.fairness.follow)
         context.database.writer.listen(self._committed)
 
     def issue_blob_token(self, machine_id: str) -> str:

@@ -5,7 +5,8 @@
     ├── Unauthorised   401 / exit 3    MissingToken · InvalidToken · ScopeMissing (403) · BadSignature
     ├── NotFound       404 / exit 4    NoSuchThing
     ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch · AccountFrozen
-    ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · ExposureTooHigh · TooLarge (413)
+    ├── Exhausted      429 / exit 6    NothingFits · BudgetTooSmall · FundsTooLow · QuotaTooSmall · ExposureTooHigh ·
+    │                                 TooLarge (413)
     ├── Unavailable    503 / exit 7    ServerUnreachable · SandboxUnavailable · StorageFull (507) · ShuttingDown ·
     │                                 NotLeader
     └── JobFailed      (no status) / exit 1, or the job's own code    RecipeError · TrainingDiverged
@@ -174,6 +175,12 @@ class FundsTooLow(Exhausted):
     """The account does not hold enough."""
 
     code = "funds_too_low"
+
+
+class QuotaTooSmall(Exhausted):
+    """The quota allows less than this ever."""
+
+    code = "quota_too_small"
 
 
 class ExposureTooHigh(Exhausted):

@@ -11,7 +11,7 @@ from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import holders, money, store
+from gondwana.jobs import holders, money, quotas, store
 from gondwana.jobs.listings import listings, listings_of
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
@@ -54,6 +54,8 @@ def order_for(
         lease_seconds=spec.market.lease_seconds,
         starts_at=None if spec.market.starts_at is None else Instant(spec.market.starts_at),
         is_standing=spec.market.is_standing,
+        project=spec.project,
+        seconds_max=None if train else spec.seconds_max,
     )
 
 
@@ -102,6 +104,7 @@ def submit(
         )
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
+    quotas.check_ever(tx, wanted)
     planned = _plan(spec, wanted, _seen_again(tx, wanted, seen))
     if not planned.machines:
         raise NothingFits(planned.why_not, hint=planned.hint)

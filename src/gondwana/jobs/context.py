@@ -7,6 +7,7 @@ from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.random import Random
 from gondwana.db.database import Database
+from gondwana.jobs.fairness import Fairness
 from gondwana.jobs.proofs import Proofs
 from gondwana.jobs.shelf import Shelf
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
@@ -26,3 +27,4 @@ class Context:
     listening_since: Instant = ALWAYS  # before that nobody could prove to be alive
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
+    fairness: Fairness = field(default_factory=Fairness)  # whose turn it is

@@ -16,6 +16,7 @@ from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, money, store
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
+from gondwana.jobs.quotas import Limits
 from gondwana.jobs.rules import batch
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
@@ -87,13 +88,16 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
     seen = Seen(jobs=store.jobs_by_id(tx, job_ids), leases=market.leases_of_jobs(tx, job_ids))
     named = (machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
+    limits = Limits.read(tx, [each.order for each in wanted])
     served = dict[str, Order]()
     for proposed in wanted:
         order = proposed.order
         job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
         if job is None:
             continue
-        for chosen in _choose(order, leases, _agreed(proposed, offers)):
+        held = market.held_by(leases, order.id)
+        allowed = limits.allowed(order, held, _agreed(proposed, offers))
+        for chosen in _choose(order, leases, allowed):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
                 order, chosen, lease_id, rank=_rank(job, leases), now=now
@@ -101,6 +105,7 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
             offers[lease.machine_id] = market_rules.leased(chosen, lease)
             leases.append(lease)
             seen.reserved.append(lease)
+            limits.count(order, lease, chosen.accelerator)
             served[order.id] = order
     if served:
         _write_reserved(tx, now, seen, list(served.values()), offers)

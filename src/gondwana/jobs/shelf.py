@@ -104,6 +104,20 @@ class Shelf:
             self._fresh(reader)
             return list(self._listings.values())
 
+    def listing(self, machine_id: str) -> Listing | None:
+        """A machine's offer as it was when somebody asked last; None where it has none."""
+        return self._listings.get(machine_id)
+
+    def refresh(self, reader: Reader) -> None:
+        """Look at what was committed meanwhile."""
+        with self._lock:
+            self._fresh(reader)
+
+    def totals(self, reader: Reader) -> dict[str, int]:
+        """All there is, leased or not: devices by model, thousandths of CPUs, bytes of memory."""
+        with self._lock:
+            return self._fresh(reader).totals()
+
     def _fresh(self, reader: Reader) -> Book:
         if self._book is not None and not self._has_news:
             return self._book

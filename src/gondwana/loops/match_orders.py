@@ -22,29 +22,35 @@ def match_orders(context: Context, now: Instant) -> int:
     """
     reader, given = context.database.reader(), (context.random, now)
     proposed: list[str] = []
+    proposals = _proposals(context, reader, now, proposed)
     try:
-        active = write_parts(context, place.place, given, _proposals(context, reader, proposed))
+        active = write_parts(context, place.place, given, proposals)
     finally:
         context.shelf.returned(proposed)
+        context.fairness.end()
     reserved = [lease.id for lease in market.reserved(reader)]
     active += write_parts(context, place.confirm_reserved, given, reserved)
     _expire_overdue(context, reader, now)
     return active
 
 
-def _proposals(context: Context, reader: Reader, proposed: list[str]) -> Iterator[Proposal]:
-    """What may fit now, oldest order first; every machine that is named is noted in `proposed`."""
-    waiting = context.shelf.without_idle(reader, market.open_orders(reader))
-    for part in parts(waiting):
-        orders = market.orders(reader, part)
-        past = market.leases_of_jobs(reader, [order.job_id for order in orders.values()])
-        for order in (orders[each] for each in part if each in orders):
-            leases = past[order.job_id]
+def _proposals(
+    context: Context, reader: Reader, now: Instant, proposed: list[str]
+) -> Iterator[Proposal]:
+    """What may fit now, each order when it is its turn; every machine that is named is noted in `proposed`."""
+    fairness, shelf = context.fairness, context.shelf
+    waiting = shelf.without_idle(reader, market.open_orders(reader))
+    for part in parts(fairness.turns(reader, shelf, waiting, now)):
+        past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
+        for each in part:
+            order, leases = each.order, past[each.order.job_id]
             held, barred = market.held_by(leases, order.id), place.barred_machines(leases)
-            machine_ids = context.shelf.propose(reader, order, held, barred)
-            if machine_ids:
-                proposed += machine_ids
-                yield Proposal(order=order, machine_ids=machine_ids)
+            asked = fairness.asked(each)
+            machine_ids = shelf.propose(reader, asked, held, barred) if asked else []
+            proposed += machine_ids
+            offered = [found for name in machine_ids if (found := shelf.listing(name))]
+            if allowed := fairness.settle(each, held, offered):
+                yield Proposal(order=order, machine_ids=allowed)
 
 
 def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:

@@ -13,6 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gondwana.market.fairness import CPUS as CPUS_TOTAL
+from gondwana.market.fairness import MEMORY as MEMORY_TOTAL
+
 Numbers = NDArray[np.int64]
 
 ZONE_ROWS: Final = 64  # one zone map entry per so many rows: 1/64 of the rows' memory
@@ -110,6 +113,16 @@ class Book:
         """How many devices of a bucket are free."""
         start, count = self.starts[bucket], self.counts[bucket]
         return int(self.columns[FREE, start : start + count].sum())
+
+    def totals(self) -> dict[str, int]:
+        """All that the offers have, leased or not: devices by model, thousandths of CPUs, bytes of memory."""
+        if not len(self.starts):
+            return {CPUS_TOTAL: 0, MEMORY_TOTAL: 0}
+        devices = np.add.reduceat(self.columns[DEVICES], self.starts)
+        found = {CPUS_TOTAL: int(self.columns[CPUS].sum()), MEMORY_TOTAL: int(self.columns[MEMORY].sum())}  # fmt: skip
+        for model, buckets in self.by_model.items():
+            found[model] = int(devices[buckets].sum())
+        return found
 
     def memory_bytes(self) -> int:
         """What the columns take."""

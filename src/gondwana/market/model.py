@@ -168,6 +168,8 @@ class Order:
     closes_at: Instant | None = None  # of an auction: when its window does
     is_standing: bool = False
     manifest_hash: str = ""  # of what is to run; only the machines that are leased see that
+    project: str = ""  # of its tenant; whose quotas and shares it counts against
+    seconds_max: float | None = None  # how long it may hold a machine; None: nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,13 @@
 INSERT INTO market_order (
     id, job_id, tenant_id, state, count_min, count_max, devices, resources,
     price_cap_micro_usd_per_device_hour, charge, created_at, expires_at, mechanism, filters,
-    notice_seconds_min, priority, lease_seconds, starts_at, closes_at, is_standing, manifest_hash
+    notice_seconds_min, priority, lease_seconds, starts_at, closes_at, is_standing, manifest_hash,
+    project, seconds_max
 ) VALUES (
     :id, :job_id, :tenant_id, :state, :count_min, :count_max, :devices, :resources,
     :price_cap_micro_usd_per_device_hour, :charge, :created_at, :expires_at, :mechanism, :filters,
-    :notice_seconds_min, :priority, :lease_seconds, :starts_at, :closes_at, :is_standing, :manifest_hash
+    :notice_seconds_min, :priority, :lease_seconds, :starts_at, :closes_at, :is_standing, :manifest_hash,
+    :project, :seconds_max
 ) ON CONFLICT (id) DO UPDATE SET
     job_id = excluded.job_id, tenant_id = excluded.tenant_id, state = excluded.state,
     count_min = excluded.count_min, count_max = excluded.count_max, devices = excluded.devices,
@@ -17,7 +19,8 @@ INSERT INTO market_order (
     mechanism = excluded.mechanism, filters = excluded.filters,
     notice_seconds_min = excluded.notice_seconds_min, priority = excluded.priority,
     lease_seconds = excluded.lease_seconds, starts_at = excluded.starts_at, closes_at = excluded.closes_at,
-    is_standing = excluded.is_standing, manifest_hash = excluded.manifest_hash;
+    is_standing = excluded.is_standing, manifest_hash = excluded.manifest_hash,
+    project = excluded.project, seconds_max = excluded.seconds_max;
 
 -- name: save_lease
 -- Write the whole row, new or changed.
@@ -129,3 +132,21 @@ SELECT * FROM lease WHERE job_id IN (:keys) ORDER BY reserved_at, id;
 -- name: activate
 -- These reservations, serving and proven from :now on.
 UPDATE lease SET state = 'active', active_at = ?, proven_at = ? WHERE state = 'reserved' AND id IN (:keys);
+
+-- name: live_holdings
+-- What every live lease holds, and for whom, by id, at most :limit.
+SELECT lease.id, lease.tenant_id, market_order.project, lease.job_id, lease.machine_id, lease.devices
+FROM lease JOIN market_order ON market_order.id = lease.order_id
+WHERE lease.state <> 'closed' AND lease.id > :after ORDER BY lease.id LIMIT :limit;
+
+-- name: holdings_of_leases
+-- The same of these leases, where they live.
+SELECT lease.id, lease.tenant_id, market_order.project, lease.job_id, lease.machine_id, lease.devices
+FROM lease JOIN market_order ON market_order.id = lease.order_id
+WHERE lease.state <> 'closed' AND lease.id IN (:keys);
+
+-- name: holdings_of_tenants
+-- The same of these tenants.
+SELECT lease.id, lease.tenant_id, market_order.project, lease.job_id, lease.machine_id, lease.devices
+FROM lease JOIN market_order ON market_order.id = lease.order_id
+WHERE lease.state <> 'closed' AND lease.tenant_id IN (:keys);

@@ -14,6 +14,7 @@ from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import rules
+from gondwana.market.fairness import Holding
 from gondwana.market.model import (
     LEASE_TRANSITIONS,
     ORDER_TRANSITIONS,
@@ -50,6 +51,24 @@ def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
 def open_orders(reader: Reader) -> list[OrderId]:
     """The orders that want machines at posted prices, oldest first."""
     return [OrderId(row["id"]) for row in reader.all(SQL.open_order_ids, {"limit": ROWS_MAX})]
+
+
+def live_holdings(reader: Reader) -> Iterator[Holding]:
+    """What every live lease holds."""
+    after = ""
+    while rows := reader.all(SQL.live_holdings, {"after": after, "limit": ROWS_MAX}):
+        yield from (from_row(Holding, row) for row in rows)
+        after = rows[-1]["id"]
+
+
+def holdings_of_leases(reader: Reader, ids: Sequence[str]) -> list[Holding]:
+    """What these leases hold; those that are closed are left out."""
+    return [from_row(Holding, row) for row in read_keys(reader, SQL.holdings_of_leases, ids)]
+
+
+def holdings_of_tenants(reader: Reader, ids: Sequence[str]) -> list[Holding]:
+    """What these tenants' live leases hold."""
+    return [from_row(Holding, row) for row in read_keys(reader, SQL.holdings_of_tenants, ids)]
 
 
 def overdue_orders(reader: Reader, now: Instant) -> list[Order]:

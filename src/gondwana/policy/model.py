@@ -42,3 +42,21 @@ class Caller:
 
     principal: Principal
     scopes: tuple[Scope, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an account, or one of its projects, may hold at once; and how much it weighs where supply is short.
+
+    An operator's and the tenant's own stand beside each other: the lower limit counts.
+    """
+
+    tenant_id: PrincipalId
+    project: str = ""  # "": all of the tenant's jobs
+    model: str = ""  # "": devices of any model
+    is_operators: bool = False
+    devices_max: int | None = None  # None: this quota does not limit them
+    jobs_max: int | None = None  # that hold machines at once
+    weight: int | None = None  # of an account an operator's word, of a project its tenant's
+    set_by: PrincipalId
+    set_at: Instant

@@ -102,7 +102,6 @@ NOT_SERVED: Final = {
     "mechanism": ("", "posted"),
     "where": ("",),
     "notice_seconds_min": (0,),
-    "priority": (0,),
     "lease_seconds": (None,),
     "starts_at": (None,),
     "is_standing": (False,),

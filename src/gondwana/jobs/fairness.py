@@ -1,0 +1,208 @@
+"""Who holds how much, and whose turn it is, as the control plane keeps it in memory beside the shelf.
+
+It follows what is committed and proposes only: whoever reserves looks at the quotas again, in the transaction that
+writes (`jobs.quotas.Limits`).
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.db.events import StoredEvent
+from gondwana.db.transaction import Reader
+from gondwana.jobs import quotas as rules
+from gondwana.jobs.shelf import Shelf
+from gondwana.market import store as market
+from gondwana.market.fairness import (
+    ANY,
+    CPUS,
+    MEMORY,
+    Amounts,
+    Holding,
+    Holdings,
+    Turns,
+    Waiting,
+    waiting,
+)
+from gondwana.market.model import Listing, Order
+from gondwana.policy import quotas
+from gondwana.policy.model import Quota
+
+TOTALS_SECONDS: Final = 10.0  # between two looks at all there is: shares need not be exact
+REMEMBERED_MAX: Final = 20_000  # open orders; past it all are read again
+_SAME: Final = frozenset({"lease.active", "lease.runway_low", "lease.runway_drain"})
+"""Events of a lease that change nothing of what it holds."""
+
+
+class Fairness:
+    """Whose turn it is. Several threads may ask, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._news = threading.Lock()
+        self._changed: set[str] = set()  # leases that may hold otherwise now
+        self._moved: set[str] = set()  # orders that are not what they were
+        self._quotas_changed = True
+        self._holdings = Holdings()
+        self._is_filled = False
+        self._leases: dict[str, tuple[Holding, Amounts]] = {}
+        self._quotas: dict[str, list[Quota]] = {}
+        self._totals_at: Instant | None = None
+        self._remembered: dict[str, Waiting] = {}
+        self._why: dict[str, str] = {}  # orders that quotas keep waiting, as of the last pass
+        self._turns: Turns | None = None
+
+    def follow(self, events: Sequence[StoredEvent]) -> None:
+        """Hear what was committed; called on the writer's thread, so it only remembers."""
+        kinds = [(each.event.kind, each.event.subject) for each in events]
+        with self._news:
+            self._changed.update(
+                subject
+                for kind, subject in kinds
+                if kind.startswith("lease.") and kind not in _SAME
+            )
+            self._moved.update(subject for kind, subject in kinds if kind.startswith("order."))
+            self._quotas_changed |= any(kind.startswith("quota.") for kind, _ in kinds)
+
+    def turns(
+        self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
+    ) -> Iterator[Waiting]:
+        """Those of these orders that no quota keeps waiting, by their turns.
+
+        Each is to be settled, and the pass ended by `end`.
+        """
+        with self._lock:
+            holdings = self._fresh(reader, shelf, now)
+            self._why.clear()
+            self._turns = turns = Turns(self._waiting(reader, order_ids), holdings, now)
+        return self._each(turns)
+
+    def _each(self, turns: Turns) -> Iterator[Waiting]:
+        while True:
+            with self._lock:
+                each = next(turns, None)
+                if each is not None and self._is_blocked(each.order):
+                    turns.settle(each, None)
+                    continue
+            if each is None:
+                return
+            yield each
+
+    def asked(self, waiting: Waiting) -> Order | None:
+        """The order as the shelf is asked for it, or None where a quota keeps it waiting by now."""
+        order = waiting.order
+        with self._lock:
+            if self._is_blocked(order):
+                return None
+            mine = self._quotas.get(order.tenant_id)
+            return rules.within(order, mine, self._holdings) if mine else order
+
+    def settle(self, waiting: Waiting, held: int, offered: Sequence[Listing]) -> list[str]:
+        """Of the machines offered those that quotas allow; they count as held from the next turn on."""
+        order = waiting.order
+        with self._lock:
+            assert self._turns is not None, "a pass is on"
+            if not offered:
+                self._turns.settle(waiting, None)
+                return []
+            mine = self._quotas.get(order.tenant_id, ())
+            kept, why = rules.trim(order, held, offered, mine, self._holdings)
+            if why and not kept:
+                self._why[order.id] = why
+            amounts: dict[str, int] = {}
+            for each in kept:
+                for name, amount in amounts_of(each, order.devices).items():
+                    amounts[name] = amounts.get(name, 0) + amount
+            self._turns.settle(waiting, amounts)
+            return [each.machine_id for each in kept]
+
+    def _is_blocked(self, order: Order) -> bool:
+        why = rules.blocking(order, self._quotas.get(order.tenant_id, ()), self._holdings)
+        if why:
+            self._why[order.id] = why
+        return bool(why)
+
+    def end(self) -> None:
+        """The pass is over: what came of it is counted when it is committed."""
+        with self._lock:
+            if self._turns is not None:
+                self._turns.close()
+                self._turns = None
+
+    def why(self, order_id: str) -> str:
+        """Which quota kept an order waiting in the last pass; empty where none did."""
+        with self._lock:
+            return self._why.get(order_id, "")
+
+    def _fresh(self, reader: Reader, shelf: Shelf, now: Instant) -> Holdings:
+        with self._news:
+            changed, self._changed = self._changed, set()
+            quotas_changed, self._quotas_changed = self._quotas_changed, False
+        try:
+            self._follow_leases(reader, shelf, changed)
+            if quotas_changed:
+                self._read_quotas(reader)
+        except BaseException:  # what could not be read is still to be looked at
+            with self._news:
+                self._changed |= changed
+                self._quotas_changed |= quotas_changed
+            raise
+        if self._totals_at is None or not 0 <= now - self._totals_at < TOTALS_SECONDS:
+            self._holdings.totals, self._totals_at = shelf.totals(reader), now
+        return self._holdings
+
+    def _follow_leases(self, reader: Reader, shelf: Shelf, changed: Iterable[str]) -> None:
+        if not self._is_filled:
+            shelf.refresh(reader)
+            self._holdings, self._leases = Holdings(), {}
+            for each in market.live_holdings(reader):
+                self._add(each, shelf)
+            self._is_filled = True
+            return
+        live = {each.id: each for each in market.holdings_of_leases(reader, list(changed))}
+        for lease_id in changed:
+            self._drop(lease_id)
+            if lease_id in live:
+                self._add(live[lease_id], shelf)
+
+    def _read_quotas(self, reader: Reader) -> None:
+        found: dict[str, list[Quota]] = {}
+        standing = quotas.all_quotas(reader)
+        for each in standing:
+            found.setdefault(each.tenant_id, []).append(each)
+        self._quotas = found
+        self._holdings.weights = quotas.weights(standing)
+
+    def _add(self, each: Holding, shelf: Shelf) -> None:
+        listing = shelf.listing(each.machine_id)
+        amounts = amounts_of(listing, each.devices) if listing else {ANY: each.devices}
+        self._leases[each.id] = (each, amounts)
+        self._holdings.add(each.tenant_id, each.project, amounts, job_id=each.job_id)
+
+    def _drop(self, lease_id: str) -> None:
+        known = self._leases.pop(lease_id, None)
+        if known is not None:
+            each, amounts = known
+            self._holdings.add(each.tenant_id, each.project, amounts, job_id=each.job_id, sign=-1)
+
+    def _waiting(self, reader: Reader, order_ids: Sequence[str]) -> list[Waiting]:
+        with self._news:
+            moved, self._moved = self._moved, set()
+        if len(self._remembered) > REMEMBERED_MAX:
+            self._remembered.clear()
+        for order_id in moved:
+            self._remembered.pop(order_id, None)
+        new = [each for each in order_ids if each not in self._remembered]
+        for order in market.orders(reader, new).values():
+            self._remembered[order.id] = waiting(order)
+        return [self._remembered[each] for each in order_ids if each in self._remembered]
+
+
+def amounts_of(listing: Listing, devices: int) -> Amounts:
+    """What so many devices of a machine are, with their part of its CPUs and memory."""
+    return {
+        listing.accelerator: devices,
+        CPUS: round(listing.cpus * 1_000) * devices // listing.devices,
+        MEMORY: listing.memory_bytes * devices // listing.devices,
+    }

@@ -1,0 +1,132 @@
+"""Quotas where machines are given out: what an order may get of what it was offered."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gondwana.db.transaction import Reader
+from gondwana.jobs.listings import listings_of
+from gondwana.market import store as market
+from gondwana.market.fairness import Holdings
+from gondwana.market.model import Lease, Listing, Order
+from gondwana.policy import limits, quotas
+from gondwana.policy.model import Quota
+
+
+def models_of(order: Order) -> tuple[str, ...]:
+    """The device models that the order names; none where any would do."""
+    names = [each.name for each in order.resources.accelerators]
+    return tuple(names) if all(names) else ()
+
+
+def blocking(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> str:
+    """Why quotas let an order have nothing at all now; empty where they let it have some."""
+    applying = limits.applying(of_tenant, order.project)
+    tenant_id, held = order.tenant_id, _held(order.tenant_id, holdings)
+    if order.job_id not in holdings.jobs(tenant_id, None):
+        stop = limits.blocked_jobs(applying, lambda p: len(holdings.jobs(tenant_id, p)))
+        if stop is not None:
+            return limits.why_waiting(stop)
+    rooms = [limits.room(applying, model, held) for model in models_of(order) or ("",)]
+    if all(each.devices < order.devices for each in rooms):
+        return limits.why_waiting(rooms[0].quota)
+    return ""
+
+
+def within(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> Order:
+    """The order as the shelf is asked: without the models that its tenant holds enough of."""
+    if not any(each.model for each in of_tenant) or not models_of(order):
+        return order
+    applying, held = (
+        limits.applying(of_tenant, order.project),
+        _held(order.tenant_id, holdings),
+    )
+    left = tuple(
+        each
+        for each in order.resources.accelerators
+        if limits.room(applying, each.name, held).devices >= order.devices
+    )
+    return replace(order, resources=replace(order.resources, accelerators=left))
+
+
+def trim(
+    order: Order, held_count: int, offered: Sequence[Listing], of_tenant: Sequence[Quota], holdings: Holdings
+) -> tuple[list[Listing], str]:  # fmt: skip
+    """Of what is offered what quotas allow, in order; nothing where a gang would not be whole; and why not more."""
+    applying, held = limits.applying(of_tenant, order.project), _held(order.tenant_id, holdings)
+    kept: list[Listing] = []
+    why = ""
+    for each in offered:
+
+        def with_kept(project: str | None, model: str) -> int:
+            mine = sum(model in ("", one.accelerator) for one in kept)
+            return held(project, model) + mine * order.devices
+
+        room = limits.room(applying, each.accelerator, with_kept)
+        if room.devices >= order.devices:
+            kept.append(each)
+        else:
+            why = limits.why_waiting(room.quota)
+    if held_count + len(kept) < order.count_min:
+        return [], why
+    return kept, why
+
+
+def _held(tenant_id: str, holdings: Holdings) -> Callable[[str | None, str], int]:
+    return lambda project, model: holdings.devices(tenant_id, project, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The quotas of a batch's tenants, and what they hold, as the database has it."""
+
+    quotas: dict[str, list[Quota]]
+    holdings: Holdings
+
+    @classmethod
+    def read(cls, reader: Reader, orders: Iterable[Order]) -> "Limits":
+        """Of the tenants of these orders; cheap where none of them has a quota."""
+        found = quotas.quotas_of(reader, {order.tenant_id for order in orders})
+        holdings = Holdings()
+        if found:
+            rows = market.holdings_of_tenants(reader, list(found))
+            machines = {row.machine_id for row in rows}
+            known = {
+                str(each.machine_id): each.accelerator for each in listings_of(reader, machines)
+            }
+            for row in rows:
+                model = known.get(row.machine_id, "")
+                holdings.add(row.tenant_id, row.project, {model: row.devices}, job_id=row.job_id)
+        return cls(found, holdings)
+
+    def allowed(self, order: Order, held: int, offered: Sequence[Listing]) -> Sequence[Listing]:
+        """Of what is offered, what the order's quotas allow."""
+        mine = self.quotas.get(order.tenant_id)
+        if not mine:
+            return offered
+        if blocking(order, mine, self.holdings):
+            return []
+        return trim(order, held, offered, mine, self.holdings)[0]
+
+    def count(self, order: Order, lease: Lease, model: str) -> None:
+        """One more lease."""
+        if order.tenant_id in self.quotas:
+            self.holdings.add(
+                order.tenant_id, order.project, {model: lease.devices}, job_id=order.job_id
+            )
+
+
+def check_ever(reader: Reader, order: Order) -> None:
+    """Raise QuotaTooSmall for an order that its quotas will never let have what it needs at least."""
+    mine = quotas.quotas_of(reader, [order.tenant_id]).get(order.tenant_id, [])
+    limits.check_ever(
+        limits.applying(mine, order.project),
+        devices=order.count_min * order.devices,
+        models=models_of(order),
+    )
+
+
+def why_waiting(reader: Reader, order: Order) -> str:
+    """Why quotas keep an order waiting now; empty where they do not."""
+    found = Limits.read(reader, [order])
+    mine = found.quotas.get(order.tenant_id, [])
+    return blocking(order, mine, found.holdings) if mine else ""

@@ -1,0 +1,273 @@
+"""Whose turn it is when supply is short: weighted dominant-resource fair shares over tenants, then over their projects.
+
+A tenant's share is the largest part that he holds of anything: of the devices of one model, of all CPUs, of all memory
+(Ghodsi et al., NSDI 2011). Who has the least of his due is next. Inside a tenant the same holds among his projects by
+their weights; inside a project the higher priority goes first, then the older order. So a priority never passes another
+tenant, and where everybody holds the same it is plain first come, first served. Prices are not touched: this decides
+only who is served first where several orders could be.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.core.devices import CPU
+from gondwana.market.model import Order
+
+CPUS: Final = "cpus"  # thousandths; lower case, as no device model is
+MEMORY: Final = "memory"  # bytes
+ANY: Final = "devices"  # of whatever model
+PARTS: Final = 1_000_000  # a share of 1 is so many: whole numbers, the same everywhere
+WEIGHT_DEFAULT: Final = 1
+WEIGHT_MAX: Final = 1_000
+AGING_SECONDS: Final = 600.0
+"""So long an order waits for one more point of priority: within 17 hours the lowest is as good as the highest."""
+
+Amounts = Mapping[str, int]
+"""Of each resource how much: devices by model, thousandths of CPUs, bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An open order in the queue."""
+
+    order: Order
+    asked: Amounts  # at least so much; what it gets may be more
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose it is."""
+        return self.order.tenant_id
+
+    @property
+    def project(self) -> str:
+        """Whose of his projects."""
+        return self.order.project
+
+
+def waiting(order: Order) -> Waiting:
+    """An open order as the queue sees it."""
+    wanted = order.resources
+    model = wanted.accelerators[0].name or ANY if wanted.accelerators else CPU
+    asked = {
+        model: order.count_max * order.devices,
+        CPUS: round(order.count_max * wanted.cpus_min * 1_000),
+        MEMORY: order.count_max * wanted.memory_bytes_min,
+    }
+    return Waiting(order=order, asked={name: amount for name, amount in asked.items() if amount})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What one live lease holds, and for whom."""
+
+    id: str
+    tenant_id: str
+    project: str
+    job_id: str
+    machine_id: str
+    devices: int
+
+
+@dataclass(slots=True)
+class _Held:
+    amounts: dict[str, int] = field(default_factory=dict[str, int])
+    jobs: dict[str, int] = field(default_factory=dict[str, int])  # leases of each
+    share: int | None = None  # None: not reckoned since it changed
+
+
+class Holdings:
+    """What tenants and their projects hold by live leases; changes in small steps as leases come and go."""
+
+    def __init__(self, totals: Amounts | None = None) -> None:
+        self._totals: Amounts = totals or {}
+        self.weights: Mapping[tuple[str, str], int] = {}  # by tenant ("": his own) and project
+        self._tenants: dict[str, _Held] = {}
+        self._projects: dict[tuple[str, str], _Held] = {}
+
+    @property
+    def totals(self) -> Amounts:
+        """All there is of each resource, held or not."""
+        return self._totals
+
+    @totals.setter
+    def totals(self, totals: Amounts) -> None:
+        self._totals = totals
+        for held in (*self._tenants.values(), *self._projects.values()):
+            held.share = None
+
+    def add(
+        self, tenant_id: str, project: str, amounts: Amounts, *, job_id: str, sign: int = 1
+    ) -> None:
+        """One more lease of so much; with `sign` -1 one less."""
+        for held in (
+            self._tenants.setdefault(tenant_id, _Held()),
+            self._projects.setdefault((tenant_id, project), _Held()),
+        ):
+            _count(held.jobs, job_id, sign)
+            mine = held.amounts
+            for resource, amount in amounts.items():
+                mine[resource] = mine.get(resource, 0) + sign * amount
+            held.share = None
+
+    def devices(self, tenant_id: str, project: str | None, model: str) -> int:
+        """Devices of a model ("": of any) that a tenant, or one of his projects, holds."""
+        amounts = self._of(tenant_id, project).amounts
+        if model:
+            return amounts.get(model, 0)
+        return sum(amount for name, amount in amounts.items() if name not in (CPUS, MEMORY))
+
+    def jobs(self, tenant_id: str, project: str | None) -> Mapping[str, int]:
+        """The jobs that hold something, with their leases."""
+        return self._of(tenant_id, project).jobs
+
+    def projects(self, tenant_id: str) -> list[str]:
+        """His projects that hold something."""
+        return sorted(p for (t, p), held in self._projects.items() if t == tenant_id and held.jobs)
+
+    def tenants(self) -> list[str]:
+        """Who holds anything."""
+        return sorted(name for name, held in self._tenants.items() if held.jobs)
+
+    def share(self, tenant_id: str, project: str | None = None) -> int:
+        """The largest part of anything that is held, in PARTS of all there is."""
+        held = self._of(tenant_id, project)
+        if held.share is None:
+            held.share = part_of(held.amounts, self._totals)
+        return held.share
+
+    def due(self, tenant_id: str, project: str | None = None, *, more: int = 0) -> int:
+        """The share, and `more` parts, over its weight: the least is next. What is of no project weighs 1."""
+        whose = (tenant_id, project or "")
+        weight = WEIGHT_DEFAULT if project == "" else self.weights.get(whose, WEIGHT_DEFAULT)
+        return (self.share(tenant_id, project) + more) * WEIGHT_MAX // max(1, weight)
+
+    def _of(self, tenant_id: str, project: str | None) -> _Held:
+        if project is None:
+            return self._tenants.get(tenant_id) or _NOTHING
+        return self._projects.get((tenant_id, project)) or _NOTHING
+
+
+_NOTHING: Final = _Held(share=0)
+
+
+def part_of(amounts: Amounts, totals: Amounts) -> int:
+    """The largest part of anything there is, in PARTS."""
+    most = 0
+    for resource, amount in amounts.items():
+        most = max(most, amount * PARTS // max(1, totals.get(resource, 0)))
+    return min(PARTS, most)
+
+
+def _count(counts: dict[str, int], name: str, amount: int) -> None:
+    left = counts.get(name, 0) + amount
+    if left:
+        counts[name] = left
+    else:
+        counts.pop(name, 0)
+
+
+def effective_priority(each: Waiting, now: Instant) -> int:
+    """The priority, one higher for every AGING_SECONDS of waiting."""
+    order = each.order
+    return order.priority + int(max(0.0, now - order.created_at) // AGING_SECONDS)
+
+
+_Entry = tuple[int, float, str, str]
+
+
+class Turns:
+    """Open orders, one at a time, each whose turn it is; what an order got counts for the next.
+
+    Several may be taken before it is known what they got: until `settle` each counts as if it got what it asks.
+    """
+
+    def __init__(self, waiting: Iterable[Waiting], holdings: Holdings, now: Instant) -> None:
+        self._holdings = holdings
+        self._expected: dict[tuple[str, str | None], int] = {}
+        self._parts: dict[str, int] = {}  # of what is not settled yet
+        self._settled: list[tuple[Waiting, Amounts]] = []
+        queues: dict[str, dict[str, list[tuple[int, float, str, Waiting]]]] = {}
+        for each in waiting:
+            order = each.order
+            key = (-effective_priority(each, now), order.created_at, order.id, each)
+            queues.setdefault(each.tenant_id, {}).setdefault(each.project, []).append(key)
+        for projects in queues.values():
+            for queue in projects.values():
+                queue.sort(key=_rank, reverse=True)  # the last is next
+        self._queues = queues
+        self._current: dict[str, _Entry] = {}  # the entry of each tenant that counts
+        self._heap: list[_Entry] = []
+        for tenant_id in queues:
+            self._push(tenant_id)
+
+    def __iter__(self) -> "Turns":
+        return self
+
+    def __next__(self) -> Waiting:
+        """Whose turn it is now."""
+        while True:
+            if not self._heap:
+                raise StopIteration
+            entry = heapq.heappop(self._heap)
+            if self._current.get(entry[2]) is entry:
+                break
+        _, _, tenant_id, project = entry
+        del self._current[tenant_id]
+        projects = self._queues[tenant_id]
+        each = projects[project].pop()[-1]
+        if not projects[project]:
+            del projects[project]
+        self._parts[each.order.id] = part = part_of(each.asked, self._holdings.totals)
+        self._expect(each, part)
+        self._push(tenant_id)
+        return each
+
+    def settle(self, each: Waiting, amounts: Amounts | None) -> None:
+        """The order got so much, or nothing."""
+        self._expect(each, -self._parts.pop(each.order.id))
+        if amounts:
+            self._add(each, amounts, 1)
+            self._settled.append((each, amounts))
+        self._push(each.tenant_id)
+
+    def close(self) -> None:
+        """Forget what was settled: whatever came of it is counted when it is committed."""
+        for each, amounts in self._settled:
+            self._add(each, amounts, -1)
+        self._settled.clear()
+
+    def _add(self, each: Waiting, amounts: Amounts, sign: int) -> None:
+        order = each.order
+        self._holdings.add(order.tenant_id, order.project, amounts, job_id=order.job_id, sign=sign)
+
+    def _expect(self, each: Waiting, part: int) -> None:
+        for whose in ((each.tenant_id, None), (each.tenant_id, each.project)):
+            self._expected[whose] = self._expected.get(whose, 0) + part
+
+    def _due(self, tenant_id: str, project: str | None) -> int:
+        expected = self._expected.get((tenant_id, project), 0)
+        return self._holdings.due(tenant_id, project, more=expected)
+
+    def _push(self, tenant_id: str) -> None:
+        """Sort a tenant in anew: by his share, then by the age of his next order."""
+        projects = self._queues[tenant_id]
+        if not projects:
+            self._current.pop(tenant_id, None)
+            return
+        if len(projects) == 1:
+            (project,) = projects
+        else:
+            project = min(
+                projects, key=lambda each: (self._due(tenant_id, each), _rank(projects[each][-1]))
+            )
+        entry = (self._due(tenant_id, None), projects[project][-1][1], tenant_id, project)
+        if self._current.get(tenant_id) != entry:
+            self._current[tenant_id] = entry
+            heapq.heappush(self._heap, entry)
+
+
+def _rank(entry: tuple[int, float, str, Waiting]) -> tuple[int, float, str]:
+    return entry[:3]

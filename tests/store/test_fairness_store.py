@@ -1,0 +1,222 @@
+"""Fair shares and quotas over a real database: who is served first, who waits, and what is written."""
+
+import pytest
+
+from gondwana.core.errors import Conflict, NoSuchThing, QuotaTooSmall
+from gondwana.jobs import place
+from gondwana.jobs.fairness import Fairness
+from gondwana.loops.match_orders import match_orders
+from gondwana.market import store as market
+from gondwana.market.model import CloseReason
+from gondwana.policy import quotas
+from gondwana.policy.model import Quota, Scope
+from gondwana.wire.jobs import Accelerators, MarketTerms, Resources
+
+
+@pytest.fixture
+def world(make_database, make_world):
+    found = make_world(make_database())
+    found.other = found.principal("other", Scope.TENANT)
+    found.deposit(found.other, 1_000_000_000_000)
+    return found
+
+
+def set_quota(world, *, tenant=None, operator=False, **limits):
+    quota = Quota(
+        tenant_id=tenant or world.tenant, is_operators=operator, set_by=world.tenant,
+        set_at=world.now, **limits,
+    )  # fmt: skip
+    return world.write(quotas.set_quota, quota)
+
+
+def gpus(name="H100", count=1):
+    return Resources(accelerators=(Accelerators(name=name, count=count),))
+
+
+def submit(world, make, name, *, tenant=None, priority=0, **changes):
+    whose, world.tenant = world.tenant, tenant or world.tenant
+    try:
+        world.clock.advance(1.0)
+        return world.submit(make.spec(name=name, market=MarketTerms(priority=priority), **changes))
+    finally:
+        world.tenant = whose
+
+
+def served(world, *jobs):
+    """The names of those that hold machines."""
+    return [job.name for job in jobs if market.leases_of_job(world.reader, job.id, live=True)]
+
+
+def join(world, make, name, *, count=1, model="H100"):
+    inventory = make.inventory(accelerators=(model,) * count)
+    return world.join(name, devices=count, inventory=inventory)
+
+
+def test_whoever_holds_less_is_served_before_an_older_order(world, make):
+    join(world, make, "a", count=2)
+    first, second = (submit(world, make, f"mine-{n}", resources=gpus()) for n in range(2))
+    third = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    assert match_orders(world.context, world.now) == 2
+    assert served(world, first, second, third) == ["mine-0", "theirs"]
+
+
+def test_what_is_held_since_before_a_restart_counts(world, make):
+    join(world, make, "a", count=1)
+    mine = submit(world, make, "mine", resources=gpus())
+    match_orders(world.context, world.now)
+    again = submit(world, make, "again", resources=gpus())
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    object.__setattr__(world.context, "fairness", Fairness())  # a new process
+    join(world, make, "b", count=1)
+    match_orders(world.context, world.now)
+    assert served(world, mine, again, theirs) == ["mine", "theirs"]
+
+
+def test_a_lease_that_ended_counts_no_more(world, make):
+    join(world, make, "a", count=1)
+    mine = submit(world, make, "mine", resources=gpus())
+    match_orders(world.context, world.now)
+    (lease,) = market.leases_of_job(world.reader, mine.id)
+    world.write(lambda tx: market.close(tx, world.now, lease, CloseReason.JOB_DONE))
+    again = submit(world, make, "again", resources=gpus())
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    match_orders(world.context, world.now)
+    assert served(world, again, theirs) == ["again"]  # both hold nothing: the older one
+
+
+def test_a_priority_counts_inside_a_project_only(world, make):
+    join(world, make, "a", count=1)
+    low = submit(world, make, "low", resources=gpus())
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    high = submit(world, make, "high", priority=100, resources=gpus())
+    match_orders(world.context, world.now)
+    join(world, make, "b", count=1)
+    match_orders(world.context, world.now)
+    assert served(world, low, high, theirs) == ["high", "theirs"]
+
+
+def test_a_tenant_of_more_weight_gets_more(world, make):
+    join(world, make, "a", count=6)
+    set_quota(world, operator=True, weight=2)
+    mine = [submit(world, make, f"mine-{n}", resources=gpus()) for n in range(6)]
+    theirs = [submit(world, make, f"theirs-{n}", tenant=world.other, resources=gpus()) for n in range(6)]  # fmt: skip
+    match_orders(world.context, world.now)
+    assert [len(served(world, *jobs)) for jobs in (mine, theirs)] == [4, 2]
+
+
+def test_a_tenant_s_own_word_does_not_change_what_he_weighs(world):
+    set_quota(world, weight=900)
+    set_quota(world, project="x", weight=3)
+    assert quotas.weights(quotas.all_quotas(world.reader)) == {(world.tenant, "x"): 3}
+
+
+@pytest.mark.parametrize(
+    "limits", [{"devices_max": 2}, {"jobs_max": 2}, {"devices_max": 2, "model": "H100"}]
+)
+def test_what_is_over_the_quota_waits_and_says_so(world, make, limits):
+    join(world, make, "a", count=4)
+    jobs = [submit(world, make, f"j{n}", resources=gpus()) for n in range(3)]
+    set_quota(world, **limits)
+    assert match_orders(world.context, world.now) == 2
+    assert served(world, *jobs) == ["j0", "j1"]
+    assert world.context.fairness.why(jobs[2].order_id).startswith("quota: ")
+
+
+def test_when_a_lease_ends_the_quota_has_room_again(world, make):
+    join(world, make, "a", count=4)
+    set_quota(world, devices_max=1)
+    first, second = (submit(world, make, f"j{n}", resources=gpus()) for n in range(2))
+    match_orders(world.context, world.now)
+    assert served(world, first, second) == ["j0"]
+    (lease,) = market.leases_of_job(world.reader, first.id)
+    world.write(lambda tx: market.close(tx, world.now, lease, CloseReason.JOB_DONE))
+    match_orders(world.context, world.now)
+    assert served(world, first, second) == ["j1"]
+
+
+def test_a_quota_of_a_project_leaves_the_others_alone(world, make):
+    join(world, make, "a", count=4)
+    set_quota(world, project="x", devices_max=1)
+    jobs = [submit(world, make, f"x{n}", project="x", resources=gpus()) for n in range(2)]
+    jobs += [submit(world, make, f"y{n}", project="y", resources=gpus()) for n in range(2)]
+    match_orders(world.context, world.now)
+    assert served(world, *jobs) == ["x0", "y0", "y1"]
+
+
+def test_a_quota_of_a_model_leaves_the_other_that_the_job_names(world, make):
+    join(world, make, "a", count=2, model="H100")
+    join(world, make, "b", count=2, model="A100")
+    set_quota(world, model="H100", devices_max=1)
+    either = Resources(accelerators=(Accelerators(name="H100"), Accelerators(name="A100")))
+    jobs = [submit(world, make, f"j{n}", resources=either) for n in range(4)]
+    assert match_orders(world.context, world.now) + match_orders(world.context, world.now) == 3
+    machines = [
+        lease.machine_id for job in jobs for lease in market.leases_of_job(world.reader, job.id)
+    ]
+    assert sorted(machines) == ["mac_a", "mac_b", "mac_b"]
+
+
+def test_the_writer_looks_at_the_quota_again_whoever_proposes(world, make):
+    join(world, make, "a", count=4)
+    jobs = [submit(world, make, f"j{n}", resources=gpus()) for n in range(3)]
+    set_quota(world, devices_max=2)
+    asked = [
+        place.Proposal(order=market.order(world.reader, job.order_id), machine_ids=["mac_a"])
+        for job in jobs
+    ]
+    assert world.write(place.place, world.random, world.now, asked) == 2
+    assert world.write(place.place, world.random, world.now, asked) == 0
+
+
+def test_a_gang_that_the_quota_would_cut_gets_nothing(world, make):
+    for name in ("a", "b", "c"):
+        join(world, make, name)
+    single = submit(world, make, "single", resources=gpus())
+    gang = submit(world, make, "gang", num_nodes=2, resources=gpus())
+    set_quota(world, devices_max=2)
+    match_orders(world.context, world.now)
+    assert served(world, single, gang) == ["single"]
+
+
+def test_a_job_that_its_quota_will_never_let_run_is_refused(world, make):
+    join(world, make, "a", count=8)
+    set_quota(world, devices_max=4)
+    with pytest.raises(QuotaTooSmall) as refused:
+        submit(world, make, "big", resources=gpus(count=8))
+    assert "8 devices" in str(refused.value)
+    assert "allows 4" in str(refused.value)
+    assert refused.value.hint is not None
+    set_quota(world, jobs_max=0, project="off")
+    with pytest.raises(QuotaTooSmall):
+        submit(world, make, "none", project="off", resources=gpus())
+
+
+def test_a_quota_is_set_bit_by_bit_and_lifted_whole(world):
+    set_quota(world, devices_max=4)
+    assert set_quota(world, jobs_max=2).devices_max == 4
+    (stands,) = quotas.all_quotas(world.reader)
+    assert (stands.devices_max, stands.jobs_max, stands.weight) == (4, 2, None)
+    lifted = world.write(quotas.remove_quota, world.now, stands)
+    assert lifted == stands
+    assert quotas.all_quotas(world.reader) == []
+    assert world.kinds(world.tenant) == ["quota.set", "quota.set", "quota.removed"]
+    with pytest.raises(NoSuchThing):
+        world.write(quotas.remove_quota, world.now, stands)
+
+
+def test_an_operators_quota_stands_beside_the_tenants_own(world, make):
+    join(world, make, "a", count=4)
+    jobs = [submit(world, make, f"j{n}", resources=gpus()) for n in range(3)]
+    set_quota(world, operator=True, devices_max=1)
+    set_quota(world, devices_max=3)
+    match_orders(world.context, world.now)
+    assert served(world, *jobs) == ["j0"]
+
+
+def test_a_tenant_has_so_many_quotas_and_no_more(world, monkeypatch):
+    monkeypatch.setattr(quotas, "QUOTAS_MAX", 2)
+    for project in ("a", "b"):
+        set_quota(world, project=project, devices_max=1)
+    set_quota(world, project="a", devices_max=2)
+    with pytest.raises(Conflict):
+        set_quota(world, project="c", devices_max=1)
