@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gondwana.wire import agent as wire
-from gondwana.wire.agent import LeaseDuty
+from gondwana.wire.agent import LeaseDuty, LeaseNotice
 from gondwana.wire.units import UnitResult, UnitSpec
 
-Report = wire.RunReport | wire.UnitReport | wire.LogChunk
+Report = wire.RunReport | wire.UnitReport | wire.CheckpointReport | wire.LogChunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,16 @@ class StopLease:
     lease_id: str
 
 
-Action = Serve | StartRun | StartUnit | StopUnit | StopLease
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warn:
+    """Tell a lease's work that the lease is about to end; without a notice, that it goes on after all."""
+
+    lease_id: str
+    notice: LeaseNotice | None
+    seconds_left: float  # 0: any moment, or no notice
+
+
+Action = Serve | StartRun | StartUnit | StopUnit | Warn | StopLease
 
 
 class AgentCore:
@@ -84,9 +93,12 @@ class AgentCore:
             self._forget(lease_id)
             actions.append(StopLease(lease_id=lease_id))
         for duty in message.leases:
-            if duty.lease_id not in self._leases:
+            known = self._leases.get(duty.lease_id)
+            if known is None:
                 actions.append(Serve(duty=duty))
             self._leases[duty.lease_id] = duty
+            if duty.notice != (known.notice if known else None):
+                actions.append(_warning(duty, message.now))
             started = self._started.setdefault(duty.lease_id, set())
             actions += self._units(duty, started)
             if duty.run is not None and duty.run.run_id not in started:
@@ -143,6 +155,21 @@ class AgentCore:
                 epoch=duty.epoch,
                 offset=offset,
                 data=data,
+            )
+        )
+
+    def report_checkpoint(self, lease_id: str, run_id: str, checkpoint: str) -> Report | None:
+        """The report to send of an uploaded checkpoint; None when the lease is gone meanwhile."""
+        duty = self._leases.get(lease_id)
+        if duty is None:
+            return None
+        return self._keep(
+            wire.CheckpointReport(
+                number=self._next_number,
+                run_id=run_id,
+                lease_id=lease_id,
+                epoch=duty.epoch,
+                checkpoint=checkpoint,
             )
         )
 
@@ -215,6 +242,13 @@ class AgentCore:
         self._reports[report.number] = report
         self._next_number += 1
         return report
+
+
+def _warning(duty: LeaseDuty, now: float) -> Warn:
+    """How long the lease still lasts, by the clock of who said so."""
+    ends_at = duty.notice.ends_at if duty.notice else None
+    left = 0.0 if ends_at is None else max(0.0, ends_at - now)
+    return Warn(lease_id=duty.lease_id, notice=duty.notice, seconds_left=left)
 
 
 def _changed(known: LeaseDuty, wanted: LeaseDuty | None) -> bool:

@@ -171,6 +171,8 @@ class Agent:
                 self._runners[lease_id].start_unit(unit)
             case decisions.StopUnit(lease_id=lease_id, unit_id=unit_id):
                 self._runners[lease_id].stop_unit(unit_id)
+            case decisions.Warn(lease_id=lease_id, notice=notice, seconds_left=seconds_left):
+                self._runners[lease_id].warn(notice, seconds_left)
             case decisions.StopLease(lease_id=lease_id):
                 stopping = asyncio.create_task(self._runners.pop(lease_id).stop())
                 self._stopping.add(stopping)

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Final
 
 from gondwana.agent.cache import BlobCache
+from gondwana.agent.checkpoints import CHECKPOINT_LIMITS, Checkpoints
 from gondwana.agent.core import AgentCore, Report
+from gondwana.agent.notices import NOTICE_FILE, Notices
 from gondwana.core.errors import GondwanaError, InvalidValue, SandboxUnavailable
 from gondwana.core.units import MIB
 from gondwana.engines.archive import unpack
-from gondwana.engines.base import INPUTS, WORK, Bind, EndKind, Engine, Limits, Process, Task
+from gondwana.engines.base import INPUTS, WORK, Bind, End, EndKind, Engine, Limits, Process, Task
 from gondwana.engines.harvest import TreeLimits, pack_outputs, read_output
 from gondwana.engines.trees import remove_tree
 from gondwana.engines.worker import UnitFailure, Worker
 from gondwana.sdk.blobs import Blobs
-from gondwana.wire.agent import LOG_CHUNK_BYTES_MAX, LeaseDuty, RunDuty
+from gondwana.wire.agent import LOG_CHUNK_BYTES_MAX, LeaseDuty, LeaseNotice, RunDuty
 from gondwana.wire.units import UnitKind, UnitResult, UnitSpec, WorkerRequest
 
 UNIT_COMMAND: Final = (sys.executable, "-m", "gondwana.training.unit")
 OUTPUT_FOLDER: Final = "output"
+CHECKPOINT_FOLDER: Final = "checkpoint"
 SCRIPT_FOLDER: Final = ".gondwana"
 OUTPUT_LIMITS: Final = TreeLimits(bytes_max=1024 * MIB, file_bytes_max=1024 * MIB)
 UNREPORTED_MAX: Final = (
@@ -62,6 +65,11 @@ class LeaseRunner:
         self._duty = duty
         self._worker: Worker | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._notices = Notices(folder / "notices")
+
+    def warn(self, notice: LeaseNotice | None, seconds_left: float) -> None:
+        """Tell the lease's work that it is about to end, or that it goes on after all."""
+        self._notices.tell(notice, seconds_left)
 
     def start_run(self, run: RunDuty) -> None:
         """Execute a batch run, and report what comes of it."""
@@ -83,6 +91,7 @@ class LeaseRunner:
 
     async def stop(self) -> None:
         """Stop everything of this lease and remove its files."""
+        self._notices.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -181,7 +190,7 @@ class LeaseRunner:
             process = await self._machine.engine_for(self._duty).start(task)
             core.set_alive(lease_id, alive=True)
             send(core.report_run(lease_id, run.run_id, "running"))
-            end = await self._follow(run, process)
+            end = await self._follow_and_save(run, process)
             core.set_alive(lease_id, alive=False)
             output = await self._outputs(run)
             reason = "" if end.kind is EndKind.EXITED else str(end.kind)
@@ -197,7 +206,39 @@ class LeaseRunner:
         finally:
             core.set_alive(lease_id, alive=False)
 
-    async def _follow(self, run: RunDuty, process: Process):  # noqa: ANN202  # engines.base.End
+    async def _follow_and_save(self, run: RunDuty, process: Process) -> End:
+        """Follow a run to its end, keeping what it saves; a run that did not succeed has saved its last, too."""
+        checkpoints = self._checkpoints(run)
+        await asyncio.to_thread(checkpoints.begin)
+        beside = [
+            asyncio.create_task(checkpoints.keep(self._notices.standing)),
+            asyncio.create_task(self._pass_on(process)),
+        ]
+        try:
+            end = await self._follow(run, process)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+        if not end.succeeded:
+            await checkpoints.save()
+        return end
+
+    def _checkpoints(self, run: RunDuty) -> Checkpoints:
+        def saved(blob: str) -> None:
+            report = self._machine.core.report_checkpoint(self._duty.lease_id, run.run_id, blob)
+            self._machine.send(report)
+
+        folder, archive = self._work / CHECKPOINT_FOLDER, self._folder / "checkpoint.tar"
+        return Checkpoints(folder, archive, self._machine.blobs, saved)
+
+    async def _pass_on(self, process: Process) -> None:
+        """The last call, once, to what catches it."""
+        await self._notices.last_call.wait()
+        told = await asyncio.to_thread(process.warn)
+        _log.info("lease %s is about to end: %d processes told", self._duty.lease_id, told)
+
+    async def _follow(self, run: RunDuty, process: Process) -> End:
         """Pass a run's output on until its end; stopping this stops the run."""
         offset = 0
         try:
@@ -227,6 +268,9 @@ class LeaseRunner:
                 unpack(self._machine.cache.get(blobs, run.workdir), self._work / "workdir")
             (self._work / "workdir").mkdir(exist_ok=True)
             (self._work / OUTPUT_FOLDER).mkdir(exist_ok=True)
+            self._restore(blobs, run.checkpoint)
+            self._notices.folder.mkdir(parents=True, exist_ok=True)
+            self._notices.folder.chmod(0o755)
             script = self._work / SCRIPT_FOLDER / "run.sh"
             script.parent.mkdir(exist_ok=True)
             script.write_text(_script(run))
@@ -236,20 +280,32 @@ class LeaseRunner:
             )
 
         binds = await asyncio.to_thread(fetch)
+        notices = Bind(outside=self._notices.folder, inside=INPUTS)
+        told = INPUTS if inside else str(self._notices.folder)
         return Task(
             name=run.run_id,
             command=("/bin/bash", f"{work}/{SCRIPT_FOLDER}/run.sh"),
             work=self._work,
             folder="workdir",
-            read_only=binds,
+            read_only=(*binds, notices),
             devices=self._machine.devices,
             environment={
                 **run.environment,
                 **_threads(self._machine.limits),
                 "GONDWANA_OUTPUT": f"{work}/{OUTPUT_FOLDER}",
+                "GONDWANA_CHECKPOINT": f"{work}/{CHECKPOINT_FOLDER}",
+                "GONDWANA_NOTICE": f"{told}/{NOTICE_FILE}",
             },
             limits=replace(self._machine.limits, seconds_max=run.seconds_max),
         )
+
+    def _restore(self, blobs: Blobs, checkpoint: str | None) -> None:
+        """What an earlier attempt saved is there before the command starts."""
+        folder = self._work / CHECKPOINT_FOLDER
+        if checkpoint is None:
+            folder.mkdir(exist_ok=True)
+        elif not folder.exists():
+            unpack(self._machine.cache.get(blobs, checkpoint), folder, CHECKPOINT_LIMITS)
 
     def _mount(self, blobs: Blobs, path: str, name: str, *, inside: bool) -> Bind:
         if not inside:

@@ -146,6 +146,10 @@ class Process(Protocol):
         """Stop it at once with everything it started; how it ended."""
         ...
 
+    def warn(self) -> int:
+        """SIGTERM to all of it that catches SIGTERM, and to nothing that would die of it; how many were told."""
+        ...
+
     def usage(self) -> Usage:
         """What it has used so far."""
         ...

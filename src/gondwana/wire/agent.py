@@ -85,6 +85,16 @@ class UnitReport(msgspec.Struct, frozen=True, kw_only=True, tag="unit_report"):
     signature: bytes = b""  # over `unit_claim`
 
 
+class CheckpointReport(msgspec.Struct, frozen=True, kw_only=True, tag="checkpoint_report"):
+    """What a run wants the next attempt to go on from is uploaded; repeated until acknowledged."""
+
+    number: int
+    run_id: str
+    lease_id: str
+    epoch: int
+    checkpoint: str  # blob: tar of the run's checkpoint folder
+
+
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True, tag="log_chunk"):
     """A piece of a run's output; `offset` counts bytes from its start, so a repeat is recognised."""
 
@@ -144,6 +154,14 @@ class RunDuty(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str | None
     file_mounts: dict[str, str]
     seconds_max: float
+    checkpoint: str | None = None  # blob: what an earlier attempt left to go on from
+
+
+class LeaseNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease is about to end: its run should save what the next machine goes on from."""
+
+    reason: str  # as the lease's end will be told: "reclaimed", "maintenance", ...; "funds" while money runs out
+    ends_at: float | None  # by the control plane's clock; None: any moment
 
 
 class LeaseDuty(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +176,7 @@ class LeaseDuty(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = (
         None  # training: blob with the recipe's folder, for warming the worker up early
     )
+    notice: LeaseNotice | None = None
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
@@ -165,10 +184,19 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
 
     number: int  # grows; an older one is ignored
     leases: tuple[LeaseDuty, ...] = ()
+    now: float = 0.0  # the control plane's clock: an agent's own may be wrong
 
 
 FromAgent = (
-    Hello | ChallengeAnswer | Facts | Heartbeat | RunReport | UnitReport | LogChunk | Draining
+    Hello
+    | ChallengeAnswer
+    | Facts
+    | Heartbeat
+    | RunReport
+    | UnitReport
+    | CheckpointReport
+    | LogChunk
+    | Draining
 )
 FromPlane = Challenge | Welcome | Beat | Refused | Ack | Desired
 
