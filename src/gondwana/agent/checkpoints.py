@@ -38,7 +38,7 @@ class Checkpoints:
         self._mark = tree_mark(self._folder)
 
     async def keep(self, hurry: asyncio.Event) -> None:
-        """Save again and again, sooner once `hurry` is set; ends by being cancelled."""
+        """Save again and again, sooner while `hurry` is set; ends by being cancelled."""
         rest = REST_SECONDS
         while True:
             if hurry.is_set():

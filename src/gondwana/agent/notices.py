@@ -16,8 +16,7 @@ class Notices:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.standing = asyncio.Event()  # the lease is about to end
-        self.last_call = asyncio.Event()  # so soon that what runs should save its work now
+        self.last_call = asyncio.Event()  # it ends so soon that what runs should save its work now
         self._timer: asyncio.TimerHandle | None = None
 
     def tell(self, notice: LeaseNotice | None, seconds_left: float) -> None:
@@ -26,7 +25,6 @@ class Notices:
         path = self.folder / NOTICE_FILE
         if notice is None:
             path.unlink(missing_ok=True)
-            self.standing.clear()
             self.last_call.clear()
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +37,6 @@ class Notices:
         new.write_text(json.dumps(told))
         new.chmod(0o644)
         new.replace(path)  # nobody reads half a notice
-        self.standing.set()
         delay = max(0.0, seconds_left - LAST_CALL_SECONDS)
         self._timer = asyncio.get_running_loop().call_later(delay, self.last_call.set)
 

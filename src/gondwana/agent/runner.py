@@ -211,7 +211,7 @@ class LeaseRunner:
         checkpoints = self._checkpoints(run)
         await asyncio.to_thread(checkpoints.begin)
         beside = [
-            asyncio.create_task(checkpoints.keep(self._notices.standing)),
+            asyncio.create_task(checkpoints.keep(self._notices.last_call)),
             asyncio.create_task(self._pass_on(process)),
         ]
         try:

@@ -119,6 +119,11 @@ class Session:
             case wire.RunReport():
                 self._store(lambda tx: report.run_report(tx, now, machine_id, message))
                 return [wire.Ack(number=message.number)]
+            case wire.CheckpointReport():
+                self._store(
+                    lambda tx: report.checkpoint_report(tx, blobs, now, machine_id, message)
+                )
+                return [wire.Ack(number=message.number)]
             case wire.LogChunk():
                 job_id = self._store(lambda tx: report.log_chunk(tx, machine_id, message))
                 if job_id is not None:
@@ -141,7 +146,8 @@ class Session:
             return []
         self._last_duty = now_due
         self._desired_number += 1
-        return [wire.Desired(number=self._desired_number, leases=now_due)]
+        now = self._plane.clock.now()
+        return [wire.Desired(number=self._desired_number, leases=now_due, now=now)]
 
     def _store(self, run: Callable[[Transaction], T]) -> T | None:
         """What `run` returns; None where it was late, repeated or foreign: it need not come again."""

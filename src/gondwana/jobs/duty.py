@@ -4,10 +4,11 @@ from gondwana.db.transaction import Reader
 from gondwana.jobs import store
 from gondwana.jobs.model import Job, Run, RunState
 from gondwana.jobs.rules import batch
+from gondwana.jobs.rules.batch import Runway
 from gondwana.market import store as market
-from gondwana.market.model import Lease, LeaseState
+from gondwana.market.model import CloseReason, Lease, LeaseState
 from gondwana.supply import store as supply
-from gondwana.wire.agent import LeaseDuty, RunDuty
+from gondwana.wire.agent import LeaseDuty, LeaseNotice, RunDuty
 
 _GOES_ON = frozenset({RunState.ASSIGNED, RunState.PREPARING, RunState.RUNNING})
 
@@ -31,10 +32,23 @@ def _lease_duty(reader: Reader, lease: Lease, *, own: bool) -> LeaseDuty:
         run=_run_duty(reader, job, lease, runs[-1]) if runs else None,
         units=tuple(unit.spec for unit in store.units_assigned_to(reader, lease.id)),
         code=job.spec.workdir if job.spec.train else None,
+        notice=_notice(lease),
     )
 
 
+def _notice(lease: Lease) -> LeaseNotice | None:
+    """What of the lease's end is known and near enough to be told."""
+    if lease.notice == Runway.DRAIN:
+        return LeaseNotice(reason="funds", ends_at=None)
+    ends = [(lease.ends_at, CloseReason.LEASE_ENDED)]
+    if lease.state is LeaseState.RECLAIMING:
+        ends.append((lease.reclaim_at, lease.reason or CloseReason.RECLAIMED))
+    known = [(at, str(reason)) for at, reason in ends if at is not None]
+    return LeaseNotice(reason=min(known)[1], ends_at=min(known)[0]) if known else None
+
+
 def _run_duty(reader: Reader, job: Job, lease: Lease, run: Run) -> RunDuty:
+    before = [each for each in store.runs_of_job(reader, job.id) if each.id != run.id]
     addresses = {
         other.rank: supply.machine(reader, other.machine_id).address or "127.0.0.1"
         for other in market.leases_of_job(reader, job.id, live=True)
@@ -47,4 +61,5 @@ def _run_duty(reader: Reader, job: Job, lease: Lease, run: Run) -> RunDuty:
         workdir=job.spec.workdir,
         file_mounts=job.spec.file_mounts,
         seconds_max=job.spec.seconds_max,
+        checkpoint=batch.checkpoints(before).get(run.rank),
     )

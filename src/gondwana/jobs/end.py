@@ -1,16 +1,17 @@
 """How things end: a lease, a machine's silence, a job. Each end settles its money and tells why."""
 
 from dataclasses import replace
+from typing import Final
 
 from gondwana.core.clock import Instant
-from gondwana.db.blob_references import release_blobs
+from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import holders, money, store
-from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
+from gondwana.jobs.model import Job, JobReason, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, rounds
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason, Lease, OrderState
+from gondwana.market.model import WITH_NOTICE, CloseReason, Lease, LeaseState, OrderState
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState
 
@@ -20,9 +21,20 @@ PROVIDER_ENDS = frozenset(
         CloseReason.OWNER_LEFT,
         CloseReason.RUN_FAILED,
         CloseReason.WORK_REJECTED,
+        CloseReason.MANIFEST_UNTAKEN,
+        CloseReason.MANIFEST_MISMATCH,
+        *WITH_NOTICE,
     }
 )
-"""Ends after which the job goes on elsewhere."""
+"""Ends after which the job goes on elsewhere, from its checkpoint and under the same price cap."""
+
+TIME_OVER: Final = "the time is over that its machines were leased for"
+ENDED_BY: Final = {
+    JobReason.CANCELLED: CloseReason.JOB_CANCELLED,
+    JobReason.FUNDS_GONE: CloseReason.FUNDS_GONE,
+    JobReason.LEASE_ENDED: CloseReason.LEASE_ENDED,
+}
+"""Why the leases of a job close that ended so; otherwise it is done."""
 
 
 def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> None:
@@ -37,6 +49,20 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason
     money.close_lease(tx, now, closed)
     if lost or reason is CloseReason.RESERVATION_LAPSED:
         _recover(tx, now, closed)
+
+
+def end_noticed(tx: Transaction, now: Instant, lease: Lease) -> None:
+    """End a lease that was given notice, or whose time is over: the job goes on elsewhere, or ends with its time."""
+    if lease.state is LeaseState.RECLAIMING:
+        close_lease(tx, now, lease, lease.reason or CloseReason.RECLAIMED)
+        return
+    how = batch.End(
+        state=JobState.FAILED,
+        reason=JobReason.LEASE_ENDED,
+        detail=TIME_OVER,
+        exit_code=1,
+    )
+    end_job(tx, now, store.job(tx, lease.job_id), how)
 
 
 def expire_unit(tx: Transaction, now: Instant, unit: Unit, *, verdict: str) -> Unit:
@@ -82,7 +108,9 @@ def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
     if job.ended:
         return job
     ended = store.end_job(tx, now, job, end)
-    reason = CloseReason.JOB_CANCELLED if end.state is JobState.CANCELLED else CloseReason.JOB_DONE
+    reason = ENDED_BY.get(end.reason, CloseReason.JOB_DONE)
+    if end.state is not JobState.SUCCEEDED:
+        _keep_checkpoints(tx, now, job)
     for lease in market.leases_of_job(tx, job.id, live=True):
         close_lease(tx, now, lease, reason)
     if job.order_id:
@@ -92,9 +120,29 @@ def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
     for unit in store.units_delivered(tx, job.id):
         expire_unit(tx, now, unit, verdict="job_ended")
     money.close_job(tx, now, job)
-    for holder in (holders.of_job(job.id), holders.of_round(job.id)):
+    for holder in (
+        holders.of_job(job.id),
+        holders.of_round(job.id),
+        holders.of_checkpoints(job.id),
+    ):
         release_blobs(tx, holder=holder)
     return ended
+
+
+def seek_again(tx: Transaction, now: Instant, lease: Lease) -> list[Lease]:
+    """Let the lease's order look for what it lacks now; the job's live leases."""
+    live = market.leases_of_job(tx, lease.job_id, live=True)
+    order = market.renew_order(tx, now, market.order(tx, lease.order_id))
+    held = market.held_by(live, order.id)
+    market.move_order(tx, now, order, market_rules.order_state(order, held, now))
+    return live
+
+
+def _keep_checkpoints(tx: Transaction, now: Instant, job: Job) -> None:
+    """What a job saved that did not succeed stays with its outputs: it can be gone on from."""
+    kept = batch.checkpoints(store.runs_of_job(tx, job.id))
+    if kept:
+        hold_blobs(tx, kept.values(), holder=job.id, at=now)
 
 
 def _release(tx: Transaction, now: Instant, unit: Unit, to: UnitState) -> Unit:
@@ -106,10 +154,7 @@ def _recover(tx: Transaction, now: Instant, lease: Lease) -> None:
     job = store.job(tx, lease.job_id)
     if job.ended:
         return
-    live = market.leases_of_job(tx, job.id, live=True)
-    order = market.renew_order(tx, now, market.order(tx, lease.order_id))
-    held = market.held_by(live, order.id)
-    market.move_order(tx, now, order, market_rules.order_state(order, held, now))
+    live = seek_again(tx, now, lease)
     needs_all = job.spec.train is None
     if job.state in (JobState.RUNNING, JobState.PROVISIONING) and (needs_all or not live):
         store.move_job(tx, now, job, JobState.RECOVERING)

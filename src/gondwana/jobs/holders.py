@@ -6,6 +6,11 @@ def of_job(job_id: str) -> str:
     return f"{job_id}/work"
 
 
+def of_checkpoints(job_id: str) -> str:
+    """Of what its runs saved to go on from: until it ends."""
+    return f"{job_id}/checkpoints"
+
+
 def of_round(job_id: str) -> str:
     """Of what a training round starts from and what its islands deliver: until the next round is published."""
     return f"{job_id}/round"

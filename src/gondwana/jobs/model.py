@@ -52,6 +52,7 @@ class JobReason(StrEnum):
     RECIPE_FAILED = "recipe_failed"  # the recipe raised, or broke a limit, on machine after machine
     LIMIT_BROKEN = "limit_broken"  # a run broke a limit: memory, disk, time, processes
     FUNDS_GONE = "funds_gone"  # budget or account used up
+    LEASE_ENDED = "lease_ended"  # the time is over that it leased its machines for
     NOTHING_FITS = "nothing_fits"  # no machine fitted while the order stood
     MACHINES_LOST = "machines_lost"  # lost its machine again and again
 
@@ -63,6 +64,7 @@ JOB_CODES: Final = {
     JobReason.RECIPE_FAILED: 1003,
     JobReason.LIMIT_BROKEN: 1004,
     JobReason.FUNDS_GONE: 1005,
+    JobReason.LEASE_ENDED: 1006,
     JobReason.MACHINES_LOST: 2001,
     JobReason.NOTHING_FITS: 3001,
 }
@@ -170,6 +172,7 @@ class Run:
     exit_code: int | None = None
     reason: str = ""
     output: str | None = None  # blob
+    checkpoint: str | None = None  # blob: what the next attempt of this node goes on from
     created_at: Instant
     started_at: Instant | None = None
     ended_at: Instant | None = None

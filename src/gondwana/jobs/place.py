@@ -100,7 +100,12 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
         for chosen in _choose(order, leases, allowed):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
-                order, chosen, lease_id, rank=_rank(job, leases), now=now
+                order,
+                chosen,
+                lease_id,
+                rank=_rank(job, leases),
+                now=now,
+                ends_at=market_rules.ends_at(order, leases, now),
             )
             offers[lease.machine_id] = market_rules.leased(chosen, lease)
             leases.append(lease)

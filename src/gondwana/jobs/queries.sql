@@ -14,15 +14,15 @@ INSERT INTO job (
 -- name: save_run
 -- Write the whole row, new or changed.
 INSERT INTO run (
-    id, job_id, lease_id, rank, state, exit_code, reason, output, created_at, started_at,
+    id, job_id, lease_id, rank, state, exit_code, reason, output, checkpoint, created_at, started_at,
     ended_at
 ) VALUES (
-    :id, :job_id, :lease_id, :rank, :state, :exit_code, :reason, :output, :created_at,
+    :id, :job_id, :lease_id, :rank, :state, :exit_code, :reason, :output, :checkpoint, :created_at,
     :started_at, :ended_at
 ) ON CONFLICT (id) DO UPDATE SET
     job_id = excluded.job_id, lease_id = excluded.lease_id, rank = excluded.rank,
     state = excluded.state, exit_code = excluded.exit_code, reason = excluded.reason,
-    output = excluded.output, created_at = excluded.created_at,
+    output = excluded.output, checkpoint = excluded.checkpoint, created_at = excluded.created_at,
     started_at = excluded.started_at, ended_at = excluded.ended_at;
 
 -- name: save_training
@@ -138,6 +138,10 @@ SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id
 -- name: run_by_id
 -- One run.
 SELECT * FROM run WHERE id = :id;
+
+-- name: save_checkpoint
+-- What the next attempt of a run's node goes on from.
+UPDATE run SET checkpoint = :checkpoint WHERE id = :id;
 
 -- name: runs_of_job
 -- All attempts of all nodes.

@@ -6,17 +6,17 @@ from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing, StaleEpoch
 from gondwana.core.ids import JobId
-from gondwana.db.blob_references import hold_blobs
+from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, holders, store
-from gondwana.jobs.model import Job, JobState, RunState, Unit, UnitState
+from gondwana.jobs.model import RUN_TRANSITIONS, Job, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, results
 from gondwana.jobs.rules.rounds import AGENT_FAILURES, DIED
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
 from gondwana.supply import store as supply
-from gondwana.wire.agent import LeaseProof, LogChunk, RunReport, UnitReport
+from gondwana.wire.agent import CheckpointReport, LeaseProof, LogChunk, RunReport, UnitReport
 from gondwana.wire.units import UnitKind
 
 REPORTED = {str(state): state for state in (RunState.PREPARING, RunState.RUNNING, RunState.EXITED)}
@@ -53,6 +53,9 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
         return
     if not batch.may_move_run(run, to):
         return
+    if to is RunState.EXITED and batch.was_stopped_by_notice(lease, run, report.exit_code, now):
+        end.end_noticed(tx, now, lease)
+        return
     changed = replace(
         run,
         state=to,
@@ -66,6 +69,24 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
         hold_blobs(tx, [report.output], holder=run.job_id, at=now)
     store.save_run(tx, now, changed, machine_id=machine_id)
     _job_runs(tx, now, store.job(tx, run.job_id))
+
+
+def checkpoint_report(
+    tx: Transaction, blobs: BlobStore, now: Instant, machine_id: str, told: CheckpointReport
+) -> None:
+    """Keep what a run saved for its next attempt; raises StaleEpoch for a run that is not this machine's any more."""
+    lease = live_lease(tx, machine_id, told.lease_id, told.epoch)
+    run = store.run(tx, told.run_id)
+    if run.lease_id != lease.id or not RUN_TRANSITIONS[run.state]:
+        raise StaleEpoch(run=told.run_id)
+    if blobs.size(told.checkpoint) is None:
+        raise NoSuchThing("the checkpoint was never uploaded", blob=told.checkpoint)
+    if run.checkpoint == told.checkpoint:
+        return
+    store.save_checkpoint(tx, now, run, told.checkpoint)
+    holder, kept = holders.of_checkpoints(run.job_id), store.runs_of_job(tx, run.job_id)
+    release_blobs(tx, holder=holder)  # only the last of each node is of use
+    hold_blobs(tx, batch.checkpoints(kept).values(), holder=holder, at=now)
 
 
 def log_chunk(tx: Transaction, machine_id: str, chunk: LogChunk) -> JobId:

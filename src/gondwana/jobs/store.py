@@ -178,6 +178,14 @@ def _run_event(now: Instant, run: Run, machine_id: str) -> Event:
     return Event(at=now, kind=f"run.{run.state}", subject=run.id, job_id=run.job_id, data=data)
 
 
+def save_checkpoint(tx: Transaction, now: Instant, run: Run, checkpoint: str) -> Run:
+    """The run, with what the next attempt of its node goes on from."""
+    tx.execute(SQL.save_checkpoint, {"id": run.id, "checkpoint": checkpoint})
+    data = {"rank": run.rank, "checkpoint": checkpoint}
+    tx.emit(Event(at=now, kind="run.checkpoint", subject=run.id, job_id=run.job_id, data=data))
+    return replace(run, checkpoint=checkpoint)
+
+
 def end_run(
     tx: Transaction, now: Instant, target: Run, to: RunState, *, machine_id: str, reason: str = ""
 ) -> None:

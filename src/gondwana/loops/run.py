@@ -11,6 +11,7 @@ from gondwana.jobs.rules.presence import PASS_SECONDS
 from gondwana.loops.advance_training import advance_training
 from gondwana.loops.collect_blobs import collect_blobs
 from gondwana.loops.credit_breaches import credit_breaches
+from gondwana.loops.end_leases import end_leases
 from gondwana.loops.expire_promos import expire_promos
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
@@ -41,6 +42,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     expire_units: 1.0,
     expire_runs: 10.0,
     lapse_reservations: 10.0,
+    end_leases: 1.0,
     finish_jobs: 0.0,
     match_orders: 0.0,
     advance_training: 0.0,

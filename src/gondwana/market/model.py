@@ -32,7 +32,9 @@ class LeaseState(StrEnum):
 
     RESERVED = "reserved"  # capacity held for an order; lapses after RESERVATION_SECONDS_MAX
     ACTIVE = "active"  # the tenant pays, the machine serves
-    RECLAIMING = "reclaiming"  # the provider gave notice
+    RECLAIMING = (
+        "reclaiming"  # notice was given: serves until `reclaim_at`, then closes with its reason
+    )
     CLOSED = "closed"  # over, with a reason
 
 
@@ -57,24 +59,39 @@ class CloseReason(StrEnum):
 
     JOB_DONE = "job_done"  # the job ended
     JOB_CANCELLED = "job_cancelled"  # the tenant cancelled it
+    RESIZED = "resized"  # the tenant wants fewer machines
+    LEASE_ENDED = "lease_ended"  # the time it was agreed for is over
     OWNER_LEFT = "owner_left"  # the provider took the machine back
     MACHINE_LOST = "machine_lost"  # no proof of life in time
     WORK_REJECTED = "work_rejected"  # the machine delivered rejected work again and again
     RUN_FAILED = "run_failed"  # the agent could not run it
+    RECLAIMED = "reclaimed"  # the provider took the machine back after the notice that was agreed
+    MAINTENANCE = "maintenance"  # the same, for a time that he announced
+    MANIFEST_UNTAKEN = "manifest_untaken"  # the agent did not take what it was to run in time
     RESERVATION_LAPSED = "reservation_lapsed"  # nobody confirmed it in time
     FUNDS_GONE = "funds_gone"  # the escrow was used up
+    MANIFEST_MISMATCH = "manifest_mismatch"  # what arrived is not what was ordered
 
 
 CLOSE_CODES: Final = {
     CloseReason.JOB_DONE: 1001,
     CloseReason.JOB_CANCELLED: 1002,
+    CloseReason.RESIZED: 1003,
+    CloseReason.LEASE_ENDED: 1004,
     CloseReason.OWNER_LEFT: 2001,
     CloseReason.MACHINE_LOST: 2002,
     CloseReason.WORK_REJECTED: 2003,
     CloseReason.RUN_FAILED: 2004,
+    CloseReason.RECLAIMED: 2005,
+    CloseReason.MAINTENANCE: 2006,
+    CloseReason.MANIFEST_UNTAKEN: 2007,
     CloseReason.RESERVATION_LAPSED: 3001,
     CloseReason.FUNDS_GONE: 3002,
+    CloseReason.MANIFEST_MISMATCH: 3003,
 }
+
+WITH_NOTICE: Final = frozenset({CloseReason.RECLAIMED, CloseReason.MAINTENANCE})
+"""Ends that both sides agreed to beforehand: nobody broke a promise, and no attempt was lost."""
 
 
 class Charge(StrEnum):
@@ -200,7 +217,7 @@ class Lease:
     notice: str = ""  # what its tenant was told of its money: "", "low", "drain"
     mechanism: Mechanism = Mechanism.POSTED
     notice_seconds: int = 0  # agreed: how long before the provider takes it back he says so
-    reclaim_at: Instant | None = None  # he said so: when it ends
+    reclaim_at: Instant | None = None  # he said so: when it ends; `reason` says why from then on
     ends_at: Instant | None = None  # agreed at the start, or when it was extended
 
     @property

@@ -150,3 +150,12 @@ WHERE lease.state <> 'closed' AND lease.id IN (:keys);
 SELECT lease.id, lease.tenant_id, market_order.project, lease.job_id, lease.machine_id, lease.devices
 FROM lease JOIN market_order ON market_order.id = lease.order_id
 WHERE lease.state <> 'closed' AND lease.tenant_id IN (:keys);
+
+-- name: reclaim
+-- These leases with a notice: they serve until :reclaim_at.
+UPDATE lease SET state = 'reclaiming', reclaim_at = ?, reason = ? WHERE state = 'active' AND id IN (:keys);
+
+-- name: ending_leases
+-- Leases whose notice or whose agreed time is over by :now, the longest over first.
+SELECT * FROM lease WHERE (state = 'reclaiming' AND reclaim_at <= :now)
+    OR (state IN ('active', 'reclaiming') AND ends_at <= :now) ORDER BY coalesce(reclaim_at, ends_at), id LIMIT :limit;

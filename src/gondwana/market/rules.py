@@ -9,8 +9,16 @@ from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU, meant_device
 from gondwana.core.ids import LeaseId
 from gondwana.core.money import format_usd
-from gondwana.core.units import format_bytes
-from gondwana.market.model import Lease, LeaseState, Listing, Order, OrderState, Screening
+from gondwana.core.units import format_bytes, format_seconds
+from gondwana.market.model import (
+    CloseReason,
+    Lease,
+    LeaseState,
+    Listing,
+    Order,
+    OrderState,
+    Screening,
+)
 from gondwana.wire.jobs import Resources
 
 RESERVATION_SECONDS_MAX: Final = (
@@ -21,6 +29,7 @@ PROOF_GAP_SECONDS_MAX: Final = (
     12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
 )
 COST_MAX: Final = 2**62  # of a machine without a price per work: last
+RECLAIM_SECONDS_MIN: Final = 120  # the least that anybody's program gets to save its work
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller
 
 
@@ -105,6 +114,15 @@ def _constraints(order: Order) -> list[_Constraint]:
             ),
         ),
         (
+            lambda: f"{format_seconds(order.notice_seconds_min)} of notice before it is taken back",
+            lambda s: s.notice_seconds >= order.notice_seconds_min,
+            lambda left: (
+                "the longest that is promised is "
+                f"{format_seconds(max(s.notice_seconds for s in left))}: "
+                "lower gondwana.notice_hours_min"
+            ),
+        ),
+        (
             lambda: f"price at most {format_usd(cap or 0)} per device-hour",
             lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
             lambda left: (
@@ -158,7 +176,9 @@ def match(order: Order, held: int, screening: Screening) -> tuple[Listing, ...]:
     return chosen if chosen and held + len(chosen) >= order.count_min else ()
 
 
-def reservation(order: Order, chosen: Listing, id: LeaseId, *, rank: int, now: Instant) -> Lease:
+def reservation(
+    order: Order, chosen: Listing, id: LeaseId, *, rank: int, now: Instant, ends_at: Instant | None = None
+) -> Lease:  # fmt: skip
     """Hold a machine's devices for an order at the price of the moment, under its machine's next epoch."""
     return Lease(
         id=id,
@@ -177,6 +197,7 @@ def reservation(order: Order, chosen: Listing, id: LeaseId, *, rank: int, now: I
         reserved_at=now,
         mechanism=order.mechanism,
         notice_seconds=chosen.notice_seconds,
+        ends_at=ends_at,
     )
 
 
@@ -200,6 +221,37 @@ def renewed(order: Order, now: Instant) -> Order:
     if order.state in (OrderState.CLOSED, OrderState.EXPIRED):
         return order
     return replace(order, expires_at=Instant(max(order.expires_at, now + ORDER_SECONDS_MAX)))
+
+
+def ends_at(order: Order, past: Sequence[Lease], now: Instant) -> Instant | None:
+    """When a lease made now ends by itself: with those that its order had before, or after the time ordered."""
+    if order.lease_seconds is None:
+        return None
+    agreed = [
+        lease.ends_at
+        for lease in past
+        if lease.order_id == order.id and lease.ends_at is not None and lease.active_at is not None
+    ]
+    return max(agreed, default=Instant(now + order.lease_seconds))
+
+
+def reclaim_of(lease: Lease, now: Instant) -> tuple[Instant, CloseReason]:
+    """When a lease ends whose owner says now that he wants his machine back, and how that end is called.
+
+    A notice that was agreed is what buys the right to take it back. Without one it still ends, but it is the owner who
+    broke it off (`owner_left`: what he promised of his service is owed), and the program has time to save its work.
+    """
+    at = Instant(now + max(lease.notice_seconds, RECLAIM_SECONDS_MIN))
+    return at, CloseReason.RECLAIMED if lease.notice_seconds else CloseReason.OWNER_LEFT
+
+
+def due_end(lease: Lease, now: Instant) -> CloseReason | None:
+    """Why a lease ends by `now`: its notice is over, or its time is; None while it goes on."""
+    if lease.state is LeaseState.RECLAIMING and now >= (lease.reclaim_at or now):
+        return lease.reason or CloseReason.RECLAIMED
+    serves = lease.state in (LeaseState.ACTIVE, LeaseState.RECLAIMING)
+    over = serves and lease.ends_at is not None and now >= lease.ends_at
+    return CloseReason.LEASE_ENDED if over else None
 
 
 def has_lapsed(lease: Lease, now: Instant) -> bool:

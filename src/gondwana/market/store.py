@@ -18,6 +18,7 @@ from gondwana.market.fairness import Holding
 from gondwana.market.model import (
     LEASE_TRANSITIONS,
     ORDER_TRANSITIONS,
+    Charge,
     CloseReason,
     Lease,
     LeaseState,
@@ -140,6 +141,23 @@ def activate(tx: Transaction, now: Instant, leases: Sequence[Lease]) -> list[Lea
     return active
 
 
+def reclaim(
+    tx: Transaction, now: Instant, lease: Lease, reclaim_at: Instant, reason: CloseReason
+) -> Lease:
+    """The lease with its notice: it serves until `reclaim_at`, then it is closed with `reason` (`loops.end_leases`).
+
+    A second notice changes nothing: what was told stands. Raises WrongState for a lease that is not active.
+    """
+    if lease.state is LeaseState.RECLAIMING:
+        return lease
+    _check_move(lease, LeaseState.RECLAIMING)
+    changed = change_keys(tx, SQL.reclaim, [lease.id], reclaim_at, reason.value)
+    expect_all([lease.id], LeaseState.ACTIVE, changed)
+    told = replace(lease, state=LeaseState.RECLAIMING, reclaim_at=reclaim_at, reason=reason)
+    emit_lease(tx, now, told, "lease.reclaiming", {"reason": reason, "reclaim_at": reclaim_at})
+    return told
+
+
 def close(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason) -> Lease:
     """The lease, over; a closed one stays as it is."""
     if lease.state is LeaseState.CLOSED:
@@ -214,6 +232,12 @@ def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
     ]
 
 
+def ending(reader: Reader, now: Instant) -> list[Lease]:
+    """Live leases whose notice or whose time is over by `now`."""
+    rows = reader.all(SQL.ending_leases, {"now": now, "limit": ROWS_MAX})
+    return [from_row(Lease, row) for row in rows]
+
+
 def metered(reader: Reader, *, notice: str | None = None) -> list[Lease]:
     """Live leases that are paid by the second; with `notice`, those whose tenants were told just that."""
     params = {"limit": ROWS_MAX, "notice": notice}
@@ -246,10 +270,12 @@ def served_again_at(reader: Reader, ended: Lease) -> Instant | None:
 
 
 def held_by(leases: Sequence[Lease], order_id: str) -> int:
-    """How many of these live leases serve the order."""
-    return sum(
-        lease.order_id == order_id and lease.state is not LeaseState.CLOSED for lease in leases
-    )
+    """How many of these leases serve the order, and will go on doing so as far as is known.
+
+    A machine that was given notice is replaced at once where that costs nothing (units are paid when they are done);
+    where seconds are paid, when it is gone.
+    """
+    return sum(lease.order_id == order_id and _is_held(lease) for lease in leases)
 
 
 def emit_lease(
@@ -263,6 +289,11 @@ def lease_event(now: Instant, subject: Lease, kind: str, data: dict[str, Any]) -
     """An event about a lease; it names the machine, whose agent is then told what it should do."""
     told = {"machine_id": subject.machine_id, **data}
     return Event(at=now, kind=kind, subject=subject.id, job_id=subject.job_id, data=told)
+
+
+def _is_held(lease: Lease) -> bool:
+    leaving = lease.state is LeaseState.RECLAIMING and lease.charge is Charge.UNIT
+    return lease.state is not LeaseState.CLOSED and not leaving
 
 
 def _move(tx: Transaction, lease: Lease, to: LeaseState) -> Lease:

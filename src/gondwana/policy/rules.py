@@ -101,8 +101,6 @@ MECHANISMS: Final = ("", "posted", "auction", "spot")
 NOT_SERVED: Final = {
     "mechanism": ("", "posted"),
     "where": ("",),
-    "notice_seconds_min": (0,),
-    "lease_seconds": (None,),
     "starts_at": (None,),
     "is_standing": (False,),
 }

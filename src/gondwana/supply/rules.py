@@ -7,6 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.ledger.service import SlaClass
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
+from gondwana.wire.jobs import NOTICE_SECONDS_MAX
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -36,6 +37,11 @@ SERVING: Final = frozenset(
 STOPPED: Final = "stopped by its owner"
 """The reason of a machine whose agent was stopped: it comes back when it is started again."""
 
+RECLAIMED: Final = "taken back by its owner"
+"""The reason of a machine that sells nothing since its owner gave notice to all whom it serves."""
+
+NOTICE_SECONDS_MIN: Final = 3_600  # of a notice that is promised; or none is
+
 OWNER_VERBS: Final = {
     "pause": MachineState.PAUSED,
     "resume": MachineState.UP,
@@ -61,6 +67,14 @@ def check_terms(
         raise InvalidValue(field="cpus_max", value=cpus_max, hint=f"more than 0, to {CPUS_MAX}")
     if memory_bytes_max is not None and not 0 < memory_bytes_max <= BYTES_MAX:
         raise InvalidValue(field="memory_bytes_max", value=memory_bytes_max, hint="bytes")
+
+
+def check_notice(notice_seconds: int) -> None:
+    """Raise InvalidValue for a notice that cannot be promised."""
+    if notice_seconds != 0 and not NOTICE_SECONDS_MIN <= notice_seconds <= NOTICE_SECONDS_MAX:
+        raise InvalidValue(
+            field="notice_seconds", value=notice_seconds, hint="0 for none, or from 1h to 720h"
+        )
 
 
 def sla_class(told: str) -> SlaClass:

@@ -108,6 +108,13 @@ def set_price(
     )
 
 
+def set_notice(tx: Transaction, now: Instant, target: Machine, notice_seconds: int) -> None:
+    """Promise, from the next lease on, to say so long before the machine is taken back."""
+    offer = offer_of(tx, target.id)
+    tx.execute(SQL.save_offer, to_row(replace(offer, notice_seconds=notice_seconds)))
+    _emit(tx, target, now, "offer.noticed", {"notice_seconds": notice_seconds})
+
+
 def set_sla(tx: Transaction, now: Instant, target: Machine, sla: SlaClass) -> Machine:
     """Promise this from the next lease on."""
     changed = save(tx, replace(target, sla=sla))

@@ -17,7 +17,7 @@ from gondwana.jobs.model import (
     Run,
     RunState,
 )
-from gondwana.market.model import Lease, Listing
+from gondwana.market.model import WITH_NOTICE, Lease, LeaseState, Listing
 from gondwana.market.rules import RUNWAY_SECONDS
 from gondwana.wire.jobs import JobSpec
 
@@ -29,6 +29,9 @@ OVERTIME_SECONDS_MAX: Final = (
 )
 LOW_SECONDS: Final = 600  # time for a person to add money
 DRAIN_SECONDS: Final = 120  # time for a program to save its work
+LAST_CALL_SECONDS: Final = (
+    150.0  # an agent calls two minutes before the end, and a report takes its time
+)
 LIMIT_REASONS: Final = frozenset(
     {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
 )
@@ -92,7 +95,7 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     ):
         return End(state=JobState.SUCCEEDED, reason=JobReason.DONE, exit_code=0)
     for rank in latest:
-        lost = [run for run in runs if run.rank == rank and run.state is RunState.LOST]
+        lost = [run for run in runs if run.rank == rank and _was_lost(run)]
         if len(lost) >= ATTEMPTS_MAX:
             detail = (
                 f"node {rank} was lost {len(lost)} times; last: {lost[-1].reason or 'machine lost'}"
@@ -101,6 +104,25 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
                 state=JobState.FAILED, reason=JobReason.MACHINES_LOST, detail=detail, exit_code=1
             )
     return None
+
+
+def _was_lost(run: Run) -> bool:
+    """Whether an attempt was lost by somebody's fault; one that both sides agreed to end was not."""
+    return run.state is RunState.LOST and run.reason not in WITH_NOTICE
+
+
+def checkpoints(runs: Sequence[Run]) -> dict[int, str]:
+    """What each node saved last, by rank: what its next attempt goes on from."""
+    ordered = sorted(runs, key=lambda run: (run.created_at, run.id))
+    return {run.rank: run.checkpoint for run in ordered if run.checkpoint is not None}
+
+
+def was_stopped_by_notice(lease: Lease, run: Run, exit_code: int | None, now: Instant) -> bool:
+    """Whether a run ended because its lease is about to, so that the job goes on elsewhere; code 0 says it is done."""
+    if exit_code == 0 or not RUN_TRANSITIONS[run.state]:
+        return False
+    ends_soon = lease.ends_at is not None and now >= lease.ends_at - LAST_CALL_SECONDS
+    return lease.state is LeaseState.RECLAIMING or ends_soon
 
 
 def _failed(rank: int, run: Run) -> End | None:

@@ -120,6 +120,9 @@ def unserved(course: Course) -> tuple[Instant, Instant] | None:
         return None
     ends = [course.known_until, closed_at + UNSERVED_MS_MAX / 1000]
     ends += [at for at in (course.job_ended_at, course.served_again_at) if at is not None]
+    lease = course.lease
+    if lease.reclaim_at is not None and lease.notice_seconds:
+        ends.append(lease.reclaim_at)  # it would have ended then, as agreed
     return closed_at, Instant(max(closed_at, min(ends)))
 
 
