@@ -27,19 +27,30 @@ def reclaim(
 def reclaim_lease(tx: Transaction, now: Instant, lease: Lease) -> Lease:
     """The lease with the notice that was agreed; one that nobody has begun to use is closed at once.
 
-    Said twice is said once; a closed lease stays as it is.
+    Its machine sells nothing new until its owner resumes it: what he takes back is not leased to the next. Said twice
+    is said once; a closed lease stays as it is.
     """
     if lease.state is LeaseState.CLOSED:
         return lease
+    _stop_selling(tx, now, supply.machine(tx, lease.machine_id))
+    return _take_back(tx, now, lease)
+
+
+def reclaim_machine(tx: Transaction, now: Instant, machine: Machine) -> tuple[Machine, list[Lease]]:
+    """The machine, which sells nothing new until its owner resumes it, and all its leases with their notices."""
+    machine = _stop_selling(tx, now, machine)
+    live = market.live_leases_of_machine(tx, machine.id)
+    return machine, [_take_back(tx, now, lease) for lease in live]
+
+
+def _take_back(tx: Transaction, now: Instant, lease: Lease) -> Lease:
     if lease.state is LeaseState.RESERVED:
         end.close_lease(tx, now, lease, CloseReason.RECLAIMED)
         return market.lease(tx, lease.id)
     return reclaim(tx, now, lease, *rules.reclaim_of(lease, now))
 
 
-def reclaim_machine(tx: Transaction, now: Instant, machine: Machine) -> tuple[Machine, list[Lease]]:
-    """The machine, which sells nothing new from now on, and all its leases with their notices."""
-    if machine.state is MachineState.UP:
-        machine = supply.move(tx, now, machine, MachineState.PAUSED, reason=RECLAIMED)
-    live = market.live_leases_of_machine(tx, machine.id)
-    return machine, [reclaim_lease(tx, now, lease) for lease in live]
+def _stop_selling(tx: Transaction, now: Instant, machine: Machine) -> Machine:
+    if machine.state is not MachineState.UP:
+        return machine
+    return supply.move(tx, now, machine, MachineState.PAUSED, reason=RECLAIMED)

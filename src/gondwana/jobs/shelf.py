@@ -16,11 +16,14 @@ from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings, listings_of
 from gondwana.market.book import CPUS, FREE, MEMORY, PRICE, TAGS, Book, Numbers, Row
 from gondwana.market.model import Listing, Order
-from gondwana.market.rules import COST_MAX, cost_of, serial_of
+from gondwana.market.rules import COST_MAX, cost_of, promises_enough, serial_of
 from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
 HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
+NOTICE_STEPS_HOURS: Final = (1, 2, 4, 8, 24, 72, 168, 720)
+NOTICE_BIT_FIRST: Final = 40  # of a row's tags
+LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
@@ -66,7 +69,8 @@ class Shelf:
             book = self._fresh(reader)
             if self._idle.get(order.id) == self._version:
                 return []
-            found = cheapest(book, want_of(order, not_machines), order.count_max - held)
+            want = want_of(order, not_machines)
+            found = self._cheapest(book, want, order, order.count_max - held)
             if not found or held + len(found) < order.count_min:
                 self._remember_idle(order.id)
                 return []
@@ -91,7 +95,7 @@ class Shelf:
         """The machines that an order would get now, or if nothing were leased; takes nothing."""
         want = replace(want_of(order, ()), taken_too=taken_too)
         with self._lock:
-            return cheapest(self._fresh(reader), want, order.count_max)
+            return self._cheapest(self._fresh(reader), want, order, order.count_max)
 
     def book(self, reader: Reader) -> Book:
         """The book as it is now; for one thread at a time."""
@@ -148,6 +152,16 @@ class Shelf:
             self._hold(self._book, machine_id, epoch, devices)
         return self._book
 
+    def _cheapest(self, book: Book, want: Want, order: Order, count: int) -> list[str]:
+        """The cheapest that fit, also by what the book's numbers tell only roughly."""
+        for _ in range(LOOKS_MAX):
+            found = cheapest(book, want, count)
+            unfit = [each for each in found if not promises_enough(order, self._listings[each])]
+            if not unfit:
+                return found
+            want = replace(want, not_machines=(*want.not_machines, *unfit))
+        return []
+
     def _hold(self, book: Book, machine_id: str, epoch: int, devices: int) -> None:
         """So many devices of a standing offer are leased now."""
         listing, place = self._listings[machine_id], book.row_of(machine_id)
@@ -164,7 +178,10 @@ class Shelf:
             book.remove(machine_id)
             self._listings.pop(machine_id, None)
             return
+        known = self._listings.get(machine_id)
         self._listings[machine_id] = listing
+        if known is not None and listing.notice_seconds > known.notice_seconds:
+            self._version += 1
         before = None if place is None else book.columns[:, place].copy()
         book.put(to_row(listing))
         place = book.row_of(machine_id)
@@ -185,6 +202,12 @@ class Shelf:
         self._idle[order_id] = self._version
 
 
+def _notice_tags(seconds: int) -> int:
+    """A bit for each step that a notice reaches; what lies between two steps is looked at exactly."""
+    reached = (hours * 3_600 <= seconds for hours in NOTICE_STEPS_HOURS)
+    return sum(1 << (NOTICE_BIT_FIRST + step) for step, is_on in enumerate(reached) if is_on)
+
+
 def _is_better(row: Numbers, before: Numbers) -> bool:
     """Whether an offer may fit an order now that it did not fit before."""
     more = any(row[column] > before[column] for column in (FREE, CPUS, MEMORY))
@@ -199,6 +222,7 @@ def to_row(listing: Listing) -> Row:
         | (RUNS_WORK if listing.isolation in ("sandbox", "plain") else 0)
         | (HAS_SANDBOX if listing.isolation == "sandbox" else 0)
         | (IS_OPEN if listing.is_open else 0)
+        | _notice_tags(listing.notice_seconds)
     )
     return Row(
         machine_id=listing.machine_id,
@@ -227,7 +251,11 @@ def want_of(order: Order, not_machines: Sequence[str]) -> Want:
         price_max=COST_MAX if cap is None else cap,
         cpu_milli=round(order.resources.cpus_min * 1_000),
         memory_bytes=order.resources.memory_bytes_min,
-        tags=IS_OPEN | RUNS_WORK | HAS_SANDBOX | (HAS_ACCELERATOR if wanted else 0),
+        tags=IS_OPEN
+        | RUNS_WORK
+        | HAS_SANDBOX
+        | (HAS_ACCELERATOR if wanted else 0)
+        | _notice_tags(order.notice_seconds_min),
         own_tags=HAS_SANDBOX,
         owner=order.tenant_id,
         not_machines=tuple(not_machines),

@@ -115,7 +115,7 @@ def _constraints(order: Order) -> list[_Constraint]:
         ),
         (
             lambda: f"{format_seconds(order.notice_seconds_min)} of notice before it is taken back",
-            lambda s: s.notice_seconds >= order.notice_seconds_min,
+            lambda s: promises_enough(order, s),
             lambda left: (
                 "the longest that is promised is "
                 f"{format_seconds(max(s.notice_seconds for s in left))}: "
@@ -139,6 +139,11 @@ def _constraints(order: Order) -> list[_Constraint]:
             ),
         ),
     ]
+
+
+def promises_enough(order: Order, listing: Listing) -> bool:
+    """Whether the owner promises as much notice as the order wants."""
+    return listing.notice_seconds >= order.notice_seconds_min
 
 
 def _names(want: Resources) -> str:

@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,6 +104,26 @@ def test_a_run_that_is_wanted_again_goes_on_and_is_not_begun_twice(make):
     agent.desired(desired(1, duty(make, run="run_a")))
     assert agent.desired(desired(2, duty(make))) == []
     assert agent.desired(desired(3, duty(make, run="run_a"))) == []
+
+
+def test_a_notice_is_told_once_with_the_time_that_is_left_by_the_control_planes_clock(make):
+    agent = new_core()
+    notice = wire.LeaseNotice(reason="reclaimed", ends_at=1_000.0)
+    plain = duty(make, run="run_a")
+    noticed = msgspec.structs.replace(plain, notice=notice)
+
+    def told(number, now, what):
+        return agent.desired(wire.Desired(number=number, leases=(what,), now=now))
+
+    told(1, 100.0, plain)
+    assert told(2, 400.0, noticed) == [
+        core.Warn(lease_id="lea_a", notice=notice, seconds_left=600.0)
+    ]
+    assert told(3, 500.0, noticed) == []
+    assert told(4, 600.0, plain) == [core.Warn(lease_id="lea_a", notice=None, seconds_left=0.0)]
+    assert [type(each) for each in new_core().desired(desired(1, noticed))] == [
+        core.Serve, core.Warn, core.StartRun,
+    ]  # fmt: skip
 
 
 def test_a_unit_that_was_done_is_not_begun_again_while_its_report_is_under_way(make):
