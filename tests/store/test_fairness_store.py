@@ -5,11 +5,15 @@ import pytest
 from gondwana.core.errors import Conflict, NoSuchThing, QuotaTooSmall
 from gondwana.jobs import place
 from gondwana.jobs.fairness import Fairness
+from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason
+from gondwana.market.keeping import AGED_SECONDS, PATIENCE_SECONDS
+from gondwana.market.model import CloseReason, OrderState
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota, Scope
+from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState
 from gondwana.wire.jobs import Accelerators, MarketTerms, Resources
 
 
@@ -220,3 +224,114 @@ def test_a_tenant_has_so_many_quotas_and_no_more(world, monkeypatch):
     set_quota(world, project="a", devices_max=2)
     with pytest.raises(Conflict):
         set_quota(world, project="c", devices_max=1)
+
+
+# What is kept
+
+
+HOUR = 3_600.0
+
+
+def small_jobs(world, make, count, *, hours, name="small"):
+    limit = hours * HOUR
+    jobs = [
+        submit(world, make, f"{name}-{n}", resources=gpus(), seconds_max=limit)
+        for n in range(count)
+    ]
+    match_orders(world.context, world.now)
+    return jobs
+
+
+def end(world, job):
+    for lease in market.leases_of_job(world.reader, job.id, live=True):
+        world.write(lambda tx, lease=lease: market.close(tx, world.now, lease, CloseReason.JOB_DONE))  # fmt: skip
+
+
+def test_a_gang_is_not_passed_by_for_ever(world, make):
+    for name in ("a", "b"):
+        join(world, make, name)
+    running = small_jobs(world, make, 2, hours=2.0)
+    gang = submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=gpus())
+    match_orders(world.context, world.now)
+    world.clock.advance(PATIENCE_SECONDS)
+    assert keep_machines(world.context, world.now) == 2
+    assert [hold.order_id for hold in market.holds(world.reader)] == [gang.order_id] * 2
+    end(world, running[0])
+    passing = small_jobs(world, make, 3, hours=5.0, name="passing")
+    assert served(world, *passing, gang) == []
+    end(world, running[1])
+    match_orders(world.context, world.now)
+    assert served(world, *passing, gang) == ["gang"]
+    assert keep_machines(world.context, world.now) == 0
+    assert market.holds(world.reader) == []
+    assert world.kinds(gang.order_id)[:2] == ["order.opened", "order.kept"]
+
+
+def test_whoever_is_done_in_time_runs_on_what_is_kept(world, make):
+    for name in ("a", "b"):
+        join(world, make, name)
+    running = small_jobs(world, make, 2, hours=4.0)
+    gang = submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=gpus())
+    world.clock.advance(PATIENCE_SECONDS)
+    keep_machines(world.context, world.now)
+    end(world, running[0])
+    match_orders(world.context, world.now)
+    long, short = (small_jobs(world, make, 1, hours=h, name=f"h{h:.0f}")[0] for h in (4.0, 3.0))
+    assert served(world, long, short, gang) == ["h3-0"]
+
+
+def test_the_writer_gives_nobody_what_is_kept_for_another(world, make):
+    for name in ("a", "b"):
+        join(world, make, name)
+    running = small_jobs(world, make, 2, hours=2.0)
+    submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=gpus())
+    world.clock.advance(PATIENCE_SECONDS)
+    keep_machines(world.context, world.now)
+    end(world, running[0])
+    other = submit(world, make, "stale", resources=gpus(), seconds_max=9 * HOUR)
+    order = market.order(world.reader, other.order_id)
+    asked = [place.Proposal(order=order, machine_ids=["mac_a", "mac_b"])]
+    assert world.write(place.place, world.random, world.now, asked) == 0
+
+
+def test_what_is_kept_for_an_order_that_is_gone_is_free_again(world, make):
+    for name in ("a", "b"):
+        join(world, make, name)
+    running = small_jobs(world, make, 2, hours=2.0)
+    gang = submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=gpus())
+    world.clock.advance(PATIENCE_SECONDS)
+    keep_machines(world.context, world.now)
+    end(world, running[0])
+    (waits,) = small_jobs(world, make, 1, hours=9.0, name="waits")
+    assert served(world, waits) == []
+    order = market.order(world.reader, gang.order_id)
+    world.write(market.move_order, world.now, order, OrderState.CLOSED)
+    match_orders(world.context, world.now)
+    assert served(world, waits) == ["waits-0"]
+
+
+def test_for_what_can_never_be_had_nothing_is_kept(world, make):
+    for name in ("a", "b", "c"):
+        join(world, make, name)
+    running = small_jobs(world, make, 3, hours=2.0)
+    impossible = submit(world, make, "impossible", num_nodes=3, resources=gpus())
+    gang = submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=gpus())
+    world.write(supply.move, world.now, world.machine("c"), MachineState.DOWN)
+    world.clock.advance(PATIENCE_SECONDS)
+    keep_machines(world.context, world.now)
+    assert {hold.order_id for hold in market.holds(world.reader)} == {gang.order_id}
+    assert served(world, *running) == ["small-0", "small-1", "small-2"]
+    assert served(world, impossible) == []
+
+
+def test_an_order_that_waited_an_hour_is_next_whoever_holds_less(world, make):
+    join(world, make, "a")
+    (running,) = small_jobs(world, make, 1, hours=2.0)
+    mine = submit(world, make, "mine", resources=gpus())
+    world.clock.advance(AGED_SECONDS)
+    keep_machines(world.context, world.now)
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    set_quota(world, operator=True, weight=1)
+    end(world, running)
+    match_orders(world.context, world.now)
+    assert served(world, mine, theirs) == ["mine"]

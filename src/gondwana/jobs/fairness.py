@@ -25,6 +25,7 @@ from gondwana.market.fairness import (
     Waiting,
     waiting,
 )
+from gondwana.market.keeping import Hold
 from gondwana.market.model import Listing, Order
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
@@ -52,6 +53,8 @@ class Fairness:
         self._remembered: dict[str, Waiting] = {}
         self._why: dict[str, str] = {}  # orders that quotas keep waiting, as of the last pass
         self._turns: Turns | None = None
+        self._hopeless: dict[str, Instant] = {}
+        self._holds: set[tuple[str, str]] = set()
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
@@ -122,6 +125,31 @@ class Fairness:
         if why:
             self._why[order.id] = why
         return bool(why)
+
+    def queue(
+        self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
+    ) -> list[Order]:
+        """Those of these orders that no quota keeps waiting, by their turns; nothing counts as served."""
+        with self._lock:
+            holdings = self._fresh(reader, shelf, now)
+            waiting = self._waiting(reader, order_ids)
+            free = (each for each in waiting if not self._is_blocked(each.order))
+            return [each.order for each in Turns(free, holdings, now)]
+
+    def is_hopeless(self, order_id: str, now: Instant) -> bool:
+        """Whether nothing could be kept for an order a short while ago."""
+        return self._hopeless.get(order_id, now) > now
+
+    def give_up(self, order_id: str, until: Instant) -> None:
+        """Nothing can be kept for an order; it is not looked at before `until`."""
+        if len(self._hopeless) >= REMEMBERED_MAX:
+            self._hopeless.clear()
+        self._hopeless[order_id] = until
+
+    def held_back(self, holds: Sequence[Hold]) -> bool:
+        """Note what is kept now; whether more may be had than the last time."""
+        before, self._holds = self._holds, {(each.machine_id, each.order_id) for each in holds}
+        return bool(before - self._holds)
 
     def end(self) -> None:
         """The pass is over: what came of it is counted when it is committed."""

@@ -20,6 +20,7 @@ from gondwana.jobs.quotas import Limits
 from gondwana.jobs.rules import batch
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
+from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.supply import store as supply
 
@@ -88,6 +89,7 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
     seen = Seen(jobs=store.jobs_by_id(tx, job_ids), leases=market.leases_of_jobs(tx, job_ids))
     named = (machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
+    holds = market.holds_on(tx, list(offers))
     limits = Limits.read(tx, [each.order for each in wanted])
     served = dict[str, Order]()
     for proposed in wanted:
@@ -96,7 +98,8 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
         if job is None:
             continue
         held = market.held_by(leases, order.id)
-        allowed = limits.allowed(order, held, _agreed(proposed, offers))
+        left = _not_kept(order, _agreed(proposed, offers), holds, now)
+        allowed = limits.allowed(order, held, left)
         for chosen in _choose(order, leases, allowed):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
@@ -115,6 +118,18 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
     if served:
         _write_reserved(tx, now, seen, list(served.values()), offers)
     return seen
+
+
+def _not_kept(
+    order: Order, offers: list[Listing], holds: Mapping[str, Hold], now: Instant
+) -> list[Listing]:
+    """The offers of which nothing is kept for others that this order would take."""
+    return [
+        each
+        for each in offers
+        if (hold := holds.get(each.machine_id)) is None
+        or may_take(order, hold, each.devices_free, now)
+    ]
 
 
 def _agreed(proposed: Proposal, offers: Mapping[str, Listing]) -> list[Listing]:

@@ -91,6 +91,11 @@ class Shelf:
             self._leased.update(machine_ids)
             self._has_news = True
 
+    def reconsider(self) -> None:
+        """Something else than an offer became better: what nothing fitted may be served now."""
+        with self._lock:
+            self._version += 1
+
     def find(self, reader: Reader, order: Order, *, taken_too: bool = False) -> list[str]:
         """The machines that an order would get now, or if nothing were leased; takes nothing."""
         want = replace(want_of(order, ()), taken_too=taken_too)

@@ -1,6 +1,6 @@
 """Give open orders the machines they want, and make reservations active."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
@@ -12,7 +12,8 @@ from gondwana.loops import merge_round
 from gondwana.loops.each import parts, write_each, write_parts
 from gondwana.market import rules
 from gondwana.market import store as market
-from gondwana.market.model import OrderState
+from gondwana.market.keeping import Hold, may_take
+from gondwana.market.model import Order, OrderState
 
 
 def match_orders(context: Context, now: Instant) -> int:
@@ -38,19 +39,30 @@ def _proposals(
     context: Context, reader: Reader, now: Instant, proposed: list[str]
 ) -> Iterator[Proposal]:
     """What may fit now, each order when it is its turn; every machine that is named is noted in `proposed`."""
-    fairness, shelf = context.fairness, context.shelf
+    fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
+    if fairness.held_back(holds):
+        shelf.reconsider()
     waiting = shelf.without_idle(reader, market.open_orders(reader))
     for part in parts(fairness.turns(reader, shelf, waiting, now)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
         for each in part:
             order, leases = each.order, past[each.order.job_id]
-            held, barred = market.held_by(leases, order.id), place.barred_machines(leases)
+            held = market.held_by(leases, order.id)
+            barred = [*place.barred_machines(leases), *_kept(context, holds, order, now)]
             asked = fairness.asked(each)
             machine_ids = shelf.propose(reader, asked, held, barred) if asked else []
             proposed += machine_ids
             offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
                 yield Proposal(order=order, machine_ids=allowed)
+
+
+def _kept(context: Context, holds: Sequence[Hold], order: Order, now: Instant) -> Iterator[str]:
+    """The machines that are kept for others."""
+    for each in holds:
+        listing = context.shelf.listing(each.machine_id)
+        if not may_take(order, each, listing.devices_free if listing else 0, now):
+            yield each.machine_id
 
 
 def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:

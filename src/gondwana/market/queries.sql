@@ -159,3 +159,22 @@ UPDATE lease SET state = 'reclaiming', reclaim_at = ?, reason = ? WHERE state = 
 -- Leases whose notice or whose agreed time is over by :now, the longest over first.
 SELECT * FROM lease WHERE (state = 'reclaiming' AND reclaim_at <= :now)
     OR (state IN ('active', 'reclaiming') AND ends_at <= :now) ORDER BY coalesce(reclaim_at, ends_at), id LIMIT :limit;
+
+-- name: holds
+-- Machines kept for orders that still want them.
+SELECT market_hold.* FROM market_hold JOIN market_order ON market_order.id = market_hold.order_id
+WHERE market_order.state = 'open' ORDER BY market_hold.machine_id;
+
+-- name: holds_on
+-- Of these machines those that are kept.
+SELECT market_hold.* FROM market_hold JOIN market_order ON market_order.id = market_hold.order_id
+WHERE market_order.state = 'open' AND market_hold.machine_id IN (:keys);
+
+-- name: drop_holds
+-- Nothing is kept.
+DELETE FROM market_hold;
+
+-- name: serving
+-- The live leases of these machines, and what says when they end.
+SELECT lease.*, market_order.seconds_max FROM lease JOIN market_order ON market_order.id = lease.order_id
+WHERE lease.state <> 'closed' AND lease.machine_id IN (:keys) ORDER BY lease.id;

@@ -15,6 +15,7 @@ from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import rules
 from gondwana.market.fairness import Holding
+from gondwana.market.keeping import Hold, Serving, latest_end
 from gondwana.market.model import (
     LEASE_TRANSITIONS,
     ORDER_TRANSITIONS,
@@ -70,6 +71,45 @@ def holdings_of_leases(reader: Reader, ids: Sequence[str]) -> list[Holding]:
 def holdings_of_tenants(reader: Reader, ids: Sequence[str]) -> list[Holding]:
     """What these tenants' live leases hold."""
     return [from_row(Holding, row) for row in read_keys(reader, SQL.holdings_of_tenants, ids)]
+
+
+def holds(reader: Reader) -> list[Hold]:
+    """Every machine that is kept for an order."""
+    return [from_row(Hold, row) for row in reader.all(SQL.holds)]
+
+
+def holds_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Hold]:
+    """What is kept of these machines."""
+    rows = read_keys(reader, SQL.holds_on, machine_ids)
+    return {row["machine_id"]: from_row(Hold, row) for row in rows}
+
+
+def keep(tx: Transaction, now: Instant, wanted: Sequence[Hold]) -> None:
+    """Keep these machines, and no others."""
+    since = {(each.machine_id, each.order_id): each.since for each in holds(tx)}
+    before = {order_id for _, order_id in since}
+    kept = [
+        replace(each, since=since.get((each.machine_id, each.order_id), each.since))
+        for each in wanted
+    ]
+    tx.execute(SQL.drop_holds)
+    insert_values(tx, "market_hold", kept)
+    for each in {each.order_id: each for each in kept if each.order_id not in before}.values():
+        data = {"machines": sum(one.order_id == each.order_id for one in kept), "whole_at": each.whole_at}  # fmt: skip
+        tx.emit(Event(at=now, kind="order.kept", subject=each.order_id, data=data))
+    for order_id in sorted(before - {each.order_id for each in kept}):
+        tx.emit(Event(at=now, kind="order.kept_no_more", subject=order_id))
+
+
+def serving(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[Serving]]:
+    """The live leases of these machines, and when they are over at the latest."""
+    found: dict[str, list[Serving]] = {}
+    for row in read_keys(reader, SQL.serving, machine_ids):
+        each = from_row(Lease, row)
+        ends_at = latest_end(each, row["seconds_max"])
+        one = Serving(machine_id=each.machine_id, devices=each.devices, ends_at=ends_at)
+        found.setdefault(each.machine_id, []).append(one)
+    return found
 
 
 def overdue_orders(reader: Reader, now: Instant) -> list[Order]:

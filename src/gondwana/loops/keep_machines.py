@@ -1,0 +1,68 @@
+"""Keep machines for orders that smaller ones would pass by for ever."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gondwana.core.clock import Instant
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.jobs import place
+from gondwana.jobs.context import Context
+from gondwana.jobs.listings import listings_of
+from gondwana.market import keeping, rules
+from gondwana.market import store as market
+from gondwana.market.keeping import Hold
+from gondwana.market.model import Order
+
+
+def keep_machines(context: Context, now: Instant) -> int:
+    """Choose anew for whom machines are kept, and which; returns how many are."""
+    reader = context.database.reader()
+    wanted = _wanted(context, reader, now)
+    if set(map(_meaning, market.holds(reader))) != set(map(_meaning, wanted)):
+        context.database.writer.call(_write, now, wanted)
+    return len(wanted)
+
+
+def _meaning(hold: Hold) -> tuple[str, str, int, float]:
+    return hold.machine_id, hold.order_id, hold.devices, hold.whole_at
+
+
+def _wanted(context: Context, reader: Reader, now: Instant) -> list[Hold]:
+    """One order by age and one by turn for each kind of device, as far as anything can be kept for it."""
+    by_turn = context.fairness.queue(reader, context.shelf, market.open_orders(reader), now)
+    chosen: dict[str, list[Hold]] = {}
+    kinds = set[tuple[tuple[str, ...], bool]]()
+    looked = 0
+    for order, is_aged in keeping.urgent([each for each in by_turn if keeping.is_urgent(each, now)], now):  # fmt: skip
+        kind = (keeping.kind_of(order), is_aged)
+        hopeless = context.fairness.is_hopeless(order.id, now)
+        if order.id in chosen or kind in kinds or hopeless:
+            continue
+        taken = [hold.machine_id for holds in chosen.values() for hold in holds]
+        found = _keep(context, reader, now, order, taken)
+        if found:
+            chosen[order.id] = found
+            kinds.add(kind)
+        else:
+            context.fairness.give_up(order.id, Instant(now + keeping.HOPELESS_SECONDS))
+        looked += 1
+        if looked >= keeping.LOOKED_AT_MAX or len(chosen) >= keeping.KEEPERS_MAX:
+            break
+    return [hold for holds in chosen.values() for hold in holds]
+
+
+def _keep(
+    context: Context, reader: Reader, now: Instant, order: Order, taken: Sequence[str]
+) -> list[Hold]:
+    past = market.leases_of_jobs(reader, [order.job_id])[order.job_id]
+    lacking = max(1, order.count_min - market.held_by(past, order.id))
+    wide = replace(order, count_max=keeping.FITTING_MAX)
+    names = context.shelf.find(reader, wide, taken_too=True)
+    free = [replace(each, devices_free=each.devices) for each in listings_of(reader, names)]
+    fits = rules.screen(order, free).fits
+    serving = market.serving(reader, [each.machine_id for each in fits])
+    return keeping.keep(order, lacking, fits, serving, {*taken, *place.barred_machines(past)}, now)
+
+
+def _write(tx: Transaction, now: Instant, wanted: Sequence[Hold]) -> None:
+    market.keep(tx, now, wanted)
