@@ -15,6 +15,7 @@ from gondwana.api.routes import (
     budgets,
     invoices,
     jobs,
+    leases,
     ledger,
     machines,
     payouts,
@@ -38,6 +39,7 @@ def make_app(plane: Plane) -> FastAPI:
     app.middleware("http")(_name_request)
     for module in (
         jobs,
+        leases,
         machines,
         prices,
         accounts,

@@ -48,6 +48,7 @@ from gondwana.wire.units import UnitKind
 def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
     """One machine as its owner sees it, with what it has earned."""
     leases = market.live_leases_of_machine(reader, machine.id)
+    offer = supply.offer_of(reader, machine.id)
     counts = {row["state"]: row for row in store.unit_counts(reader, machine_id=machine.id)}
     return views.MachineView(
         id=machine.id,
@@ -58,9 +59,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         reason=machine.reason,
         devices=machine.devices,
         devices_free=machine.devices - sum(lease.devices for lease in leases),
-        price_micro_usd_per_device_hour=supply.offer_of(
-            reader, machine.id
-        ).price_micro_usd_per_device_hour,
+        price_micro_usd_per_device_hour=offer.price_micro_usd_per_device_hour,
         inventory=machine.inventory,
         speed=machine.speed,
         proven_at=machine.proven_at,
@@ -69,6 +68,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         units_rejected=_count(counts, UnitState.REJECTED),
         earned_micro_usd=money.earned_micro_usd(reader, machine.id),
         sla=machine.sla,
+        notice_seconds=offer.notice_seconds,
     )
 
 
@@ -369,6 +369,9 @@ def _lease_views(reader: Reader, job: Job) -> tuple[views.LeaseView, ...]:
                 earned_micro_usd=_lease_cost(lease)
                 if lease.charge is Charge.SECOND
                 else earned[lease.id],
+                notice_seconds=lease.notice_seconds,
+                reclaim_at=lease.reclaim_at,
+                ends_at=lease.ends_at,
             )
         )
     return tuple(found)

@@ -7,7 +7,17 @@ from gondwana.wire.views import JobView, LeaseView, RoundView, TrainingView
 
 LIST_HEADS = columns("NAME", "ID", "KIND", "STATE", "CREATED", ">PAID", "REASON")
 LEASE_HEADS = columns(
-    "MACHINE", ">RANK", "STATE", "RUN", ">EXIT", ">UNITS", ">PROVEN S", ">$/HOUR", ">PAID", "REASON"
+    "MACHINE",
+    ">RANK",
+    "STATE",
+    "RUN",
+    ">EXIT",
+    ">UNITS",
+    ">PROVEN S",
+    ">$/HOUR",
+    ">PAID",
+    "ENDS",
+    "REASON",
 )
 ROUND_HEADS = columns(
     ">ROUND", ">LOSS", ">ISLANDS", ">ACCEPTED", ">REJECTED", ">LATE", ">TOKENS", ">SENT", ">TIME"
@@ -115,5 +125,6 @@ def _lease_row(lease: LeaseView) -> list[str]:
         str(lease.seconds_proven),
         price(lease.price_micro_usd_per_device_hour),
         format_usd(lease.earned_micro_usd, decimals=6),
+        moment(lease.reclaim_at or lease.ends_at) if lease.state != "closed" else "",
         lease.reason,
     ]

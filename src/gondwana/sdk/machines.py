@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
+from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.views import MachineRegistration, MachineView
 
 
@@ -55,6 +56,26 @@ class Machines:
         """Promise this class of service in leases made from now on."""
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, {"sla": sla}).decode(MachineView)
+
+    def set_notice(self, machine: str, notice_seconds: int) -> MachineView:
+        """Promise, in leases made from now on, to say so long before the machine is taken back."""
+        path = f"/v1/machines/{segment(machine)}"
+        change = {"notice_seconds": notice_seconds}
+        return self._transport.write("PATCH", path, change).decode(MachineView)
+
+    def leases(self, machine: str) -> ServedLeases:
+        """What a machine serves now."""
+        return self._transport.get(f"/v1/machines/{segment(machine)}/leases").decode(ServedLeases)
+
+    def reclaim(self, machine: str) -> ServedLeases:
+        """Take the machine back: it sells nothing new, and its leases end when their notices are over."""
+        path = f"/v1/machines/{segment(machine)}/reclaim"
+        return self._transport.write("POST", path).decode(ServedLeases)
+
+    def reclaim_lease(self, lease: str) -> ServedLease:
+        """Take back what one lease holds, with the notice that was agreed."""
+        path = f"/v1/leases/{segment(lease)}/reclaim"
+        return self._transport.write("POST", path).decode(ServedLease)
 
     def _act(self, machine: str, verb: str) -> MachineView:
         path = f"/v1/machines/{segment(machine)}/{verb}"

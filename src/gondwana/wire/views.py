@@ -51,6 +51,7 @@ class MachineView:
     units_rejected: int = 0
     earned_micro_usd: int = 0
     sla: str = "home"
+    notice_seconds: int = 0  # how long before taking it back its owner promises to say so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,9 @@ class LeaseView:
     units_rejected: int = 0
     units_expired: int = 0
     earned_micro_usd: int = 0
+    notice_seconds: int = 0  # agreed: how long before taking the machine back its owner says so
+    reclaim_at: float | None = None  # he said so: it ends then
+    ends_at: float | None = None  # it was agreed for a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

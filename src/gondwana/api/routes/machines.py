@@ -91,7 +91,7 @@ def list_machines(
 @router.get("/machines/{name}", response_model=MachineView)
 def show(name: str, caller: ProviderDep, reader: ReaderDep) -> Response:
     """One machine, by name or id."""
-    return answer(views.machine_view(reader, _machine(reader, caller, name)))
+    return answer(views.machine_view(reader, machine_for(reader, caller, name)))
 
 
 @router.patch("/machines/{name}", response_model=MachineView)
@@ -101,18 +101,24 @@ def set_terms(
     write: WriteDep,
     price_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
     sla: str | None = Body(default=None, embed=True),
+    notice_seconds: int | None = Body(default=None, embed=True),
 ) -> Response:
-    """Ask another price, or promise another class of service, from the next lease on."""
-    if price_micro_usd_per_device_hour is None and sla is None:
-        raise InvalidValue(field="terms", hint="price_micro_usd_per_device_hour, sla, or both")
+    """Ask another price, promise another class of service or another notice, from the next lease on."""
+    if price_micro_usd_per_device_hour is None and sla is None and notice_seconds is None:
+        hint = "price_micro_usd_per_device_hour, sla, notice_seconds, or some of them"
+        raise InvalidValue(field="terms", hint=hint)
+    if notice_seconds is not None:
+        rules.check_notice(notice_seconds)
     if price_micro_usd_per_device_hour is not None:
         rules.check_terms(price_micro_usd_per_device_hour, 1)
     promised = None if sla is None else rules.sla_class(sla)
 
     def run(tx: Transaction, now: Instant) -> Any:
-        machine = _machine(tx, caller, name)
+        machine = machine_for(tx, caller, name)
         if price_micro_usd_per_device_hour is not None:
             store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
+        if notice_seconds is not None:
+            store.set_notice(tx, now, machine, notice_seconds)
         if promised is not None:
             machine = store.set_sla(tx, now, machine, promised)
         return views.machine_view(tx, machine)
@@ -141,7 +147,7 @@ def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Re
     """pause, resume, drain or leave."""
 
     def run(tx: Transaction, now: Instant) -> Any:
-        machine = _machine(tx, caller, name)
+        machine = machine_for(tx, caller, name)
         leased = bool(market.live_leases_of_machine(tx, machine.id))
         to = rules.owner_verb(machine, verb, leased=leased)
         if to is MachineState.LEFT:
@@ -156,7 +162,8 @@ def owner_verb(name: str, verb: str, caller: ProviderDep, write: WriteDep) -> Re
     return write(run)
 
 
-def _machine(reader: Reader, caller: Caller, name: str) -> Machine:
+def machine_for(reader: Reader, caller: Caller, name: str) -> Machine:
+    """The caller's machine by name or id, or any for an operator; raises NoSuchThing."""
     if Scope.OPERATOR in caller.scopes and name.startswith("mac_"):
         return store.machine(reader, name)
     return store.machine_of(reader, caller.principal.id, name)

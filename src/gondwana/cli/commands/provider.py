@@ -11,13 +11,15 @@ from gondwana.cli.output import columns, facts, moment, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, MissingToken
 from gondwana.core.money import format_usd, parse_usd
-from gondwana.core.units import format_bytes, format_seconds, parse_bytes
+from gondwana.core.units import format_bytes, format_seconds, parse_bytes, parse_seconds
+from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.ledger import EarningsView
 from gondwana.wire.views import MachineView
 
 HEADS = columns(
     "NAME", "STATE", "REGION", "ACCELERATOR", ">FREE", ">$/HOUR", ">PROVEN", ">EARNED", "REASON"
 )
+LEASE_HEADS = columns("LEASE", "STATE", ">DEVICES", ">$/HOUR", "NOTICE", "ENDS", "REASON")
 SLA_CLASSES = ("home", "mixed", "datacentre")
 EARNINGS_HEADS = columns("NAME", "STATE", ">PROVEN", ">UNITS", ">REJECTED", ">EARNED")
 MATURING_HEADS = columns("PAYABLE FROM", ">AMOUNT")
@@ -146,13 +148,48 @@ _verb("reinstate", "Lift a suspension (operator).")
 
 @shell_command(name="price", group=command)
 @click.argument("machine")
-@click.argument("usd")
-def set_price(shell: Shell, machine: str, usd: str) -> None:
-    """Ask USD per accelerator and hour of leases made from now on."""
-    view = shell.client.machines.set_price(machine, parse_usd(usd, field="USD"))
-    shell.result(
-        view, lambda: f"{view.name} asks {price(view.price_micro_usd_per_device_hour)} per hour"
-    )
+@click.argument("usd", required=False)
+@click.option(
+    "--notice",
+    metavar="TIME",
+    help="How long before you take the machine back you promise to say so: 0, or 1h to 720h.",
+)
+def set_price(shell: Shell, machine: str, usd: str | None, notice: str | None) -> None:
+    """Ask USD per accelerator and hour, and promise a notice, in leases made from now on."""
+    machines = shell.client.machines
+    if usd is None and notice is None:
+        raise InvalidValue("name a price, or --notice", field="USD", hint="0.20, or --notice 24h")
+    seconds = None if notice is None else round(parse_seconds(notice, field="--notice"))
+    view = None if usd is None else machines.set_price(machine, parse_usd(usd, field="USD"))
+    if seconds is not None:
+        view = machines.set_notice(machine, seconds)
+    assert view is not None
+    told = f"{view.name} asks {price(view.price_micro_usd_per_device_hour)} per hour"
+    shell.result(view, lambda: f"{told}; notice: {_notice(view.notice_seconds)}")
+
+
+@shell_command(group=command)
+@click.argument("machine")
+def leases(shell: Shell, machine: str) -> None:
+    """What a machine serves now, with the notice that each lease agreed."""
+    view = shell.client.machines.leases(machine)
+    shell.result(view, lambda: _show_leases(view))
+
+
+@shell_command(group=command)
+@click.argument("what", metavar="MACHINE|LEASE")
+def reclaim(shell: Shell, what: str) -> None:
+    """Take a machine back, or what one lease holds of it: each lease ends when its agreed notice is over.
+
+    You are paid meanwhile, and the machine sells nothing new until `gondwana provider resume`. A lease that agreed no
+    notice ends in two minutes; what you promised of its service (`gondwana provider sla`) is then owed.
+    """
+    if what.startswith("lea_"):
+        lease = shell.client.machines.reclaim_lease(what)
+        shell.result(lease, lambda: table(LEASE_HEADS, [_lease_row(lease)], empty=""))
+        return
+    view = shell.client.machines.reclaim(what)
+    shell.result(view, lambda: _show_leases(view))
 
 
 @shell_command(name="sla", group=command)
@@ -191,6 +228,7 @@ def show_machine(view: MachineView) -> str:
         ("region", view.region),
         ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
         ("promises", view.sla),
+        ("notice", _notice(view.notice_seconds)),
         ("free", f"{view.devices_free} of {view.devices}"),
     ]
     if inventory is not None:
@@ -212,6 +250,27 @@ def show_machine(view: MachineView) -> str:
             ("earned", format_usd(view.earned_micro_usd, decimals=6)),
         ]
     )
+
+
+def _notice(seconds: int) -> str:
+    return format_seconds(seconds) if seconds else "none"
+
+
+def _show_leases(view: ServedLeases) -> str:
+    rows = [_lease_row(each) for each in view.leases]
+    return table(LEASE_HEADS, rows, empty=f"{view.machine} is {view.state} and serves nobody")
+
+
+def _lease_row(lease: ServedLease) -> list[str]:
+    return [
+        lease.id,
+        lease.state,
+        str(lease.devices),
+        price(lease.price_micro_usd_per_device_hour),
+        _notice(lease.notice_seconds),
+        moment(lease.reclaim_at or lease.ends_at),
+        lease.reason,
+    ]
 
 
 def _row(view: MachineView) -> list[str]:

@@ -1,0 +1,149 @@
+"""A machine is taken back in the middle of a job: it goes on elsewhere from what it saved, under its price cap."""
+
+import pytest
+from network import job_file, until
+
+pytestmark = pytest.mark.sandbox
+
+COUNT = """
+run: |
+  saved=$GONDWANA_CHECKPOINT/count
+  n=$(cat $saved 2>/dev/null || echo 0)
+  echo from $n
+  {prepare}
+  while [ $n -lt 400 ] && ! {told}; do
+    n=$((n + 1)); echo $n > $saved.new; mv $saved.new $saved; echo $n
+    sleep 0.02
+    if [ -e enough ] || [ $n -ge $LAST ]; then echo done; exit 0; fi
+  done
+  echo saved $n; exit 75
+envs: {{LAST: "{last}"}}
+gondwana: {{price_cap_usd_per_gpu_hour: 0.25, notice_hours_min: {notice}}}
+"""
+
+
+def counting(*, by_signal=False, last=400, notice=0):
+    """A job that counts to a number, and stops on notice: told by SIGTERM, or by the file."""
+    prepare, told = (
+        ("stop=0; trap 'stop=1' TERM", "[ $stop = 1 ]")
+        if by_signal
+        else ("true", "[ -e $GONDWANA_NOTICE ]")
+    )
+    return COUNT.format(prepare=prepare, told=told, last=last, notice=notice)
+
+
+@pytest.fixture(scope="module")
+def network(sandboxed, make_network):
+    network = make_network(down_after_seconds=3.0)
+    network.person("ada", "tenant", usd=50)
+    agents = [
+        network.join(name, price=price, owner=owner, wait=False)
+        for name, price, owner in (
+            ("atlas", "0.10", "olga"), ("birch", "0.20", "bert"), ("cedar", "0.30", "carl"),
+        )
+    ]  # fmt: skip
+    for agent in agents:
+        network.await_machine(agent.name, agent=agent)
+    return network
+
+
+@pytest.fixture
+def ada(network):
+    ada = network.people["ada"]
+    yield ada
+    for job in ada.client.jobs.list():
+        ada.client.jobs.cancel(job.id)
+    network.audit()
+
+
+def launch(ada, network, name, text):
+    done = ada.cli("launch", "--yes", "--detach", job_file(network.folder, name, text))
+    assert done.returncode == 0, done.stderr
+
+
+def words(ada, name):
+    return ada.cli("jobs", "logs", name).stdout.split()
+
+
+def await_count(ada, network, name, least):
+    def counted():
+        return any(word.isdecimal() and int(word) >= least for word in words(ada, name))
+
+    until(counted, 60, what=f"{name} to count to {least}", note=network.logs)
+
+
+def check_count(ada, name, last):
+    """Every number once and in order, over all attempts; it ended by itself at the last."""
+    found = words(ada, name)
+    counted = [int(word) for word, before in zip(found[1:], found, strict=False)
+               if word.isdecimal() and before not in ("from", "saved")]  # fmt: skip
+    assert counted == list(range(1, last + 1))
+    assert found[-1] == "done"
+
+
+def test_a_job_goes_on_at_another_owners_machine_from_where_sigterm_stopped_it(ada, network):
+    launch(ada, network, "by-signal", counting(by_signal=True, last=120))
+    await_count(ada, network, "by-signal", 20)
+    olga = network.people["olga"]
+    (noticed,) = olga.json("provider", "reclaim", "atlas")["leases"]
+    assert (noticed["state"], noticed["notice_seconds"]) == ("reclaiming", 0)
+    view = ada.job("by-signal", seconds=120)
+    assert view.state == "succeeded", network.logs()
+    first, second = view.leases
+    assert (first.machine, first.reason) == ("atlas", "owner_left")  # no notice was agreed
+    assert (second.machine, second.price_micro_usd_per_device_hour) == ("birch", 200_000)
+    check_count(ada, "by-signal", 120)
+    assert olga.json("provider", "show", "atlas")["state"] == "paused"  # it sells nothing new
+    olga.json("provider", "resume", "atlas")
+
+
+def test_an_agreed_notice_is_read_from_its_file_and_the_end_is_nobodys_fault(ada, network):
+    olga, bert = network.people["olga"], network.people["bert"]
+    assert olga.json("provider", "price", "atlas", "--notice", "1h")["notice_seconds"] == 3_600
+    refused = ada.cli("launch", "--yes", job_file(network.folder, "picky", counting(notice=2)))
+    assert refused.returncode == 6
+    assert "2 h 00 min of notice" in refused.stderr
+    assert bert.json("provider", "price", "birch", "0.20", "--notice", "2h")["notice_seconds"]
+    launch(ada, network, "by-file", counting(last=120, notice=1))
+    await_count(ada, network, "by-file", 20)
+    (lease,) = olga.json("provider", "leases", "atlas")["leases"]
+    assert lease["notice_seconds"] == 3_600
+    noticed = olga.json("provider", "reclaim", lease["id"])
+    assert noticed["reclaim_at"] > lease["active_at"] + 3_500
+    again = olga.json("provider", "reclaim", lease["id"])
+    assert again["reclaim_at"] == noticed["reclaim_at"]
+    view = ada.job("by-file", seconds=120)
+    assert view.state == "succeeded", network.logs()
+    assert [(each.machine, each.reason) for each in view.leases] == [
+        ("atlas", "reclaimed"), ("birch", "job_done"),
+    ]  # fmt: skip
+    check_count(ada, "by-file", 120)
+    olga.json("provider", "resume", "atlas")
+
+
+def test_a_machine_that_is_lost_costs_no_more_than_what_was_not_saved_yet(ada, network):
+    launch(ada, network, "lost", counting(last=400))
+    await_count(ada, network, "lost", 100)
+    agent = next(each for each in network.programs if each.name == "atlas")
+    rows = "SELECT checkpoint FROM run WHERE checkpoint IS NOT NULL AND job_id = ?"
+    job = ada.client.jobs.get("lost")
+    until(lambda: network.rows(rows, job.id), 30, what="a checkpoint", note=network.logs)
+    agent.kill()
+    view = ada.job("lost", seconds=120)
+    assert view.state == "succeeded", network.logs()
+    assert [each.machine for each in view.leases] == ["atlas", "birch"]
+    found = words(ada, "lost")
+    starts = [int(word) for word, before in zip(found[1:], found, strict=False) if before == "from"]
+    assert starts[0] == 0
+    assert starts[1] > 0  # not from the beginning
+
+
+def test_only_the_owner_may_take_a_machine_back(ada, network):
+    bert = network.people["bert"]
+    atlas = network.machine("atlas")
+    for what in ("atlas", atlas.id):
+        assert bert.cli("provider", "reclaim", what).returncode == 4
+        assert bert.cli("provider", "leases", what).returncode == 4
+    assert bert.cli("provider", "reclaim", "lea_none").returncode == 4
+    assert bert.cli("provider", "price", "birch", "--notice", "10m").returncode == 2
+    assert bert.cli("provider", "price", "birch").returncode == 2
