@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 from gondwana.core.clock import Instant
-from gondwana.core.money import due_micro_usd
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader, Row
 from gondwana.jobs import money, service_credits, store
@@ -34,7 +33,7 @@ from gondwana.market.measures import (
     price_micro_usd_per_million_steps,
     price_micro_usd_per_tflop_hour,
 )
-from gondwana.market.model import Charge, Lease, LeaseState, Listing, Plan
+from gondwana.market.model import Charge, LeaseState, Listing, Plan
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply
@@ -366,7 +365,7 @@ def _lease_views(reader: Reader, job: Job) -> tuple[views.LeaseView, ...]:
                 units_accepted=units[UnitState.ACCEPTED],
                 units_rejected=units[UnitState.REJECTED],
                 units_expired=units[UnitState.EXPIRED],
-                earned_micro_usd=_lease_cost(lease)
+                earned_micro_usd=lease.due_micro_usd
                 if lease.charge is Charge.SECOND
                 else earned[lease.id],
                 notice_seconds=lease.notice_seconds,
@@ -375,10 +374,6 @@ def _lease_views(reader: Reader, job: Job) -> tuple[views.LeaseView, ...]:
             )
         )
     return tuple(found)
-
-
-def _lease_cost(lease: Lease) -> int:
-    return due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
 
 
 def _training_view(reader: Reader, job: Job, training: Training) -> views.TrainingView:

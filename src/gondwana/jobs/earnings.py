@@ -31,6 +31,8 @@ def _accrued(reader: Reader, lease: Lease, owner_id: PrincipalId) -> int:
         price_micro_usd_per_hour=lease.price_micro_usd_per_hour,
         shares=store.job(reader, lease.job_id).shares,
         job_id=lease.job_id,
+        due_before_micro_usd=lease.due_before_micro_usd,
+        priced_from_seconds=lease.priced_from_seconds,
     )
     entry = rules.meter(terms, lease.seconds_proven, balance(reader, lease_escrow(lease.id)))
     own = provider_holdback(owner_id)

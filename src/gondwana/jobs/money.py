@@ -130,7 +130,7 @@ def open_leases(
 
 def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
     """Post what the lease's proven seconds cost, and top its escrow up where it may be: the seconds still paid for."""
-    if lease.price_micro_usd_per_hour == 0:
+    if lease.price_micro_usd_per_hour == 0 and lease.due_before_micro_usd == 0:
         return rules.RUNWAY_SECONDS_MAX
     terms, account = _terms(tx, lease, job), lease_escrow(lease.id)
     entry = rules.meter(terms, lease.seconds_proven, balance(tx, account))
@@ -255,6 +255,8 @@ def _lease(lease: Lease, job: Job, owner_id: str) -> LeaseTerms:
         price_micro_usd_per_hour=lease.price_micro_usd_per_hour,
         shares=job.shares,
         job_id=lease.job_id,
+        due_before_micro_usd=lease.due_before_micro_usd,
+        priced_from_seconds=lease.priced_from_seconds,
     )
 
 

@@ -236,7 +236,8 @@ FROM unit JOIN job ON job.id = unit.job_id WHERE unit.machine_id = :machine_id A
 -- name: earned_by_seconds
 -- The same of its leases by the second, as far as their escrows reached.
 SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
-    SELECT min(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+    SELECT min(lease.due_before_micro_usd + lease.price_micro_usd_per_device_hour * lease.devices
+                * (lease.proven_ms / 1000 - lease.priced_from_seconds) / 3600,
             coalesce((SELECT credits_posted FROM ledger_account
                       WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
         (json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps')
@@ -245,7 +246,8 @@ SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
 
 -- name: earned_by_seconds (postgres)
 SELECT coalesce(sum(due - due * bps / 10000), 0) AS micro_usd FROM (
-    SELECT least(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+    SELECT least(lease.due_before_micro_usd + lease.price_micro_usd_per_device_hour * lease.devices
+                * (lease.proven_ms / 1000 - lease.priced_from_seconds) / 3600,
             coalesce((SELECT credits_posted FROM ledger_account
                       WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
         ((job.shares::JSON ->> 'fee_bps')::BIGINT + (job.shares::JSON ->> 'insurance_bps')::BIGINT

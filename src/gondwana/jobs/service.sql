@@ -77,7 +77,8 @@ FROM sla_evidence WHERE provider_id = :provider_id;
 -- name: paid_in_by_owner
 -- What an owner's leases by the second ever brought in fees and premiums, as far as their escrows reached.
 SELECT coalesce(sum(due * bps / 10000), 0) AS amount FROM (
-    SELECT min(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+    SELECT min(lease.due_before_micro_usd + lease.price_micro_usd_per_device_hour * lease.devices
+                * (lease.proven_ms / 1000 - lease.priced_from_seconds) / 3600,
             coalesce((SELECT credits_posted FROM ledger_account
                       WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
         json_extract(job.shares, '$.fee_bps') + json_extract(job.shares, '$.insurance_bps') AS bps
@@ -86,7 +87,8 @@ SELECT coalesce(sum(due * bps / 10000), 0) AS amount FROM (
 
 -- name: paid_in_by_owner (postgres)
 SELECT coalesce(sum(due * bps / 10000), 0) AS amount FROM (
-    SELECT least(lease.price_micro_usd_per_device_hour * lease.devices * (lease.proven_ms / 1000) / 3600,
+    SELECT least(lease.due_before_micro_usd + lease.price_micro_usd_per_device_hour * lease.devices
+                * (lease.proven_ms / 1000 - lease.priced_from_seconds) / 3600,
             coalesce((SELECT credits_posted FROM ledger_account
                       WHERE name = 'lease:' || lease.id || ':escrow'), 0)) AS due,
         (job.shares::JSON ->> 'fee_bps')::BIGINT + (job.shares::JSON ->> 'insurance_bps')::BIGINT AS bps

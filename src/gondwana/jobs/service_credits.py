@@ -286,6 +286,8 @@ def _entry(reader: Reader, lease: Lease, month: Month, paying: Cover) -> Entry:
         price_micro_usd_per_hour=lease.price_micro_usd_per_hour,
         shares=store.job(reader, lease.job_id).shares,
         job_id=lease.job_id,
+        due_before_micro_usd=lease.due_before_micro_usd,
+        priced_from_seconds=lease.priced_from_seconds,
     )
     return rules.sla_credit(
         terms, month.service, sla_class=lease.sla, cover=paying, machine=machine,

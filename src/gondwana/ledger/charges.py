@@ -158,14 +158,19 @@ def _compute_lines(reader: Reader, rows: Sequence[Row], span: Span) -> list[Invo
     return lines
 
 
-def _metered(reader: Reader, account: int, end: int) -> tuple[int, int] | None:
-    """(seconds metered, price per hour) of a lease before a transfer; None where the books of old do not say."""
+def _metered(reader: Reader, account: int, end: int) -> tuple[int, int | None] | None:
+    """(seconds metered, price per hour) of a lease before a transfer; None where the books of old do not say.
+
+    No price where it had several: on spot it changes from minute to minute.
+    """
     row = reader.one(INVOICES.metered, {"account": account, "end": end})
     if row is None:
         return 0, 0
     facts = json.loads(row["facts"]) if row["facts"] else []
     whole = [fact for fact in facts if type(fact) is int]
-    return (whole[0], whole[1]) if len(whole) == 2 else None
+    if len(whole) not in (2, 3):
+        return None
+    return whole[0], whole[1] if len(whole) == 2 else None
 
 
 def _counted_lines(rows: Sequence[Row]) -> list[InvoiceLine]:

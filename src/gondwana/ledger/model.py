@@ -6,7 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
-from gondwana.core.money import MICRO_USD_MAX
+from gondwana.core.money import MICRO_USD_MAX, due_micro_usd
 from gondwana.ledger.accounts import USD, AccountName, kind_of
 from gondwana.ledger.events import Fact, event_type, words
 
@@ -142,7 +142,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTerms:
-    """What metering a lease needs to know; fixed when the lease is opened."""
+    """What metering a lease needs to know; only the price changes while a lease runs, and only on spot."""
 
     lease_id: str
     tenant_id: str
@@ -151,6 +151,14 @@ class LeaseTerms:
     shares: Shares
     jurisdiction: str = "none"  # who the tax is owed to
     job_id: str | None = None
+    due_before_micro_usd: int = 0  # what the seconds cost that had another price
+    priced_from_seconds: int = 0  # proven seconds from which on this price holds
+
+    def due_micro_usd(self, proven_seconds: int) -> int:
+        """What so many proven seconds cost in all, each at the price that it had."""
+        return self.due_before_micro_usd + due_micro_usd(
+            self.price_micro_usd_per_hour, proven_seconds - self.priced_from_seconds
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
+from gondwana.core.money import due_micro_usd
 from gondwana.ledger.service import SlaClass
 from gondwana.wire.jobs import Resources
 
@@ -219,6 +220,11 @@ class Lease:
     notice_seconds: int = 0  # agreed: how long before the provider takes it back he says so
     reclaim_at: Instant | None = None  # he said so: when it ends; `reason` says why from then on
     ends_at: Instant | None = None  # agreed at the start, or when it was extended
+    due_before_micro_usd: int = 0  # what the seconds cost that had another price (spot)
+    priced_from_seconds: int = 0  # proven seconds from which on the price holds
+    floor_micro_usd_per_device_hour: int = (
+        0  # of spot: its owner's when it began; it never pays less
+    )
 
     @property
     def price_micro_usd_per_hour(self) -> int:
@@ -229,6 +235,13 @@ class Lease:
     def seconds_proven(self) -> int:
         """Whole proven seconds; only these are charged."""
         return self.proven_ms // 1000
+
+    @property
+    def due_micro_usd(self) -> int:
+        """What its proven seconds cost in all, each at the price that it had."""
+        return self.due_before_micro_usd + due_micro_usd(
+            self.price_micro_usd_per_hour, self.seconds_proven - self.priced_from_seconds
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,11 +27,13 @@ INSERT INTO market_order (
 INSERT INTO lease (
     id, order_id, job_id, tenant_id, machine_id, offer_id, state, devices,
     price_micro_usd_per_device_hour, charge, epoch, rank, sla, reserved_at, active_at, closed_at,
-    reason, proven_ms, proven_at, lived_at, mechanism, notice_seconds, reclaim_at, ends_at
+    reason, proven_ms, proven_at, lived_at, mechanism, notice_seconds, reclaim_at, ends_at,
+    due_before_micro_usd, priced_from_seconds, floor_micro_usd_per_device_hour
 ) VALUES (
     :id, :order_id, :job_id, :tenant_id, :machine_id, :offer_id, :state, :devices,
     :price_micro_usd_per_device_hour, :charge, :epoch, :rank, :sla, :reserved_at, :active_at,
-    :closed_at, :reason, :proven_ms, :proven_at, :lived_at, :mechanism, :notice_seconds, :reclaim_at, :ends_at
+    :closed_at, :reason, :proven_ms, :proven_at, :lived_at, :mechanism, :notice_seconds, :reclaim_at, :ends_at,
+    :due_before_micro_usd, :priced_from_seconds, :floor_micro_usd_per_device_hour
 ) ON CONFLICT (id) DO UPDATE SET
     order_id = excluded.order_id, job_id = excluded.job_id, tenant_id = excluded.tenant_id,
     machine_id = excluded.machine_id, offer_id = excluded.offer_id, state = excluded.state,
@@ -41,7 +43,9 @@ INSERT INTO lease (
     reserved_at = excluded.reserved_at, active_at = excluded.active_at,
     closed_at = excluded.closed_at, reason = excluded.reason, proven_ms = excluded.proven_ms,
     proven_at = excluded.proven_at, lived_at = excluded.lived_at, mechanism = excluded.mechanism,
-    notice_seconds = excluded.notice_seconds, reclaim_at = excluded.reclaim_at, ends_at = excluded.ends_at;
+    notice_seconds = excluded.notice_seconds, reclaim_at = excluded.reclaim_at, ends_at = excluded.ends_at,
+    due_before_micro_usd = excluded.due_before_micro_usd, priced_from_seconds = excluded.priced_from_seconds,
+    floor_micro_usd_per_device_hour = excluded.floor_micro_usd_per_device_hour;
 
 -- name: order_by_id
 -- One order.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import GondwanaError
 from gondwana.core.events import Event
-from gondwana.core.money import due_micro_usd
 from gondwana.db.transaction import Reader
 from gondwana.jobs import store
 from gondwana.jobs.model import (
@@ -214,7 +213,7 @@ def _job(reader: Reader, world: "World", job: Job) -> list[str]:
             found.append(f"{lease.id} costs more than its job's cap")
         if lease.charge is Charge.SECOND:
             escrow = balance(reader, lease_escrow(lease.id))
-            due = due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven)
+            due = lease.due_micro_usd
             world.seen["lease.metered"] += due > 0
             paid = _paid_of_lease(reader, lease.id)
             if paid != min(due, escrow.credits_posted):

@@ -23,7 +23,7 @@ def stall(name, floor=5 * CENT, *, free=1, coming=0, provider=None, posted=20 * 
 
 def wish(name, cap, *, fits, machines=1, devices=1, since=0.0, most=None, tenant=None):
     return Wish(
-        order_id=name, tenant=tenant or f"tenant of {name}", cap=cap, since=Instant(NOW + since), devices=devices,
+        id=name, tenant=tenant or f"tenant of {name}", cap=cap, since=Instant(NOW + since), devices=devices,
         machines=machines, machines_max=most or machines, fits=frozenset(fits),
     )  # fmt: skip
 
@@ -38,7 +38,13 @@ def standing(
     )  # fmt: skip
     begun = Instant(NOW - runs)
     return Standing(
-        order_id=name, tenant=f"tenant of {name}", cap=cap, since=begun, began_at=begun, seats=seats
+        id=name,
+        order_id=name,
+        tenant=f"tenant of {name}",
+        cap=cap,
+        since=begun,
+        began_at=begun,
+        seats=seats,
     )
 
 
@@ -269,7 +275,7 @@ def test_whatever_stands_and_comes_nobody_is_overcharged_oversold_or_evicted_in_
         for n, (cap, size) in enumerate(wanted)
     )
     outcome = one(Book(key=KEY, standing=seated, wishes=wishes, stalls=stalls))
-    caps = {each.order_id: each.cap for each in wishes}
+    caps = {each.id: each.cap for each in wishes}
     granted = [machine for each in outcome.grants for machine in each.prices]
     assert len(granted) == len(set(granted)) <= len(idle)
     assert all(

@@ -166,9 +166,7 @@ def runway(spec: JobSpec, *, proven_seconds: int, paid_seconds: int, gap_seconds
 
 def paid_micro_usd(lease: Lease, escrow_micro_usd: int) -> int:
     """What a lease has cost its tenant so far: its proven seconds, as far as all that came into its escrow reached."""
-    return min(
-        due_micro_usd(lease.price_micro_usd_per_hour, lease.seconds_proven), escrow_micro_usd
-    )
+    return min(lease.due_micro_usd, escrow_micro_usd)
 
 
 def free_rank(spec: JobSpec, leases: Sequence[Lease]) -> int:

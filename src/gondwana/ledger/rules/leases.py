@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
-from gondwana.core.money import due_micro_usd
 from gondwana.ledger.accounts import lease_escrow, provider_holdback
 from gondwana.ledger.events import Fact
 from gondwana.ledger.model import Balance, Draw, Entry, Funding, LeaseTerms
@@ -25,8 +24,9 @@ def runway_seconds(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> i
     """For how many more seconds the escrow pays; RUNWAY_SECONDS_MAX when the lease costs nothing."""
     if terms.price_micro_usd_per_hour == 0:
         return RUNWAY_SECONDS_MAX
-    paid_for = escrow.credits_posted * 3_600 // terms.price_micro_usd_per_hour
-    return max(0, paid_for - proven_seconds)
+    left = max(0, escrow.credits_posted - terms.due_before_micro_usd)
+    paid_for = left * 3_600 // terms.price_micro_usd_per_hour
+    return max(0, terms.priced_from_seconds + paid_for - proven_seconds)
 
 
 def open_lease(terms: LeaseTerms, escrow_micro_usd: int, funding: Funding = OWN_MONEY) -> Entry:
@@ -71,7 +71,7 @@ def _total_payable(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> i
     """What the escrow will have paid in all; not less than it already has, not more than went in."""
     if type(proven_seconds) is not int or proven_seconds < 0:
         raise InvalidValue(field="proven_seconds", value=proven_seconds)
-    due = due_micro_usd(terms.price_micro_usd_per_hour, proven_seconds)
+    due = terms.due_micro_usd(proven_seconds)
     return max(escrow.debits_posted, min(due, escrow.credits_posted))
 
 
@@ -87,7 +87,10 @@ def _meter_moves(terms: LeaseTerms, paid: int, total: int) -> list[Move]:
 
 
 def _metered(terms: LeaseTerms, proven_seconds: int) -> tuple[Fact, ...]:
-    return (proven_seconds, terms.price_micro_usd_per_hour)
+    facts = (proven_seconds, terms.price_micro_usd_per_hour)
+    if terms.priced_from_seconds == 0:
+        return facts
+    return (*facts, terms.due_before_micro_usd)  # it had other prices before
 
 
 def _entry(

@@ -21,8 +21,9 @@ class Seat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """An order that runs: it stands as a bid for what it has. A gang has all of it here, and loses all or nothing."""
+    """What runs of an order: it stands as a bid. A gang has all of its leases here, and loses all or nothing."""
 
+    id: str
     order_id: str
     tenant: str
     cap: int  # micro-USD per device-hour
@@ -40,7 +41,7 @@ class Standing:
 class Wish:
     """An order that wants machines: each with so many devices free."""
 
-    order_id: str
+    id: str  # of the order
     tenant: str
     cap: int
     since: Instant

@@ -9,6 +9,7 @@ import numpy as np
 
 from gondwana.core.clock import Instant
 from gondwana.market.book import Key
+from gondwana.market.model import Lease, Listing
 from gondwana.market.spot.clear import NO_PRICE, PRICE_MAX, Cleared, Side, clear
 from gondwana.market.spot.model import Book, Call, Grant, Outcome, Past, Standing, Wish
 from gondwana.wire.spot import BASIS_POINTS, SpotSettings
@@ -44,6 +45,29 @@ def bounds(past: Past, settings: SpotSettings) -> tuple[int, int]:
     return max(0, min(lower, high - STEP_MIN)), min(PRICE_MAX, max(upper, low + STEP_MIN))
 
 
+def minute(at: float, settings: SpotSettings) -> int:
+    """The number of the minute (or what the operator made of it) in which an instant lies: each has one call."""
+    return int(at // settings.call_seconds)
+
+
+def repriced(lease: Lease, price_micro_usd_per_device_hour: int) -> Lease:
+    """The lease at another price from its next proven second on; what its seconds cost before stays due."""
+    if price_micro_usd_per_device_hour == lease.price_micro_usd_per_device_hour:
+        return lease
+    return replace(
+        lease,
+        price_micro_usd_per_device_hour=price_micro_usd_per_device_hour,
+        due_before_micro_usd=lease.due_micro_usd,
+        priced_from_seconds=lease.seconds_proven,
+    )
+
+
+def ask_of(listing: Listing) -> int:
+    """What a spot order is asked where there is no call: the floor, or the posted price of who sells no spot."""
+    floor = listing.spot_floor_micro_usd_per_device_hour
+    return listing.price_micro_usd_per_device_hour if floor is None else floor
+
+
 def call(
     books: Sequence[Book], past: Mapping[Key, Past], settings: SpotSettings, now: Instant
 ) -> list[Outcome]:
@@ -65,7 +89,7 @@ def _clear(
     """The cleared buckets, and which orders of each were accepted."""
     numbers: dict[str, int] = {}
     bids = [
-        (number, each.cap, _devices(each), numbers.setdefault(each.tenant, len(numbers)), each.order_id)
+        (number, each.cap, _devices(each), numbers.setdefault(each.tenant, len(numbers)), each.id)
         for number, book in enumerate(books)
         for each in (*book.standing, *book.wishes)  # at the same cap, whoever runs goes first
     ]  # fmt: skip
@@ -116,12 +140,12 @@ def serve_posted(book: Book) -> Outcome:
     """
     shelf = Shelf(book)
     grants: list[Grant] = []
-    for wish in sorted(book.wishes, key=lambda each: (each.since, each.order_id)):
+    for wish in sorted(book.wishes, key=lambda each: (each.since, each.id)):
         found = shelf.free_for(wish, most=wish.cap, posted_too=True)
         if len(found) >= wish.machines:
             shelf.take(wish, found)
             grants.append(
-                Grant(order_id=wish.order_id, prices={each: shelf.asks[each] for each in found})
+                Grant(order_id=wish.id, prices={each: shelf.asks[each] for each in found})
             )
     return Outcome(key=book.key, grants=tuple(grants))
 
@@ -139,7 +163,7 @@ def _serve(
         return told
     grants, evicted = _turns(book, accepted, settings, now, price=price)
     stay = [each for each in book.standing if each not in evicted]
-    devices = {wish.order_id: wish.devices for wish in book.wishes}
+    devices = {wish.id: wish.devices for wish in book.wishes}
     return replace(
         told,
         price=price,
@@ -156,14 +180,14 @@ def _turns(
 ) -> tuple[list[Grant], list[Standing]]:
     """What each accepted wish gets, highest cap first, and who has to go for those that find no room."""
     shelf, grants, evicted = Shelf(book), list[Grant](), list[Standing]()
-    victims = [each for each in book.standing if each.order_id not in accepted]
-    for wish in sorted(book.wishes, key=lambda each: (-each.cap, each.since, each.order_id)):
-        if wish.order_id not in accepted:
+    victims = [each for each in book.standing if each.id not in accepted]
+    for wish in sorted(book.wishes, key=lambda each: (-each.cap, each.since, each.id)):
+        if wish.id not in accepted:
             continue
         free = shelf.free_for(wish, most=price)
         if len(free) >= wish.machines:
             shelf.take(wish, free)
-            grants.append(Grant(order_id=wish.order_id, prices=dict.fromkeys(free, price)))
+            grants.append(Grant(order_id=wish.id, prices=dict.fromkeys(free, price)))
             continue
         if not shelf.has_room(wish, (), most=price):
             gone = evictions(wish, victims, shelf, price=price, settings=settings, now=now)
@@ -202,7 +226,7 @@ def evictions(
             and wish.cap * BASIS_POINTS >= each.cap * (BASIS_POINTS + settings.gain_bps_min)
             and any(seat.machine_id in wish.fits for seat in each.seats)
         ),
-        key=lambda each: (each.cap, -each.began_at, each.order_id),
+        key=lambda each: (each.cap, -each.began_at, each.id),
     )
     gone: list[Standing] = []
     for each in may_go:
