@@ -10,6 +10,7 @@ itself and nothing else; the event of a change is in the same transaction as the
     transaction.Reader        one(sql, params) -> Row | None; all(sql, params) -> rows; snapshot(); dialect
     transaction.Transaction   a Reader that also has execute(sql, params) -> rows changed, insert, insert_rows, emit,
                               savepoint
+    checkpoint                a thread that empties SQLite's log into the file, so that no commit stalls over it
     errors                    Refused(reason) by a constraint or trigger; Denied to everybody; Failed: all is undone
     leadership                one leader at a time, whose term only grows; NotLeader to whoever led before
     queries.load_queries      SQL = load_queries(__package__); tx.all(SQL.reserved_before, {"instant": now})

@@ -13,6 +13,7 @@ from typing import Any, Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Unavailable
 from gondwana.db.batch import Batches, BeforeCommit
+from gondwana.db.checkpoint import Checkpointer
 from gondwana.db.connection import Connection, Params
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Failed
@@ -41,8 +42,10 @@ class Database:
         writer: Writer,
         open_reader: Callable[[], Connection],
         lock: AbstractContextManager[Any],
+        checkpointer: Checkpointer | None = None,
     ) -> None:
         self.writer = writer
+        self._checkpointer = checkpointer
         self._open_reader = open_reader
         self._lock = lock
         self._local = threading.local()
@@ -67,15 +70,17 @@ class Database:
         another leads, or calls `standing_by` once and waits. Raises WrongState when a newer version of the code
         wrote the database, Unavailable where it is not reached.
         """
-        lock = contextlib.nullcontext()
+        lock, checkpointer = contextlib.nullcontext(), None
         if isinstance(where, str) and where.startswith(_POSTGRES_URLS):
             connection, open_reader = _open_postgres(where, standing_by)
         else:
             uri = file_uri(Path(where))
             connection = _open_sqlite(uri, bytes_max, _here())
             open_reader = _reader_opener(uri)
+            checkpointer = None if inline else Checkpointer(Path(where))
         batches = Batches(connection, before_commit)
-        return cls(InlineWriter(batches) if inline else BatchingWriter(batches), open_reader, lock)
+        writer = InlineWriter(batches) if inline else BatchingWriter(batches)
+        return cls(writer, open_reader, lock, checkpointer)
 
     @classmethod
     def in_memory(
@@ -115,6 +120,8 @@ class Database:
         self._closed = True
         for reader in list(self._readers):
             reader.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()  # the last to close empties the log, and that is the writer
         self.writer.close()
 
     def __enter__(self) -> "Database":
