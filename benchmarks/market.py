@@ -39,6 +39,7 @@ from gondwana.ledger.chain import seal
 from gondwana.loops.match_orders import match_orders
 from gondwana.market.book import FREE, Book
 from gondwana.market.search import SEARCH, cheapest
+from gondwana.server.serve import calm_collector
 from market_world import BORN, World, jobs, store_jobs, store_supply, store_tenants, wants
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "store"))
@@ -277,6 +278,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["match", "sqlite", "postgres"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     asked = parser.parse_args()
+    calm_collector()  # as the server does
     world = World.of(asked.devices)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
           f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, search {SEARCH.__name__}; "

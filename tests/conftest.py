@@ -75,12 +75,15 @@ def offer(name="kauri", **changes):
     return Offer(**{**given, **changes})
 
 
-def supply(name="kauri", *, price=1_000_000, free=None, offer_state=OfferState.OPEN, **changes):
+def supply(
+    name="kauri", *, price=1_000_000, free=None, epoch=0, offer_state=OfferState.OPEN, **changes
+):
     sold = machine(name, **changes)
     return Supply(
         offer=offer(name, price_micro_usd_per_device_hour=price, state=offer_state),
         machine=sold,
         devices_free=sold.devices if free is None else free,
+        epoch=epoch,
     )
 
 
@@ -246,6 +249,10 @@ class World:
 
     def machine(self, name="kauri"):
         return supply_store.machine(self.reader, f"mac_{name}")
+
+    def epoch(self, name="kauri"):
+        """Of the machine's newest lease."""
+        return supply_store.held(self.reader, [f"mac_{name}"])[f"mac_{name}"][0]
 
     def submit(self, spec_of_job=None):
         wanted = spec_of_job or spec()

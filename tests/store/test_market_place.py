@@ -71,7 +71,7 @@ def told(world, submitted):
         runs = sorted((run.rank, run.state) for run in jobs.runs_of_job(reader, job.id))
         kinds = sorted(each.event.kind for each in events_after(reader, 0, job_id=job.id))
         found.append((now.state, now.reason, now.detail, order.state, sorted(leases), runs, kinds))
-    epochs = [machine.epoch for machine in supply.machines(reader, None)]
+    epochs = [each.epoch for each in supply.supply(reader)]
     return found, epochs, money.available(reader, world.tenant)
 
 
@@ -177,7 +177,7 @@ def test_the_leases_of_one_machine_in_one_batch_have_epochs_of_their_own(stored_
     assert placed(stored_world, *((job, ["kauri"]) for job in submitted)) == 3
     live = market.live_leases_of_machine(stored_world.reader, "mac_kauri")
     assert sorted(lease.epoch for lease in live) == [1, 2, 3]
-    assert stored_world.machine().epoch == 3
+    assert stored_world.epoch() == 3
 
 
 def test_a_proposal_that_is_old_is_not_placed_and_the_others_are(stored_world):

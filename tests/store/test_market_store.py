@@ -110,7 +110,7 @@ def test_a_reservation_takes_the_price_of_the_moment_and_a_new_epoch(leased):
         1,
         3_600_000,
     )
-    assert world.machine().epoch == 1
+    assert world.epoch() == 1
     world.write(supply.set_price, world.now, world.machine(), 9_000_000)
     assert store.lease(world.reader, lease.id).price_micro_usd_per_hour == 3_600_000
     assert world.kinds(lease.id) == ["lease.reserved"]
@@ -125,7 +125,7 @@ def test_each_lease_of_a_machine_has_a_higher_epoch(stored_world):
         lease.epoch for lease in store.live_leases_of_machine(stored_world.reader, "mac_kauri")
     ]
     assert sorted(epochs) == [1, 2, 3]
-    assert stored_world.machine().epoch == 3
+    assert stored_world.epoch() == 3
 
 
 def test_a_lease_becomes_active_once_and_closes_with_its_reason(leased):

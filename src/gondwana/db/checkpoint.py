@@ -52,6 +52,10 @@ class Checkpointer:
 
     def _checkpoint(self, raw: sqlite3.Connection) -> None:
         try:
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # waits for nobody, stops nobody
-        except sqlite3.Error as error:  # e.g. the disk is full: whoever writes is told by his commit
+            raw.execute(
+                "PRAGMA wal_checkpoint(PASSIVE)"
+            ).fetchone()  # waits for nobody, stops nobody
+        except (
+            sqlite3.Error
+        ) as error:  # e.g. the disk is full: whoever writes is told by his commit
             _log.warning("the log stays for now: %s", error)

@@ -43,7 +43,7 @@ def to_listing(each: Supply) -> Listing:
         memory_bytes=min(memory, machine.memory_bytes_max) if machine.memory_bytes_max else memory,
         steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
         price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
-        epoch=machine.epoch,
+        epoch=each.epoch,
         joined_at=machine.joined_at,
         sla=machine.sla,
         device_memory_bytes=min((each.memory_bytes for each in accelerators), default=0),

@@ -48,6 +48,9 @@ class Opened:
     refused: dict[str, Lease] = field(
         default_factory=dict[str, Lease]
     )  # job -> its lease that nothing is left for
+    short: list[tuple[Lease, Runway, int]] = field(
+        default_factory=list[tuple[Lease, Runway, int]]
+    )  # with the seconds that are paid for, where those are few
 
 
 def shares(reader: Reader) -> Shares:
@@ -102,7 +105,7 @@ def open_leases(
         job_id: sum(each.state is LeaseState.RESERVED for each in leases[job_id])
         for job_id in {lease.job_id for lease in reserved}
     }
-    waiting, entries, short = set[str](), list[Entry](), list[tuple[Lease, Runway, int]]()
+    waiting, entries = set[str](), list[Entry]()
     for lease in reserved:
         job = jobs[lease.job_id]
         if job.id in opened.refused or lease.tenant_id in waiting:
@@ -119,13 +122,17 @@ def open_leases(
             paid = rules.runway_seconds(terms, 0, Balance(credits_posted=amount))
             stands = batch.runway(job.spec, proven_seconds=0, paid_seconds=paid, gap_seconds=0.0)
             if stands is not Runway.FINE:
-                short.append((lease, stands, paid))
+                opened.short.append((lease, stands, paid))
         unopened[job.id] -= 1
         opened.leases.append(lease)
     post_all(tx, entries, now)
-    for lease, stands, paid in short:  # little money is watched closely
-        market.notice(tx, now, lease, stands, paid_seconds=paid)
     return opened
+
+
+def tell_short(tx: Transaction, now: Instant, opened: Opened) -> None:
+    """Tell the tenants of leases that were opened with little money: it is watched closely."""
+    for lease, stands, paid in opened.short:
+        market.notice(tx, now, lease, stands, paid_seconds=paid)
 
 
 def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:

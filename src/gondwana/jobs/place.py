@@ -1,8 +1,8 @@
 """From orders to machines at work, many at once: reserve, confirm, start. One is a batch of one.
 
-A lease is reserved before it is active, also where both happen in one transaction: both events are written, and what
-cannot be confirmed stays reserved until a later pass confirms it or it lapses. Everything is read with a few queries,
-decided by pure functions one order after the other, and written with a few statements.
+A lease is reserved before it is active. Where both happen in one transaction its row is written once, as active, and
+both events are; what cannot be confirmed stays reserved until a later pass confirms it or it lapses. Everything is read
+with a few queries, decided by pure functions one order after the other, and written with a few statements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,12 +39,21 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What goes with leases that are chosen and not written yet."""
+
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])  # that they serve
+    names: dict[str, str] = field(default_factory=dict[str, str])  # of their machines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What a batch looked at in its transaction, kept as it changes."""
 
     jobs: dict[JobId, Job]
     leases: dict[JobId, list[Lease]]  # all of each job
     reserved: list[Lease] = field(default_factory=list[Lease])  # to be confirmed
+    unwritten: Chosen | None = None  # None: the reserved ones are in the database
 
     def keep(self, changed: Sequence[Lease]) -> None:
         """These leases stand otherwise now."""
@@ -59,7 +68,7 @@ class Seen:
 
 def place(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> int:
     """Reserve and confirm what was proposed, where it still fits; returns how many leases became active."""
-    return confirm(tx, random, now, reserve(tx, random, now, proposals))
+    return confirm(tx, random, now, choose(tx, random, now, proposals))
 
 
 def confirm_reserved(
@@ -75,7 +84,14 @@ def confirm_reserved(
 
 
 def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> Seen:
-    """Reserve for each order, of the machines proposed, what it still lacks: all of a gang or nothing.
+    """Reserve what was proposed, where it still fits, to be confirmed by a later call."""
+    seen = choose(tx, random, now, proposals)
+    _write(tx, now, seen, [])
+    return replace(seen, unwritten=None)
+
+
+def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> Seen:
+    """For each order, of the machines proposed, what it still lacks: all of a gang or nothing. Writes nothing.
 
     Whoever proposed may have seen old numbers: each machine is looked at again, here, and what one order gets is gone
     for the next. An order that is not open any more, or gets nothing, costs the others nothing. (Of an order, only its
@@ -86,12 +102,12 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
         each for each in proposals if each.order.state is OrderState.OPEN and each.order.id in still
     ]
     job_ids = list(dict.fromkeys(each.order.job_id for each in wanted))
-    seen = Seen(jobs=store.jobs_by_id(tx, job_ids), leases=market.leases_of_jobs(tx, job_ids))
+    jobs, past = store.jobs_by_id(tx, job_ids), market.leases_of_jobs(tx, job_ids)
+    seen = Seen(jobs=jobs, leases=past, unwritten=(chosen_of := Chosen()))
     named = (machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
     holds = market.holds_on(tx, list(offers))
     limits = Limits.read(tx, [each.order for each in wanted])
-    served = dict[str, Order]()
     for proposed in wanted:
         order = proposed.order
         job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
@@ -114,9 +130,8 @@ def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[P
             leases.append(lease)
             seen.reserved.append(lease)
             limits.count(order, lease, chosen.accelerator)
-            served[order.id] = order
-    if served:
-        _write_reserved(tx, now, seen, list(served.values()), offers)
+            chosen_of.orders[order.id] = order
+            chosen_of.names[lease.machine_id] = chosen.name
     return seen
 
 
@@ -154,17 +169,20 @@ def _choose(order: Order, past: Sequence[Lease], offers: Sequence[Listing]) -> S
     return market_rules.match(order, market.held_by(past, order.id), screening)
 
 
-def _write_reserved(
-    tx: Transaction, now: Instant, seen: Seen, served: Sequence[Order], offers: dict[str, Listing]
-) -> None:
-    market.reserve(tx, now, seen.reserved, {name: each.name for name, each in offers.items()})
-    supply.grow_epochs(tx, [lease.machine_id for lease in seen.reserved])
-    matched = [order for order in served if _is_matched(order, seen, now)]
+def _write(tx: Transaction, now: Instant, seen: Seen, active: Sequence[Lease]) -> list[Lease]:
+    """Store what is reserved and not written yet, some of it already active, with what goes with it; returns those."""
+    if seen.unwritten is None:
+        return market.activate(tx, now, active)
+    orders, names = seen.unwritten.orders.values(), seen.unwritten.names
+    active = market.reserve(tx, now, seen.reserved, names, active=active)
+    matched = [order for order in orders if _is_matched(order, seen, now)]
     market.move_orders(tx, now, matched, OrderState.MATCHED)
     admitted = [
-        job for order in served if (job := seen.jobs[order.job_id]).state is JobState.ADMITTED
+        job for order in orders if (job := seen.jobs[order.job_id]).state is JobState.ADMITTED
     ]
     store.move_jobs(tx, now, admitted, JobState.PROVISIONING)
+    market.tell_active(tx, now, active)
+    return active
 
 
 def _rank(job: Job, past: Sequence[Lease]) -> int:
@@ -184,13 +202,14 @@ def confirm(tx: Transaction, random: Random, now: Instant, seen: Seen) -> int:
     such an end waits for it, reserved.
     """
     over = [lease for lease in seen.reserved if seen.jobs[lease.job_id].ended]
-    for lease in over:
-        market.close(tx, now, lease, CloseReason.JOB_DONE)
     live = [lease for lease in seen.reserved if lease not in over] if over else seen.reserved
     opened = money.open_leases(tx, now, live, seen.jobs, seen.leases)
     leases = [lease for lease in opened.leases if lease.job_id not in opened.refused]
-    active = market.activate(tx, now, leases)
+    active = _write(tx, now, seen, leases)
     seen.keep(active)
+    for lease in over:
+        market.close(tx, now, lease, CloseReason.JOB_DONE)
+    money.tell_short(tx, now, opened)
     jobs = [seen.jobs[job_id] for job_id in dict.fromkeys(lease.job_id for lease in active)]
     _start_gangs(tx, random, now, seen, [job for job in jobs if job.spec.train is None])
     _start_training(

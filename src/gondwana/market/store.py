@@ -150,35 +150,46 @@ def renew_order(tx: Transaction, now: Instant, target: Order) -> Order:
 
 
 def reserve(
-    tx: Transaction, now: Instant, leases: Sequence[Lease], names: Mapping[str, str]
-) -> None:
+    tx: Transaction, now: Instant, leases: Sequence[Lease], names: Mapping[str, str],
+    *, active: Sequence[Lease] = (),
+) -> list[Lease]:  # fmt: skip
     """Store reservations. The caller has just seen, in this transaction, that the devices are free.
 
-    `names`: of the machines. Each lease has its machine's next epoch: the database refuses one that is taken.
+    `names`: of the machines. `active`: those of the leases that are stored as serving from now on; they are returned as
+    such, and the caller tells of it (`tell_active`). Each lease has its machine's next epoch: the database refuses one
+    that is taken.
     """
-    insert_values(tx, "lease", leases)
+    serving = {lease.id: _activated(lease, now) for lease in active}
+    insert_values(tx, "lease", [serving.get(lease.id, lease) for lease in leases])
     tx.emit_many(
         [
             lease_event(now, each, "lease.reserved", {"machine": names[each.machine_id]})
             for each in leases
         ]
     )
+    return list(serving.values())
 
 
 def activate(tx: Transaction, now: Instant, leases: Sequence[Lease]) -> list[Lease]:
     """Reservations, serving from now on: all of them. Raises WrongState where one is no reservation any more."""
-    for lease in leases:
-        _check_move(lease, LeaseState.ACTIVE)
+    active = [_activated(lease, now) for lease in leases]
     ids = [lease.id for lease in leases]
     expect_all(ids, LeaseState.RESERVED, change_keys(tx, SQL.activate, ids, now, now))
-    active = [
-        replace(lease, state=LeaseState.ACTIVE, active_at=now, proven_at=now) for lease in leases
-    ]
+    tell_active(tx, now, active)
+    return active
+
+
+def _activated(lease: Lease, now: Instant) -> Lease:
+    _check_move(lease, LeaseState.ACTIVE)
+    return replace(lease, state=LeaseState.ACTIVE, active_at=now, proven_at=now)
+
+
+def tell_active(tx: Transaction, now: Instant, active: Sequence[Lease]) -> None:
+    """Tell that leases serve from now on."""
     tx.emit_many([
         lease_event(now, each, "lease.active", {"price_micro_usd_per_hour": each.price_micro_usd_per_hour})
         for each in active
     ])  # fmt: skip
-    return active
 
 
 def reclaim(

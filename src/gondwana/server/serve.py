@@ -1,5 +1,6 @@
 """Run a control plane until it is told to stop; everything it knows is on disk before it answers."""
 
+import gc
 import logging
 import os
 import socket
@@ -33,6 +34,8 @@ TICK_SECONDS: Final = 0.5  # reconcilers run at least this often; news wakes the
 PROOF_FLUSH_SECONDS: Final = 0.2
 FOUNDER: Final = "founder"
 STOP_SECONDS_MAX: Final = 5
+GARBAGE_OBJECTS_MIN: Final = 50_000  # some 10 MB; Python's 700 has it look for cycles twice a lease
+OLD_PASSES: Final = 50  # of the young between two of everything
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +54,7 @@ def serve(config: ServerConfig) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    calm_collector()
     config.data.mkdir(parents=True, exist_ok=True)
     config.data.chmod(
         0o700
@@ -66,6 +70,14 @@ def serve(config: ServerConfig) -> None:
             _serve(config, address, database)
     finally:
         database.close()
+
+
+def calm_collector() -> None:
+    """Have Python look for cycles of garbage less often; next to all of ours is freed without it.
+
+    With its own settings that took 30 to 60 µs of each lease.
+    """
+    gc.set_threshold(GARBAGE_OBJECTS_MIN, OLD_PASSES, OLD_PASSES)
 
 
 def _stand_by() -> None:

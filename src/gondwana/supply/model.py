@@ -102,7 +102,6 @@ class Machine:
     isolation: str = ""
     address: str = ""  # as the control plane saw it
     boot: str = ""  # of its agent's present life
-    epoch: int = 0  # grows with each lease; a worker with an older one is refused
     joined_at: Instant
     proven_at: Instant | None = None  # last proof of life
     rejections_in_row: int = 0
@@ -129,3 +128,4 @@ class Supply:
     offer: Offer
     machine: Machine
     devices_free: int
+    epoch: int = 0  # of its newest lease; a worker with an older one is refused

@@ -2,10 +2,10 @@
 -- Write the whole row, new or changed.
 INSERT INTO machine (
     id, owner_id, name, region, public_key, state, reason, devices, cpus_max, memory_bytes_max,
-    sla, inventory, speed, isolation, address, boot, epoch, joined_at, proven_at, rejections_in_row
+    sla, inventory, speed, isolation, address, boot, joined_at, proven_at, rejections_in_row
 ) VALUES (
     :id, :owner_id, :name, :region, :public_key, :state, :reason, :devices, :cpus_max,
-    :memory_bytes_max, :sla, :inventory, :speed, :isolation, :address, :boot, :epoch, :joined_at,
+    :memory_bytes_max, :sla, :inventory, :speed, :isolation, :address, :boot, :joined_at,
     :proven_at, :rejections_in_row
 ) ON CONFLICT (id) DO UPDATE SET
     owner_id = excluded.owner_id, name = excluded.name, region = excluded.region,
@@ -13,7 +13,7 @@ INSERT INTO machine (
     devices = excluded.devices, cpus_max = excluded.cpus_max,
     memory_bytes_max = excluded.memory_bytes_max, sla = excluded.sla, inventory = excluded.inventory,
     speed = excluded.speed, isolation = excluded.isolation, address = excluded.address, boot = excluded.boot,
-    epoch = excluded.epoch, joined_at = excluded.joined_at, proven_at = excluded.proven_at,
+    joined_at = excluded.joined_at, proven_at = excluded.proven_at,
     rejections_in_row = excluded.rejections_in_row;
 
 -- name: save_offer
@@ -64,11 +64,12 @@ SELECT * FROM machine WHERE state = 'draining' ORDER BY id LIMIT :limit;
 SELECT * FROM offer WHERE machine_id = :machine_id;
 
 -- name: supply
--- Every offer that is not withdrawn, with how many devices live leases hold.
+-- Every offer that is not withdrawn, with how many devices live leases hold and the newest lease's epoch.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+    coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
 
@@ -77,13 +78,14 @@ WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIM
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+    coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id IN (:keys);
 
 -- name: held
 -- How many devices live leases hold of these machines, and their epochs.
-SELECT machine.id, machine.epoch,
+SELECT machine.id, coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
 FROM machine WHERE machine.id IN (:keys);
@@ -91,10 +93,6 @@ FROM machine WHERE machine.id IN (:keys);
 -- name: owners
 -- Whose these machines are.
 SELECT id, owner_id FROM machine WHERE id IN (:keys);
-
--- name: grow_epochs
--- The machines after so many more leases of each.
-UPDATE machine SET epoch = epoch + ? WHERE id IN (:keys);
 
 -- name: prove_life
 -- The machine is alive at :now.

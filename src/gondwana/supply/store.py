@@ -1,7 +1,6 @@
 """Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.db.conditional import expect_state
-from gondwana.db.many import change_keys, read_keys
+from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
@@ -181,25 +180,15 @@ def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
 
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """(epoch, devices that live leases hold) of each machine."""
+    """(epoch, devices that live leases hold) of each machine; the epoch is that of its newest lease, 0 before."""
     rows = read_keys(reader, SQL.held, machine_ids)
-    return {row["id"]: (row["epoch"], int(row["devices_leased"])) for row in rows}
+    return {row["id"]: (int(row["epoch"]), int(row["devices_leased"])) for row in rows}
 
 
 def owners(reader: Reader, machine_ids: Sequence[str]) -> dict[str, PrincipalId]:
     """Whose these machines are."""
     rows = read_keys(reader, SQL.owners, machine_ids)
     return {row["id"]: PrincipalId(row["owner_id"]) for row in rows}
-
-
-def grow_epochs(tx: Transaction, machine_ids: Iterable[str]) -> None:
-    """One more lease of each machine, as often as it is named: workers under older ones are refused from now on."""
-    by_count: dict[int, list[str]] = {}
-    for machine_id, count in Counter(machine_ids).items():
-        by_count.setdefault(count, []).append(machine_id)
-    for count, named in by_count.items():
-        grown = change_keys(tx, SQL.grow_epochs, named, count)
-        assert grown == len(named), "a machine that was just read is gone"
 
 
 def _supply(row: Row) -> Supply:
@@ -212,7 +201,12 @@ def _supply(row: Row) -> Supply:
         notice_seconds=row["notice_seconds"],
         spot_floor_micro_usd_per_device_hour=row["spot_floor_micro_usd_per_device_hour"],
     )
-    return Supply(offer=offer, machine=each, devices_free=each.devices - row["devices_leased"])
+    return Supply(
+        offer=offer,
+        machine=each,
+        devices_free=each.devices - int(row["devices_leased"]),
+        epoch=int(row["epoch"]),
+    )
 
 
 def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:
