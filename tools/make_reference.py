@@ -243,6 +243,34 @@ def ledger_page() -> str:
     ])  # fmt: skip
 
 
+def prices_page() -> str:
+    """The packaged table of list prices with its dates and sources, and how fast the vendors say devices are."""
+    from gondwana.core.money import format_usd
+    from gondwana.market.plans.list_prices import packaged
+
+    found = packaged()
+    prices = [
+        [
+            each.model,
+            each.provider,
+            each.kind,
+            format_usd(each.price_micro_usd_per_device_hour, decimals=3),
+            each.as_of,
+            "; ".join(part for part in (each.source, each.note) if part),
+        ]
+        for each in sorted(
+            found.prices, key=lambda each: (each.model, each.price_micro_usd_per_device_hour)
+        )
+    ]
+    speeds = [[model, f"{speed:g}"] for model, speed in sorted(found.tflops.items())]
+    return "\n\n".join([
+        "## Prices",
+        table(["model", "who", "kind", "$ per device-hour", "as of", "source"], prices),
+        "## Speeds",
+        table(["model", "dense 16-bit TFLOP/s, as its vendor states it"], speeds),
+    ])  # fmt: skip
+
+
 def api_page() -> str:
     """Every route: who may call it and what it gives."""
     rows: list[list[str]] = []
@@ -300,6 +328,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "filter-fields.md": filter_fields_page,
     "api.md": api_page,
     "ledger.md": ledger_page,
+    "prices.md": prices_page,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from gondwana.api.plan_views import prediction_view
 from gondwana.core.clock import Instant
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader, Row
@@ -33,7 +34,7 @@ from gondwana.market.measures import (
     price_micro_usd_per_million_steps,
     price_micro_usd_per_tflop_hour,
 )
-from gondwana.market.model import Charge, LeaseState, Listing, Plan
+from gondwana.market.model import Charge, LeaseState, Listing
 from gondwana.policy import store as policy
 from gondwana.policy.model import Principal, Token
 from gondwana.supply import store as supply
@@ -108,30 +109,6 @@ def offer_view(each: Listing, now: Instant) -> views.OfferView:
     )
 
 
-def plan_view(plan: Plan) -> views.PlanView:
-    """What launching would do."""
-    return views.PlanView(
-        fits=bool(plan.machines),
-        machines=tuple(
-            views.PlanMachine(
-                name=each.name,
-                region=each.region,
-                accelerator=each.accelerator,
-                devices=plan.devices,
-                price_micro_usd_per_device_hour=each.price_micro_usd_per_device_hour,
-                steps_per_second=round(each.steps_per_second, 3),
-            )
-            for each in plan.machines
-        ),
-        price_micro_usd_per_hour=plan.price_micro_usd_per_hour,
-        seconds_estimated=plan.seconds_estimated,
-        cost_micro_usd_estimated=plan.cost_micro_usd_estimated,
-        hold_micro_usd=plan.hold_micro_usd,
-        why_not=plan.why_not,
-        hint=plan.hint,
-    )
-
-
 def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
     """One job as its tenant sees it; a list shows less than the whole."""
     training = store.training(reader, job.id) if job.spec.train else None
@@ -151,6 +128,7 @@ def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
         leases=_lease_views(reader, job) if whole else (),
         training=_training_view(reader, job, training) if training and whole else None,
         outputs=_outputs(reader, job, training),
+        predicted=prediction_view(reader, job) if whole else None,
     )
 
 

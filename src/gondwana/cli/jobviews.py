@@ -1,6 +1,7 @@
 """A job in words."""
 
 from gondwana.cli.output import columns, facts, moment, price, table
+from gondwana.cli.plans import prediction_pairs
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
 from gondwana.wire.views import JobView, LeaseView, RoundView, TrainingView
@@ -46,6 +47,7 @@ def show_job(job: JobView) -> str:
                 ("paid", format_usd(job.paid_micro_usd, decimals=6)),
                 ("credited", _credited(job)),
                 ("outputs", ", ".join(sorted(job.outputs))),
+                *(prediction_pairs(job.predicted) if job.predicted else ()),
             ]
         )
     ]

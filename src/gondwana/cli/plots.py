@@ -60,3 +60,33 @@ def _cell(eighths: int | None, row: int, shown: str) -> str:
 
 def _level(value: int, most: int, levels: int) -> int:
     return min(levels - 1, value * levels // most) if most > 0 else 0
+
+
+def scatter(
+    points: Sequence[tuple[float, float, str]],
+    labels: tuple[str, str],
+    ends: tuple[str, str],
+    *,
+    size: tuple[int, int],
+) -> str:
+    """Points (x, y, mark) in `size` columns and rows, later ones over earlier ones.
+
+    `labels` are of the largest and the least y, `ends` of the least and the largest x.
+    """
+    columns, rows = size
+    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+    cells = [[" "] * columns for _ in range(rows)]
+    for x, y, mark in points:
+        row = rows - 1 - _place(y, min(ys), max(ys), rows)
+        cells[row][_place(x, min(xs), max(xs), columns)] = mark
+    room = max(map(len, labels))
+    lines = [
+        f"{(labels[0] if row == 0 else labels[1] if row == rows - 1 else '').rjust(room)} |{''.join(line)}".rstrip()
+        for row, line in enumerate(cells)
+    ]
+    axis = f"{ends[0]}{ends[1].rjust(columns - len(ends[0]))}"
+    return "\n".join([*lines, f"{' ' * room} +{'-' * columns}", f"{' ' * room}  {axis}"])
+
+
+def _place(value: float, least: float, most: float, places: int) -> int:
+    return round((value - least) / (most - least) * (places - 1)) if most > least else 0

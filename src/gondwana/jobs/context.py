@@ -10,6 +10,7 @@ from gondwana.db.database import Database
 from gondwana.jobs.fairness import Fairness
 from gondwana.jobs.proofs import Proofs
 from gondwana.jobs.shelf import Shelf
+from gondwana.market.plans.list_prices import ListPrices, packaged
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
 
 ALWAYS: Final = Instant(0.0)
@@ -28,3 +29,4 @@ class Context:
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
+    list_prices: ListPrices = field(default_factory=packaged)  # what others ask, to compare

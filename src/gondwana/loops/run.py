@@ -33,6 +33,7 @@ from gondwana.loops.record_prices import record_prices
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.run_subsidies import run_subsidies, vest_subsidies
 from gondwana.loops.settle_cases import settle_cases
+from gondwana.loops.settle_predictions import settle_predictions
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
 
@@ -57,6 +58,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     expire_promos: 60.0,
     settle_cases: 60.0,
     record_prices: 60.0,
+    settle_predictions: 10.0,
     release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,

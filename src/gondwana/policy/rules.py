@@ -16,9 +16,11 @@ from gondwana.wire.jobs import (
     LEASE_SECONDS_MAX,
     NODES_MAX,
     NOTICE_SECONDS_MAX,
+    PARAMETERS_MAX,
     PRIORITY_MAX,
     SPEC_TEXT_BYTES_MAX,
     TEXT_BYTES_MAX,
+    TOKENS_PER_STEP_MAX,
     WHERE_CHARS_MAX,
     JobSpec,
     MarketTerms,
@@ -167,6 +169,8 @@ def _check_train(train: Train) -> None:
     _check_blobs("train.data", (*train.shards, *train.heldout))
     _limit("train.sample_chars", train.sample_chars, 0, 10_000)
     _limit("train.seed", train.seed, 0, 2**62)
+    _limit("train.parameters", train.parameters, 0, PARAMETERS_MAX)
+    _limit("train.tokens_per_step", train.tokens_per_step, 0, TOKENS_PER_STEP_MAX)
     _limit("train.gates.norm_min", train.gates.norm_min, 0, 0.5)
     _limit("train.gates.norm_max", train.gates.norm_max, 2, 1000)
     _limit("train.gates.cosine_min", train.gates.cosine_min, -1, 0.1)

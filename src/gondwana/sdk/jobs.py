@@ -10,6 +10,7 @@ from gondwana.core.units import format_seconds
 from gondwana.sdk.pages import PageOf, every, segment
 from gondwana.sdk.transport import Transport
 from gondwana.wire.jobs import JobSpec
+from gondwana.wire.plans import AccuracyView
 from gondwana.wire.views import EventView, JobView, PlanView
 
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
@@ -34,6 +35,10 @@ class Plans:
     def make(self, spec: JobSpec) -> PlanView:
         """Machines, price, time and the amount held for `spec`; nothing is changed."""
         return self._transport.write("POST", "/v1/plans", spec).decode(PlanView)
+
+    def accuracy(self) -> tuple[AccuracyView, ...]:
+        """How far off the network's plans were, per device model: actual over predicted."""
+        return self._transport.get("/v1/plans/accuracy").decode(PageOf[AccuracyView]).items
 
 
 class Jobs:

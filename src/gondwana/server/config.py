@@ -17,3 +17,6 @@ class ServerConfig:
     database: str | None = field(default=None, repr=False)
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     down_after_seconds: float = DOWN_AFTER_SECONDS
+    list_prices: Path | None = (
+        None  # what others ask, to compare; None: the table that comes with Gondwana
+    )

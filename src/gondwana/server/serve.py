@@ -17,13 +17,14 @@ from gondwana.api.app import make_app
 from gondwana.api.plane import Plane
 from gondwana.blobs.folder import FolderStore
 from gondwana.core.clock import SystemClock
-from gondwana.core.errors import NotLeader
+from gondwana.core.errors import InvalidValue, NotLeader
 from gondwana.core.random import SecureRandom
 from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
 from gondwana.loops.run import Reconcilers
+from gondwana.market.plans.list_prices import ListPrices, packaged, parse
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
 from gondwana.server.claim import FILE, claim_folder, listen, pair_folder
@@ -39,9 +40,11 @@ OLD_PASSES: Final = 50  # of the young between two of everything
 _log = logging.getLogger(__name__)
 
 
-def run(host: str, port: int, data: Path, database: str | None = None) -> None:
+def run(
+    host: str, port: int, data: Path, database: str | None = None, list_prices: Path | None = None
+) -> None:
     """Serve on host:port with everything kept in `data`, or the books in `database`, until interrupted."""
-    serve(ServerConfig(host=host, port=port, data=data, database=database))
+    serve(ServerConfig(host=host, port=port, data=data, database=database, list_prices=list_prices))
 
 
 def serve(config: ServerConfig) -> None:
@@ -86,6 +89,7 @@ def _stand_by() -> None:
 
 def _serve(config: ServerConfig, address: socket.socket, database: Database) -> None:
     clock, random = SystemClock(), SecureRandom()
+    list_prices = _list_prices(config.list_prices)
     config = replace(config, port=address.getsockname()[1])  # 0 is any free one
     context = Context(
         database=database,
@@ -94,6 +98,7 @@ def _serve(config: ServerConfig, address: socket.socket, database: Database) -> 
         heartbeat_seconds=config.heartbeat_seconds,
         down_after_seconds=config.down_after_seconds,
         listening_since=clock.now(),
+        list_prices=list_prices,
     )
     plane = Plane(context, clock)
     _first_token(plane, config)
@@ -121,6 +126,19 @@ def _serve(config: ServerConfig, address: socket.socket, database: Database) -> 
         database.close()
     if database.writer.lost.is_set():
         raise NotLeader(hint="start it again, and it stands by")
+
+
+def _list_prices(path: Path | None) -> ListPrices:
+    """The operator's own table, or the packaged one; raises InvalidValue for a file that is no such table."""
+    if path is None:
+        return packaged()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(
+            f"{path} cannot be read: {error}", field="--list-prices", hint="name a TOML file"
+        ) from None
+    return parse(text, source=str(path))
 
 
 class Background:

@@ -11,6 +11,8 @@ WHERE_CHARS_MAX: Final = 2_000  # of a filter
 NOTICE_SECONDS_MAX: Final = 720 * 3600  # the longest notice anybody agrees on
 LEASE_SECONDS_MAX: Final = 366 * 86_400
 PRIORITY_MAX: Final = 100
+PARAMETERS_MAX: Final = 10**13
+TOKENS_PER_STEP_MAX: Final = 10**9
 SPEC_TEXT_BYTES_MAX: Final = 512 * 1024  # all of them: 64 leases of one machine fit a message
 
 
@@ -63,6 +65,8 @@ class Train:
     gates: Gates = field(default_factory=Gates)
     seed: int = 0
     sample_chars: int = 400
+    parameters: int = 0  # of the model, for plans before it ever ran; 0: not told
+    tokens_per_step: int = 0  # of one inner step, the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gondwana.wire.machines import MachineInventory, MachineSpeed
+from gondwana.wire.plans import ComparisonView, PlanOption, PredictionView, RelaxationView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,17 @@ class PlanView:
     hold_micro_usd: int = 0  # what is set aside at launch; the rest comes back
     why_not: str = ""  # the constraint that left nothing
     hint: str = ""
+    basis: str = ""  # what the times rest on: "measured", "told", "window", "limit"
+    front: tuple[
+        PlanOption, ...
+    ] = ()  # plans that none beats in both time and cost, the fastest first
+    default: PlanOption | None = None  # what launching takes; it may be beaten
+    relaxations: tuple[
+        RelaxationView, ...
+    ] = ()  # where nothing fits: what to change, the cheapest first
+    comparisons: tuple[ComparisonView, ...] = ()  # the default's work at list prices of others
+    no_comparison: str = ""  # why there is none
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +213,7 @@ class JobView:
     leases: tuple[LeaseView, ...] = ()
     training: TrainingView | None = None
     outputs: dict[str, str] = field(default_factory=dict[str, str])  # file name -> blob
+    predicted: PredictionView | None = None  # at launch, and what became of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
-from gondwana.api import views
+from gondwana.api import plan_views, views
 from gondwana.api.deps import (
     LIMIT_MAX,
     CallerDep,
@@ -26,7 +27,7 @@ from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
 from gondwana.db.events import events_after
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import admit, end, store
+from gondwana.jobs import admit, end, plans, predictions, store
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch
 from gondwana.policy import rules as policy_rules
@@ -41,9 +42,18 @@ LOG_BYTES_MAX = 256 * 1024  # of one answer
 
 @router.post("/plans", response_model=PlanView)
 def make_plan(spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep) -> Response:
-    """Which machines the job would get now, for how much; nothing is changed."""
-    shelf, now = plane.context.shelf, plane.clock.now()
-    return answer(views.plan_view(admit.plan(reader, shelf, caller.principal.id, spec, now)))
+    """Which machines the job would get now, for how much, and what else could be done; nothing is changed."""
+    context, tenant_id = plane.context, caller.principal.id
+    planned = plans.make(
+        reader, context.shelf, context.list_prices, tenant_id, spec, plane.clock.now()
+    )
+    return answer(plan_views.plan_view(planned))
+
+
+@router.get("/plans/accuracy")
+def plan_accuracy(caller: TenantDep, reader: ReaderDep) -> Response:
+    """How far off the network's plans were, per device model and by what they rested on: actual over predicted."""
+    return page([plan_views.accuracy_view(each) for each in predictions.accuracy(reader)])
 
 
 @router.post("/jobs", response_model=JobView)
@@ -55,9 +65,12 @@ def submit(
     admit.check_blobs(plane.context.blobs, spec)
     tenant_id = caller.principal.id
     seen = admit.look(reader, plane.context.shelf, tenant_id, spec, plane.clock.now())
+    expected = plans.predict(reader, tenant_id, spec, seen)
 
     def run(tx: Transaction, now: Instant) -> Any:
         job = admit.submit(tx, plane.context.random, now, tenant_id, spec, seen)
+        if expected is not None:
+            predictions.save(tx, replace(expected, job_id=job.id))
         return views.job_view(tx, job)
 
     return write(run)

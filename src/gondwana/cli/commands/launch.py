@@ -1,16 +1,18 @@
 """`gondwana launch`"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from gondwana.cli.follow import follow
-from gondwana.cli.plans import show_plan
+from gondwana.cli.plans import choice_options, show_plan, wanted
 from gondwana.cli.prepare import prepare, upload
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import NothingFits
 from gondwana.core.money import format_usd
 from gondwana.sdk.jobfile import read_job_file
+from gondwana.wire.plans import bound, chosen
 
 
 @shell_command(name="launch")
@@ -22,16 +24,28 @@ from gondwana.sdk.jobfile import read_job_file
     default=True,
     help="Follow the job to its end (the default), or not.",
 )
-def command(shell: Shell, job: Path, *, yes: bool, follows: bool) -> int:
+@choice_options
+def command(
+    shell: Shell, job: Path, *, yes: bool, follows: bool, fastest: bool, cheapest: bool, by_text: str | None,
+    under_text: str | None,
+) -> int:  # fmt: skip
     """Run a JOB file: shows the plan, asks, uploads, starts, follows.
 
-    Prints what the job prints, and ends with its exit code. Ctrl-C leaves the job running.
+    Prints what the job prints, and ends with its exit code. Ctrl-C leaves the job running. With --fastest, --cheapest,
+    --by or --under the job is bound to that plan: its price cap, its speed, and of a training its islands and rounds.
     """
+    asked = wanted(fastest=fastest, cheapest=cheapest, by_text=by_text, under_text=under_text)
     prepared = prepare(read_job_file(job))
     plan = shell.client.plans.make(prepared.spec)
     if not plan.fits:
         raise NothingFits(plan.why_not or None, hint=plan.hint or "gondwana offers")
-    shell.tell(show_plan(plan, prepared.spec) + "\n")
+    option = chosen(plan.front, asked) if asked.is_choice else None
+    shell.tell(show_plan(plan, prepared.spec, option) + "\n")
+    if option is not None:
+        prepared = replace(prepared, spec=bound(prepared.spec, option))
+        plan = shell.client.plans.make(prepared.spec)
+        if not plan.fits:  # taken meanwhile
+            raise NothingFits(plan.why_not or None, hint=plan.hint or "gondwana plan JOB")
     shell.ask(f"Launch {prepared.spec.name}, holding {format_usd(plan.hold_micro_usd)}?", yes=yes)
     upload(shell, prepared)
     view = shell.client.jobs.submit(prepared.spec)

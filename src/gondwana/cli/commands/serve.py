@@ -34,8 +34,19 @@ def data_folder() -> Path:
     default=None,
     help="Keep the books in PostgreSQL instead: postgresql://USER@HOST/NAME. Also GONDWANA_DATABASE_URL.",
 )
+@click.option(
+    "--list-prices",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="What others ask, for plans to compare with; the table that comes with Gondwana by default.",
+)
 def command(
-    shell: Shell, host: str, port: int, data: Path | None, database: str | None
+    shell: Shell,
+    host: str,
+    port: int,
+    data: Path | None,
+    database: str | None,
+    list_prices: Path | None,
 ) -> int | None:
     """Run a control plane on this machine, until Ctrl-C."""
     if database:
@@ -49,7 +60,7 @@ def command(
             f"the control plane needs {error.name}, which is not installed",
             hint="in Gondwana's folder: pip install '.[server]'",
         ) from None
-    return serve.run(host, port, data or data_folder(), database)
+    return serve.run(host, port, data or data_folder(), database, list_prices)
 
 
 def _check_url(url: str) -> None:

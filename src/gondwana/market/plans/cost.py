@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from gondwana.market.plans import risk
-from gondwana.market.plans.model import BatchWork, Choice, Forecast, Host, TrainingWork
+from gondwana.market.plans.model import BatchWork, Choice, Forecast, Host, Link, TrainingWork
 
 BYTES_UP: Final = {"fp32": 8.0, "int8": 2.016, "int4": 1.016}
 """Per parameter: a delta and its momentum, with the scales of their blocks."""
@@ -62,8 +62,12 @@ def compute_factor(gap: float) -> float:
 
 
 def sync_seconds(parameters: int, codec: str, host: Host) -> float:
-    """What a round's exchange takes on one machine's link: up, down, and four round trips."""
-    link = host.link
+    """What a round's exchange takes on one machine's link."""
+    return link_seconds(parameters, codec, host.link)
+
+
+def link_seconds(parameters: int, codec: str, link: Link) -> float:
+    """What a round's exchange takes: up, down, and four round trips."""
     bits = 8.0 * parameters
     sent = bits * BYTES_UP[codec] / link.up_bits_per_second
     fetched = bits * BYTES_DOWN / link.down_bits_per_second
@@ -72,9 +76,9 @@ def sync_seconds(parameters: int, codec: str, host: Host) -> float:
 
 def reference_speeds(hosts: Sequence[Host]) -> list[float]:
     """Reference steps per second of each; a machine that was not measured counts as the slowest that was, or as 1."""
-    known = [each.listing.steps_per_second for each in hosts if each.listing.steps_per_second > 0]
-    usual = min(known, default=1.0)
-    return [each.listing.steps_per_second or usual for each in hosts]
+    known = [each.reference_steps_per_second for each in hosts]
+    usual = min((each for each in known if each > 0), default=1.0)
+    return [each or usual for each in known]
 
 
 def step_ratio(work: TrainingWork, hosts: Sequence[Host]) -> float:
@@ -117,7 +121,7 @@ def rounds_for(
 ) -> int | None:
     """How many rounds do `steps` after the warm ones; None where it would take more than a job may have."""
     per_round = sum(steps_of_round(choice, [ratio * each for each in reference_speeds(hosts)]))
-    rounds = work.warm_rounds + max(1, ceil(steps / per_round - 1e-9))
+    rounds = work.warm_rounds + (max(1, ceil(steps / per_round - 1e-9)) if steps > 0 else 0)
     return rounds if rounds <= ROUNDS_MAX else None
 
 

@@ -7,11 +7,9 @@ changes nothing, and the work is bounded however much is offered.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeVar
 
-from gondwana.core.errors import NothingFits
-from gondwana.core.money import format_usd
-from gondwana.core.units import format_seconds
 from gondwana.market.plans import cost
 from gondwana.market.plans.model import (
     BatchWork,
@@ -37,7 +35,7 @@ STEPS_TRIED: Final = (
 )  # inner steps that the lab found good, beside half and twice the job's own
 CODECS: Final = ("int4", "int8", "fp32")
 CANDIDATES_MAX: Final = 4_096
-SHOWN_MAX: Final = 12  # plans of a front that people are shown
+TOLD_MAX: Final = 48  # plans of a front that a client is told
 WINDOW_SECONDS_MAX: Final = 86_400.0
 WINDOW_SECONDS_MIN: Final = 1.0
 
@@ -73,10 +71,25 @@ def front(work: Work, fits: Iterable[Host], *, devices: int) -> Front:
 
 def candidates(work: Work, fits: Iterable[Host], *, devices: int) -> list[Plan]:
     """Every plan that is looked at, the default first; none where too few machines fit."""
-    hosts = sorted(fits, key=lambda each: (*price_per_work(each.listing), each.id))[:POOL_MAX]
-    if isinstance(work, BatchWork):
-        return _batch(work, hosts, devices) if len(hosts) >= work.nodes else []
-    return _training(work, hosts, devices) if len(hosts) >= work.islands_min else []
+    hosts = _in_order(fits)
+    default = _default(work, hosts, devices)
+    if default is None:
+        return []
+    others = (
+        _batch(work, hosts, devices)
+        if isinstance(work, BatchWork)
+        else _training(work, hosts, devices)
+    )
+    return [default, *islice(others, CANDIDATES_MAX - 1)]
+
+
+def as_it_is(work: Work, fits: Iterable[Host], *, devices: int) -> Plan | None:
+    """The default: what launching the job as it is takes; None where too few machines fit."""
+    return _default(work, _in_order(fits), devices)
+
+
+def _in_order(fits: Iterable[Host]) -> list[Host]:
+    return sorted(fits, key=lambda each: (*price_per_work(each.listing), each.id))[:POOL_MAX]
 
 
 def not_dominated(plans: Iterable[Plan]) -> list[Plan]:
@@ -109,7 +122,7 @@ def _order(plan: Plan) -> tuple[object, ...]:
     )
 
 
-def shown(found: Front, most: int = SHOWN_MAX) -> tuple[Plan, ...]:
+def told(found: Front, most: int = TOLD_MAX) -> tuple[Plan, ...]:
     """At most so many of the front: its two ends, the default, and the rest evenly between."""
     plans = found.plans
     if len(plans) <= most:
@@ -123,81 +136,47 @@ def shown(found: Front, most: int = SHOWN_MAX) -> tuple[Plan, ...]:
     return tuple(plans[place] for place in sorted(places))
 
 
-def fastest(found: Front) -> Plan:
-    """The plan with the least time; raises NothingFits where there is none."""
-    return _some(found)[0]
+def _default(work: Work, hosts: Sequence[Host], devices: int) -> Plan | None:
+    if isinstance(work, BatchWork):
+        if len(hosts) < work.nodes:
+            return None
+        chosen = _Set(tuple(hosts[: work.nodes]))
+        steps = cost.reference_steps_of(work, chosen.hosts)
+        return replace(_batch_plan(work, chosen, steps, devices), is_default=True)
+    if len(hosts) < work.islands_min:
+        return None
+    chosen = _Set(tuple(hosts[: work.islands_max]))
+    written, ratio = cost.as_written(work, len(chosen.hosts)), cost.step_ratio(work, chosen.hosts)
+    told = cost.forecast_training(work, written, chosen.hosts, devices=devices, ratio=ratio)
+    return replace(_plan(chosen, written, told), is_default=True)
 
 
-def cheapest(found: Front) -> Plan:
-    """The plan with the least cost; raises NothingFits where there is none."""
-    return _some(found)[-1]
+def _batch(work: BatchWork, hosts: Sequence[Host], devices: int) -> Iterator[Plan]:
+    steps = cost.reference_steps_of(work, hosts[: work.nodes])
+    for each in _sets(hosts, [work.nodes]):
+        yield _batch_plan(work, each, steps, devices)
 
 
-def by(found: Front, seconds: float) -> Plan:
-    """The cheapest plan that is done in time; raises NothingFits, naming the fastest."""
-    in_time = [plan for plan in _some(found) if plan.forecast.seconds <= seconds]
-    if not in_time:
-        least = found.plans[0].forecast
-        raise NothingFits(
-            f"no plan is done within {format_seconds(seconds)}: the fastest takes {format_seconds(least.seconds)} "
-            f"for {format_usd(least.cost_micro_usd)}",
-            hint="give it more time, or take the fastest: --fastest",
-        )
-    return in_time[-1]
+def _batch_plan(work: BatchWork, each: _Set, steps: float, devices: int) -> Plan:
+    told = cost.forecast_batch(each.hosts, reference_steps=steps, devices=devices)
+    too_long = work.reference_steps is not None and told.seconds > work.seconds_max
+    return replace(_plan(each, Choice(count=work.nodes), told), is_too_long=too_long)
 
 
-def under(found: Front, micro_usd: int) -> Plan:
-    """The fastest plan that costs no more; raises NothingFits, naming the cheapest."""
-    affordable = [plan for plan in _some(found) if plan.forecast.cost_micro_usd <= micro_usd]
-    if not affordable:
-        least = found.plans[-1].forecast
-        raise NothingFits(
-            f"no plan costs {format_usd(micro_usd)} or less: the cheapest costs {format_usd(least.cost_micro_usd)} "
-            f"and takes {format_seconds(least.seconds)}",
-            hint="allow more, or take the cheapest: --cheapest",
-        )
-    return affordable[0]
-
-
-def _some(found: Front) -> tuple[Plan, ...]:
-    if not found.plans:
-        raise NothingFits(hint="gondwana plan JOB says what left nothing")
-    return found.plans
-
-
-def _batch(work: BatchWork, hosts: Sequence[Host], devices: int) -> list[Plan]:
-    """The default first; then every set that is not it."""
-    default = _Set(tuple(hosts[: work.nodes]))
-    steps = cost.reference_steps_of(work, default.hosts)
-    plans: list[Plan] = []
-    for each in (default, *_sets(hosts, [work.nodes])):
-        told = cost.forecast_batch(each.hosts, reference_steps=steps, devices=devices)
-        too_long = work.reference_steps is not None and told.seconds > work.seconds_max
-        plan = _plan(each, Choice(count=work.nodes), told, is_default=not plans)
-        plans.append(replace(plan, is_too_long=too_long))
-    return plans
-
-
-def _training(work: TrainingWork, hosts: Sequence[Host], devices: int) -> list[Plan]:
-    """The default first; the others train to the same expected loss with other machines, islands, steps, codecs."""
-    default = _Set(tuple(hosts[: work.islands_max]))
-    ratio = cost.step_ratio(work, default.hosts)
-    steps = cost.cold_steps(work, default.hosts, ratio)
-    written = cost.as_written(work, len(default.hosts))
-
-    def told(each: _Set, choice: Choice) -> Forecast:
-        return cost.forecast_training(work, choice, each.hosts, devices=devices, ratio=ratio)
-
-    plans = [_plan(default, written, told(default, written), is_default=True)]
+def _training(work: TrainingWork, hosts: Sequence[Host], devices: int) -> Iterator[Plan]:
+    """Plans that train to the same expected loss with other machines, islands, steps, codecs."""
+    default = hosts[: work.islands_max]
+    ratio = cost.step_ratio(work, default)
+    steps = cost.cold_steps(work, default, ratio)
+    written = cost.as_written(work, len(default))
     for each, choice in _choices(work, hosts):
         wanted = steps * _effort(work, choice, written)
         rounds = cost.rounds_for(work, choice, each.hosts, wanted, ratio=ratio)
-        if rounds is not None:
-            bound = replace(choice, rounds=rounds)
-            plans.append(_plan(each, bound, told(each, bound)))
-        if len(plans) >= CANDIDATES_MAX:
-            break
-    return plans
+        if rounds is None:
+            continue
+        bound = replace(choice, rounds=rounds)
+        told = cost.forecast_training(work, bound, each.hosts, devices=devices, ratio=ratio)
+        yield _plan(each, bound, told)
 
 
 def _choices(work: TrainingWork, hosts: Sequence[Host]) -> Iterator[tuple[_Set, Choice]]:
@@ -287,12 +266,11 @@ def _spread(values: Sequence[N], most: int) -> list[N]:
     return [values[last * n // (most - 1)] for n in range(most)]
 
 
-def _plan(each: _Set, choice: Choice, told: Forecast, *, is_default: bool = False) -> Plan:
+def _plan(each: _Set, choice: Choice, told: Forecast) -> Plan:
     return Plan(
         hosts=each.hosts,
         choice=choice,
         forecast=told,
         price_max_micro_usd_per_device_hour=each.price_max,
         steps_per_second_min=each.speed_min,
-        is_default=is_default,
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from gondwana.core.devices import CPU
 from gondwana.core.money import format_usd
-from gondwana.core.units import format_bytes
+from gondwana.core.units import format_bytes, format_seconds
 from gondwana.market.model import Listing, Order
 from gondwana.market.rules import price_per_work, screen
 from gondwana.wire.jobs import Accelerators
@@ -257,9 +257,11 @@ def _keep_notice(order: Order, relaxed: Order, chosen: Sequence[Listing]) -> tup
     was = order.notice_seconds_min
     least = min(was, *(each.notice_seconds for each in chosen))
     change = Change(
-        field="gondwana.notice", was=f"{was}s", now=f"{least}s",
-        words=f"accept {least} s of notice instead of {was} s",
-    )  # fmt: skip
+        field="gondwana.notice_hours_min",
+        was=f"{was / 3600:g}",
+        now=f"{least / 3600:g}",
+        words=f"accept {format_seconds(least)} of notice instead of {format_seconds(was)}",
+    )
     return replace(relaxed, notice_seconds_min=least), change
 
 

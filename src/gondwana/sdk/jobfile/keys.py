@@ -50,6 +50,8 @@ TRAIN: Final = {
     "gates": "How suspicious to be of what machines deliver.",
     "seed": "Where all the randomness of the run starts. Default 0.",
     "sample_chars": "How much text the model writes after each round. Default 400.",
+    "parameters": "How many parameters the model has: lets `gondwana plan` reckon before the job ever ran.",
+    "tokens_per_step": "How many tokens one inner step takes on one machine: the same.",
 }
 ISLANDS: Final = {
     "min": "Start with at least so many. Default 1.",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gondwana.core.errors import InvalidValue
 from gondwana.sdk.jobfile.fields import Fields, invalid
-from gondwana.wire.jobs import ISLANDS_MAX, Gates, Train
+from gondwana.wire.jobs import ISLANDS_MAX, PARAMETERS_MAX, TOKENS_PER_STEP_MAX, Gates, Train
 
 CODECS: Final = ("int4", "int8", "fp32")
 ROUNDS_MAX: Final = 100_000
@@ -35,6 +35,8 @@ def read_train(fields: Fields, workdir: Path) -> Train:
         gates=_gates(fields.mapping("gates")),
         seed=fields.integer("seed", 0, least=0, most=2**63 - 1),
         sample_chars=fields.integer("sample_chars", 400, least=0, most=SAMPLE_CHARS_MAX),
+        parameters=fields.integer("parameters", 0, least=0, most=PARAMETERS_MAX),
+        tokens_per_step=fields.integer("tokens_per_step", 0, least=0, most=TOKENS_PER_STEP_MAX),
     )
 
 

@@ -1,0 +1,38 @@
+"""What machines' pasts say of them: how long they worked, and how often that ended because of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gondwana.db.many import read_keys
+from gondwana.db.queries import load_queries
+from gondwana.db.transaction import Reader
+from gondwana.market.model import CLOSE_CODES, CloseReason
+
+SQL: Final = load_queries("gondwana.market", "history.sql")
+BY_PROVIDER: Final = frozenset(
+    reason for reason in CloseReason if 2000 <= CLOSE_CODES[reason] < 3000
+)
+"""Ends of a lease that its machine or its owner brought about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One machine's, over all its leases."""
+
+    seconds_proven: int = 0
+    interruptions: int = 0
+
+
+def histories(reader: Reader, machine_ids: Sequence[str]) -> dict[str, History]:
+    """The history of each of these machines that was ever leased."""
+    found: dict[str, tuple[int, int]] = {}
+    ids = list(dict.fromkeys(machine_ids))
+    for row in read_keys(reader, SQL.leases_by_end, ids):
+        proven_ms, lost = found.get(row["machine_id"], (0, 0))
+        ended = row["leases"] if row["reason"] in BY_PROVIDER else 0
+        found[row["machine_id"]] = (proven_ms + int(row["proven_ms"]), lost + ended)
+    return {
+        machine_id: History(seconds_proven=proven_ms // 1000, interruptions=lost)
+        for machine_id, (proven_ms, lost) in found.items()
+    }

@@ -1,0 +1,4 @@
+-- name: leases_by_end
+-- How the leases of these machines ended, and the time that they proved; what still runs has no reason.
+SELECT machine_id, reason, count(*) AS leases, coalesce(sum(proven_ms), 0) AS proven_ms
+FROM lease WHERE machine_id IN (:keys) GROUP BY machine_id, reason;
