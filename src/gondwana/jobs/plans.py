@@ -120,7 +120,16 @@ def _pool(reader: Reader, shelf: Shelf, wanted: Order) -> list[Listing]:
 def _hosts(reader: Reader, listings: Sequence[Listing], work: Work) -> list[Host]:
     cheapest = sorted(listings, key=market_rules.price_per_work)[: front.POOL_MAX]
     past = histories(reader, [each.machine_id for each in cheapest])
-    return [host_of(each, past.get(each.machine_id, History()), work.basis) for each in cheapest]
+    known = [(each, past.get(each.machine_id, History())) for each in cheapest]
+    return [
+        host_of(
+            each,
+            work.basis,
+            seconds_proven=had.seconds_proven,
+            interruptions=had.interruptions,
+        )
+        for each, had in known
+    ]
 
 
 _TOLD: Final = {

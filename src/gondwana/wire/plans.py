@@ -33,6 +33,7 @@ class PlanOption:
     rounds: int = 0
     codec: str = ""
     is_too_long: bool = False  # known to outlast the job's limit
+    where: str = ""  # what binds a job to machines that are as fast: a filter's term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +185,7 @@ def bound(spec: JobSpec, option: PlanOption) -> JobSpec:
 
     Which machines it gets is still the market's word: these, or others under the same cap that are as fast.
     """
-    floor = round(option.steps_per_second_min, 3)
-    terms = f"{spec.market.where} steps>={floor:.3f}".strip() if floor > 0 else spec.market.where
+    terms = f"{spec.market.where} {option.where}".strip()
     where = terms if len(terms) <= WHERE_CHARS_MAX else spec.market.where
     train = spec.train
     if train is not None:

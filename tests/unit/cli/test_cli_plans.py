@@ -32,7 +32,8 @@ def gondwana(plane, monkeypatch, tmp_path, capfd):
 def option(seconds, cost, **changes):
     given = {
         "machines": ("box",), "accelerators": "1×CPU", "price_max_micro_usd_per_device_hour": 250_000,
-        "steps_per_second_min": 9.8765, "seconds": seconds, "cost_micro_usd": cost, "price_micro_usd_per_hour": 250_000,
+        "steps_per_second_min": 9.877, "where": "steps>=9.877",
+        "seconds": seconds, "cost_micro_usd": cost, "price_micro_usd_per_hour": 250_000,
         "interruption_probability": 0.02,
     }  # fmt: skip
     return PlanOption(**{**given, **changes})
@@ -76,10 +77,10 @@ def test_a_chosen_plan_binds_the_job(make):
     assert (train.window_seconds, train.codec) == (24.0, "int8")
 
 
-def test_a_binding_never_makes_a_filter_that_is_too_long_or_asks_a_speed_nobody_measured(make):
+def test_a_binding_never_makes_a_filter_that_is_too_long(make):
     long = make.spec(market=MarketTerms(where="x" * (WHERE_CHARS_MAX - 3)))
     assert bound(long, FRONT[0]).market.where == long.market.where
-    assert bound(make.spec(), option(1.0, 1, steps_per_second_min=0.0)).market.where == ""
+    assert bound(make.spec(), option(1.0, 1, where="")).market.where == ""
 
 
 def shown(make, **changes):
@@ -130,7 +131,7 @@ PLAN = {
     "machines": [{"name": "box", "region": "eu", "accelerator": "CPU", "devices": 1,
                   "price_micro_usd_per_device_hour": 200_000, "steps_per_second": 3.0}],
     "front": [{"machines": ["box"], "accelerators": "1×CPU", "price_max_micro_usd_per_device_hour": 200_000,
-               "steps_per_second_min": 3.0, "seconds": 60.0, "cost_micro_usd": 1000,
+               "steps_per_second_min": 3.0, "where": "steps>=3.000", "seconds": 60.0, "cost_micro_usd": 1000,
                "price_micro_usd_per_hour": 200_000}],
 }  # fmt: skip
 JOB = {"id": "job_1", "name": "hello", "kind": "batch", "state": "admitted", "created_at": 0.0}

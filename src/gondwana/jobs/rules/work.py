@@ -13,7 +13,6 @@ from gondwana.jobs.model import Island, Round, Run, RunState, Unit, UnitState
 from gondwana.jobs.rules import islands
 from gondwana.market.model import Listing
 from gondwana.market.plans import cost
-from gondwana.market.history import History
 from gondwana.market.plans.model import LINK_USUAL, Basis, BatchWork, Host, Link, TrainingWork, Work
 from gondwana.wire.jobs import JobSpec, Train
 from gondwana.wire.units import UnitKind
@@ -154,13 +153,13 @@ def _unit_seconds(train: Train, unit: Unit, parameters: int, speeds: dict[str, f
     return computing + cost.link_seconds(parameters, train.codec, LINK_USUAL)
 
 
-def host_of(listing: Listing, past: History, basis: Basis) -> Host:
-    """A machine that fits with its past; with its measured link, and its TFLOP/s where the model's size is only told."""
+def host_of(listing: Listing, basis: Basis, *, seconds_proven: int, interruptions: int) -> Host:
+    """A machine that fits, with its past and its measured link; its TFLOP/s count where the model's size is told."""
     by_tflops = listing.tflops * 1e12 * FLOP_UTILISATION / REFERENCE_STEP_FLOP
     return Host(
         listing=listing,
-        seconds_proven=past.seconds_proven,
-        interruptions=past.interruptions,
+        seconds_proven=seconds_proven,
+        interruptions=interruptions,
         link=Link(
             up_bits_per_second=listing.up_bits_per_second or LINK_USUAL.up_bits_per_second,
             down_bits_per_second=listing.down_bits_per_second or LINK_USUAL.down_bits_per_second,

@@ -37,7 +37,9 @@ class Host:
     seconds_proven: int = 0  # over all its leases
     interruptions: int = 0  # leases that ended because of it
     link: Link = LINK_USUAL
-    steps_by_tflops: float = 0.0  # reference steps a second that its measured TFLOP/s would do; 0: do not reckon so
+    steps_by_tflops: float = (
+        0.0  # reference steps a second that its measured TFLOP/s would do; 0: do not reckon so
+    )
 
     @property
     def id(self) -> str:
@@ -46,7 +48,7 @@ class Host:
 
     @property
     def reference_steps_per_second(self) -> float:
-        """How fast it is; 0 where that could not be measured. The reference step is too small to fill an accelerator."""
+        """How fast it is, 0 where that could not be measured; a reference step is too small to fill an accelerator."""
         return max(self.listing.steps_per_second, self.steps_by_tflops)
 
 
