@@ -19,6 +19,7 @@ from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.frozen import check_not_frozen
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
+from gondwana.market.auction import bidding
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
 from gondwana.policy import rules as policy
 from gondwana.wire.jobs import JobSpec
@@ -33,21 +34,30 @@ def order_for(
     spec: JobSpec, tenant_id: PrincipalId, job_id: JobId, order_id: OrderId, now: Instant
 ) -> Order:
     """What a job wants of the market: a gang of nodes, or as many islands as there are between its bounds."""
-    train = spec.train
+    train, cap = spec.train, spec.price_cap_micro_usd_per_device_hour
+    count_min = train.islands_min if train else spec.num_nodes
+    devices = max((wanted.count for wanted in spec.resources.accelerators), default=1)
+    mechanism = bidding.mechanism_for(
+        spec.market.mechanism,
+        devices_min=count_min * devices,
+        lease_seconds=spec.market.lease_seconds,
+        has_cap=cap is not None,
+    )
     return Order(
         id=order_id,
         job_id=job_id,
         tenant_id=tenant_id,
         state=OrderState.OPEN,
-        count_min=train.islands_min if train else spec.num_nodes,
+        count_min=count_min,
         count_max=train.islands_max if train else spec.num_nodes,
-        devices=max((wanted.count for wanted in spec.resources.accelerators), default=1),
+        devices=devices,
         resources=spec.resources,
-        price_cap_micro_usd_per_device_hour=spec.price_cap_micro_usd_per_device_hour,
+        price_cap_micro_usd_per_device_hour=cap,
         charge=Charge.UNIT if train else Charge.SECOND,
         created_at=now,
         expires_at=Instant(now + ORDER_SECONDS_MAX),
-        mechanism=Mechanism(spec.market.mechanism or Mechanism.POSTED),
+        mechanism=mechanism,
+        closes_at=bidding.first_window(now) if mechanism is Mechanism.AUCTION else None,
         filters=spec.market.where,
         notice_seconds_min=spec.market.notice_seconds_min,
         priority=spec.market.priority,
@@ -66,7 +76,7 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     found = listings_of(reader, shelf.find(reader, wanted))
     if len(found) < wanted.count_min:  # look at all of them, for the reason
         found = listings(reader)
-    return _plan(spec, wanted, market_rules.screen(wanted, found))
+    return _plan(spec, wanted, _screen(wanted, found))
 
 
 def look(
@@ -81,7 +91,7 @@ def look(
     found = listings_of(reader, shelf.find(reader, wanted, taken_too=True))
     if len(found) < wanted.count_min:
         found = listings(reader)
-    return market_rules.screen(wanted, _all_free(found))
+    return _screen(wanted, _all_free(found))
 
 
 def submit(
@@ -184,7 +194,19 @@ def _seen_again(tx: Transaction, wanted: Order, seen: Screening) -> Screening:
     if len(chosen) < wanted.count_min:
         return seen
     found = listings_of(tx, (each.machine_id for each in chosen))
-    return market_rules.screen(wanted, _all_free(found))
+    return _screen(wanted, _all_free(found))
+
+
+def _screen(wanted: Order, found: Sequence[Listing]) -> Screening:
+    """What fits an order now; of an auction also what is posted above its cap, which may be bid below it."""
+    cap = wanted.price_cap_micro_usd_per_device_hour
+    if wanted.mechanism is Mechanism.AUCTION and cap is not None:
+        posted = found
+        found = [
+            bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
+            for each in posted
+        ]
+    return market_rules.screen(wanted, found)
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

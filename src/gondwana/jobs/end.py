@@ -6,12 +6,19 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import holders, money, store
+from gondwana.jobs import holders, money, store, undelivered
 from gondwana.jobs.model import Job, JobReason, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, rounds
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import WITH_NOTICE, CloseReason, Lease, LeaseState, OrderState
+from gondwana.market.model import (
+    WITH_NOTICE,
+    CloseReason,
+    Lease,
+    LeaseState,
+    Mechanism,
+    OrderState,
+)
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState
 
@@ -47,6 +54,8 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason
         expire_unit(tx, now, unit, verdict=reason)
     closed = market.close(tx, now, lease, reason)
     money.close_lease(tx, now, closed)
+    if lost and reason not in WITH_NOTICE and closed.mechanism is Mechanism.AUCTION:
+        undelivered.penalise(tx, now, closed)
     if lost or reason is CloseReason.RESERVATION_LAPSED:
         _recover(tx, now, closed)
 

@@ -102,6 +102,14 @@ class Shelf:
         with self._lock:
             return self._cheapest(self._fresh(reader), want, order, order.count_max)
 
+    def fitting(
+        self, reader: Reader, order: Order, not_machines: Sequence[str], limit: int
+    ) -> list[Listing]:
+        """The standing offers, as they are committed, that may serve an order, at most `limit`; takes nothing."""
+        with self._lock:
+            found = cheapest(self._fresh(reader), want_of(order, not_machines), limit)
+            return [self._listings[each] for each in found]
+
     def book(self, reader: Reader) -> Book:
         """The book as it is now; for one thread at a time."""
         with self._lock:

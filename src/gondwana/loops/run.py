@@ -31,6 +31,7 @@ from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
 from gondwana.loops.record_prices import record_prices
 from gondwana.loops.release_stakes import release_stakes
+from gondwana.loops.run_auctions import run_auctions
 from gondwana.loops.run_subsidies import run_subsidies, vest_subsidies
 from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.settle_predictions import settle_predictions
@@ -48,6 +49,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     finish_jobs: 0.0,
     keep_machines: 5.0,
     match_orders: 0.0,
+    run_auctions: 0.0,
     advance_training: 0.0,
     meter_leases: REST_SECONDS,
     meter_draining: DRAINING_REST_SECONDS,

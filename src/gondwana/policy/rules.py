@@ -85,6 +85,11 @@ def check_spec(spec: JobSpec) -> None:
     _check_entries(spec)
     _check_resources(spec)
     _check_market(spec.market)
+    if spec.market.mechanism == "auction" and spec.price_cap_micro_usd_per_device_hour is None:
+        raise InvalidValue(
+            "An auction needs a price cap: without one a lone bidder would name the price.",
+            field="gondwana.mechanism", value="auction", hint="add gondwana.price_cap_usd_per_gpu_hour",
+        )  # fmt: skip
     if (spec.train is None) == (not spec.run.strip()):
         raise InvalidValue(
             "a job has either `run` or `gondwana: train:`",
@@ -101,7 +106,7 @@ def check_spec(spec: JobSpec) -> None:
 
 MECHANISMS: Final = ("", "posted", "auction", "spot")
 NOT_SERVED: Final = {
-    "mechanism": ("", "posted"),
+    "mechanism": ("", "posted", "auction"),
     "where": ("",),
     "starts_at": (None,),
     "is_standing": (False,),

@@ -64,11 +64,13 @@ SELECT * FROM machine WHERE state = 'draining' ORDER BY id LIMIT :limit;
 SELECT * FROM offer WHERE machine_id = :machine_id;
 
 -- name: supply
--- Every offer that is not withdrawn, with how many devices live leases hold and the newest lease's epoch.
+-- Every offer that is not withdrawn, with how many devices live leases and open bids hold and the newest lease's epoch.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
@@ -78,16 +80,20 @@ WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIM
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id IN (:keys);
 
 -- name: held
--- How many devices live leases hold of these machines, and their epochs.
+-- How many devices live leases and open bids hold of these machines, and their epochs.
 SELECT machine.id, coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased
 FROM machine WHERE machine.id IN (:keys);
 
 -- name: owners

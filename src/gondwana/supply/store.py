@@ -180,7 +180,7 @@ def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
 
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """(epoch, devices that live leases hold) of each machine; the epoch is that of its newest lease, 0 before."""
+    """(epoch, devices that live leases and open bids hold) of each machine; the epoch is its newest lease's, or 0."""
     rows = read_keys(reader, SQL.held, machine_ids)
     return {row["id"]: (int(row["epoch"]), int(row["devices_leased"])) for row in rows}
 

@@ -26,7 +26,7 @@ class BidState(StrEnum):
 BID_TRANSITIONS: Final = {
     BidState.OPEN: {BidState.WON, BidState.LOST, BidState.WITHDRAWN, BidState.EXPIRED},
     BidState.WON: set[BidState](),
-    BidState.LOST: {BidState.WON},  # second choice: a winner did not deliver
+    BidState.LOST: {BidState.WON, BidState.WITHDRAWN},  # second choice: a winner did not deliver
     BidState.WITHDRAWN: set[BidState](),
     BidState.EXPIRED: set[BidState](),
 }
