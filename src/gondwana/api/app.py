@@ -11,6 +11,7 @@ from gondwana.api.bodies import BodyLimit
 from gondwana.api.plane import Plane
 from gondwana.api.routes import (
     accounts,
+    auctions,
     blobs,
     budgets,
     invoices,
@@ -41,6 +42,7 @@ def make_app(plane: Plane) -> FastAPI:
         jobs,
         leases,
         machines,
+        auctions,
         prices,
         accounts,
         budgets,

@@ -47,7 +47,7 @@ from gondwana.wire.units import UnitKind
 
 def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
     """One machine as its owner sees it, with what it has earned."""
-    leases = market.live_leases_of_machine(reader, machine.id)
+    _, held = supply.held(reader, [machine.id])[machine.id]
     offer = supply.offer_of(reader, machine.id)
     counts = {row["state"]: row for row in store.unit_counts(reader, machine_id=machine.id)}
     return views.MachineView(
@@ -58,7 +58,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         state=machine.state,
         reason=machine.reason,
         devices=machine.devices,
-        devices_free=machine.devices - sum(lease.devices for lease in leases),
+        devices_free=machine.devices - held,
         price_micro_usd_per_device_hour=offer.price_micro_usd_per_device_hour,
         inventory=machine.inventory,
         speed=machine.speed,

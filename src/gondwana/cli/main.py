@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "plan": "Show what launching a job would do and cost; changes nothing.",
     "jobs": "List, show, follow, cancel and download your jobs.",
     "offers": "What the market sells now, the cheapest first.",
+    "orders": "Jobs that are auctioned now: what they want, until when owners bid.",
     "prices": "What the market holds and asks, by model and region; how that went.",
     "provider": "Offer this machine, set its price, see what it earns.",
     "account": "Your balance, statement and invoices; record a deposit.",

@@ -7,6 +7,7 @@ import msgspec
 
 from gondwana.core.random import Random
 from gondwana.sdk.account import Account
+from gondwana.sdk.auctions import Auctions, Bids
 from gondwana.sdk.blobs import Blobs
 from gondwana.sdk.budgets import Budgets
 from gondwana.sdk.config import load_settings
@@ -60,6 +61,8 @@ class Client:
         self.offers = Offers(transport)
         self.prices = Prices(transport)
         self.machines = Machines(transport)
+        self.auctions = Auctions(transport)
+        self.bids = Bids(transport)
         self.account = Account(transport)
         self.budgets = Budgets(transport)
         self.invoices = Invoices(transport)

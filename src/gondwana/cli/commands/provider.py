@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gondwana.cli.commands import provider_bids
 from gondwana.cli.output import columns, facts, moment, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, MissingToken
@@ -28,6 +29,9 @@ MATURING_HEADS = columns("PAYABLE FROM", ">AMOUNT")
 @click.group(name="provider")
 def command() -> None:
     """Offer this machine, set its price, see what it earns. MACHINE is a name or an id."""
+
+
+provider_bids.add_to(command)
 
 
 @shell_command(group=command, remote=False)
