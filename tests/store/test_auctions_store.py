@@ -26,8 +26,10 @@ from gondwana.loops.run_auctions import run_auctions
 from gondwana.market import store as market
 from gondwana.market.auction import bidding, store
 from gondwana.market.auction.model import BidReason, BidState
+from gondwana.market.keeping import Hold
 from gondwana.market.model import CloseReason, LeaseState, Mechanism, OrderState
-from gondwana.policy.model import Scope
+from gondwana.policy import quotas
+from gondwana.policy.model import Quota, Scope
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
 from gondwana.wire.jobs import MarketTerms
@@ -536,6 +538,63 @@ def test_clearing_is_bounded_though_a_thousand_impossible_auctions_wait(fair, ma
     assert len(store.due(world.reader, world.now)) <= 51
     fair.close(1)
     assert fair.leases(order) == {"rimu": USD}
+
+
+def test_an_auction_above_its_tenants_quota_waits_with_its_bids_and_stops_no_other(fair):
+    world = fair.world
+    fair.join("rimu", owner="ada")
+    fair.join("kauri", owner="bob")
+    limit = Quota(tenant_id=world.tenant, devices_max=0, set_by=world.tenant, set_at=world.now)
+    order = fair.order()
+    fair.bid(order, "rimu", USD, owner="ada")
+    world.write(quotas.set_quota, limit)
+    poor, world.tenant = world.tenant, world.principal("other", Scope.TENANT)
+    world.deposit(world.tenant, 100 * USD)
+    other = fair.order(name="other")
+    fair.close()
+    assert fair.leases(order) == {}
+    assert fair.states(order) == {"rimu": BidState.OPEN}
+    assert bidding.takes_bids(market.order(world.reader, order.id), world.now)
+    assert fair.leases(other) == {"kauri": 4 * USD}
+    world.tenant = poor
+    world.write(quotas.remove_quota, world.now, limit)
+    fair.close(bidding.AGAIN_SECONDS_MAX - 1)
+    assert fair.leases(order) == {"rimu": 4 * USD}
+
+
+def test_a_machine_that_is_kept_for_another_order_takes_no_part(fair, make):
+    world = fair.world
+    fair.join("rimu", owner="ada", price=USD)
+    fair.join("kauri", owner="bob", price=2 * USD)
+    waiting = world.submit(make.spec(name="waiting"))
+    order = fair.order()
+    kept = Hold(
+        machine_id="mac_rimu",
+        order_id=waiting.order_id,
+        devices=1,
+        whole_at=world.now,
+        since=world.now,
+    )
+    world.write(market.keep, world.now, [kept])
+    with pytest.raises(NothingFits, match="kept"):
+        fair.bid(order, "rimu", USD, owner="ada")
+    fair.close()
+    assert fair.leases(order) == {"kauri": 2 * USD}
+
+
+def test_two_gangs_never_share_a_device_whatever_is_bid(fair):
+    """A machine bids for one order, stands for the other, and lost a third: its devices are given once."""
+    world = fair.world
+    fair.join("rimu", devices=2, price=USD)
+    first, second, third = (fair.order(name=name, nodes=1) for name in ("a", "b", "c"))
+    fair.bid(first, "rimu", USD)
+    fair.close()
+    for order in (second, third):
+        fair.close(1)
+        assert len(fair.leases(first)) == 1, order
+    live = market.live_leases_of_machine(world.reader, "mac_rimu")
+    assert sum(lease.devices for lease in live) == 2
+    assert sum(len(fair.leases(order)) for order in (first, second, third)) == 2
 
 
 def test_errors_of_bids_are_of_the_tree():

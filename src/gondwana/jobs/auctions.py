@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import NoSuchThing, WrongState
+from gondwana.core.errors import NoSuchThing, NothingFits, WrongState
 from gondwana.core.ids import PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.transaction import Reader, Transaction
@@ -69,6 +69,10 @@ def place_bid(
     bidding.check_bids(store.bids_of(tx, [order.id])[order.id], known.id)
     past = market.leases_of_job(tx, order.job_id)
     bidding.check_fit(order, listing, past, ask_micro_usd_per_device_hour)
+    if not place.not_kept(order, [listing], market.holds_on(tx, [known.id]), now):
+        raise NothingFits(
+            f"{known.name} is kept for an order that waits longer", hint="bid with another"
+        )
     bid = Bid(
         id=new_id("bid", now, random),
         order_id=order.id,
@@ -122,28 +126,28 @@ class _Table:
         past = market.leases_of_jobs(reader, [order.job_id for order in due])
         named = {bid.machine_id for bids in self.bids.values() for bid in bids}
         self._listings = {str(each.machine_id): each for each in listings_of(reader, named)}
-        wanted: list[tuple[Order, Gang, list[int], list[Listing]]] = []
-        for order in due:
-            leases = past[order.job_id]
-            gang = bidding.gang_of(order, market.held_by(leases, order.id))
-            if gang is None:
-                continue
-            barred = place.barred_machines(leases)
-            offers = shelf.fitting(reader, order, barred, OFFERS_MAX)
-            self._left |= {each.machine_id: each.devices_free for each in offers}
-            fits = self._bids_for(order, barred, now)
-            wanted.append((order, gang, fits, offers))
-        for order, gang, fits, offers in wanted:  # what is set aside for second choices is known
-            bidders = {str(self._asks[each].machine_id) for each in fits}
-            self._gangs.append(gang)
-            self._fits.append(fits + self._offers_for(order, offers, bidders))
+        barred = {order.id: place.barred_machines(past[order.job_id]) for order in due}
+        offers = {
+            order.id: shelf.fitting(reader, order, barred[order.id], OFFERS_MAX) for order in due
+        }
+        standing = {each.machine_id: each for found in offers.values() for each in found}
+        self._left |= {name: each.devices_free for name, each in standing.items()}
+        self._holds = market.holds_on(reader, sorted(standing.keys() | self._listings.keys()))
+        self._now = now
+        bids = {order.id: self._bids_for(order, barred[order.id]) for order in due}
+        for order in due:  # what is set aside for second choices is known
+            gang = bidding.gang_of(order, market.held_by(past[order.job_id], order.id))
+            if gang is not None:
+                self._gangs.append(gang)
+                fits = bids[order.id]
+                self._fits.append(fits + self._offers_for(order, offers[order.id], fits))
 
     def auction(self) -> Auction:
         """All of it, to be cleared."""
         fits: list[Numbers] = [np.array(each, dtype=np.int64) for each in self._fits]
         return Auction(gangs=tuple(self._gangs), asks=tuple(self._asks), fits=tuple(fits))
 
-    def _bids_for(self, order: Order, barred: Sequence[str], now: Instant) -> list[int]:
+    def _bids_for(self, order: Order, barred: Sequence[str]) -> list[int]:
         """The asks of an order's bids: those that stand, then those that lost and whose machines are free."""
         found: list[int] = []
         bids = self.bids[order.id]
@@ -154,7 +158,7 @@ class _Table:
                 self.unfit.add(bid.id)
             else:
                 found.append(self._add_bid(bid))
-        for bid in bidding.second_choices(bids, now):
+        for bid in bidding.second_choices(bids, self._now):
             listing = self._listings.get(bid.machine_id)
             left = self._left.get(bid.machine_id, listing.devices_free if listing else 0)
             if (
@@ -172,7 +176,8 @@ class _Table:
         if listing is None:
             return False
         offered = bidding.at_price(listing, bid.ask_micro_usd_per_device_hour, more=held)
-        return bool(market_rules.screen(order, [offered]).fits)
+        free = place.not_kept(order, [offered], self._holds, self._now)
+        return bool(market_rules.screen(order, free).fits)
 
     def _add_bid(self, bid: Bid) -> int:
         self._asks.append(
@@ -188,9 +193,13 @@ class _Table:
         )
         return len(self._asks) - 1
 
-    def _offers_for(self, order: Order, offers: Sequence[Listing], bidders: set[str]) -> list[int]:
+    def _offers_for(
+        self, order: Order, offers: Sequence[Listing], bids: Sequence[int]
+    ) -> list[int]:
         """The asks of the standing offers that an order may have; a machine that bids for it stands for others only."""
-        fits = market_rules.screen(order, offers).fits
+        bidders = {self._asks[each].machine_id for each in bids}
+        free = place.not_kept(order, offers, self._holds, self._now)
+        fits = market_rules.screen(order, free).fits
         return [self._stand(each) for each in fits if each.machine_id not in bidders]
 
     def _stand(self, listing: Listing) -> int:

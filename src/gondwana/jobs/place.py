@@ -111,7 +111,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
         if job is None:
             continue
         held = market.held_by(leases, order.id)
-        left = _not_kept(order, _agreed(proposed, offers), holds, now)
+        left = not_kept(order, _agreed(proposed, offers), holds, now)
         allowed = limits.allowed(order, held, left)
         for chosen in _choose(order, leases, allowed, now):
             lease_id = LeaseId(new_id("lea", now, random))
@@ -132,8 +132,8 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
     return seen
 
 
-def _not_kept(
-    order: Order, offers: list[Listing], holds: Mapping[str, Hold], now: Instant
+def not_kept(
+    order: Order, offers: Sequence[Listing], holds: Mapping[str, Hold], now: Instant
 ) -> list[Listing]:
     """The offers of which nothing is kept for others that this order would take."""
     return [
