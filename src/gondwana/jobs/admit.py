@@ -76,7 +76,7 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     found = listings_of(reader, shelf.find(reader, wanted))
     if len(found) < wanted.count_min:  # look at all of them, for the reason
         found = listings(reader)
-    return _plan(spec, wanted, _screen(wanted, found))
+    return _plan(spec, wanted, screen(wanted, found))
 
 
 def look(
@@ -91,7 +91,7 @@ def look(
     found = listings_of(reader, shelf.find(reader, wanted, taken_too=True))
     if len(found) < wanted.count_min:
         found = listings(reader)
-    return _screen(wanted, _all_free(found))
+    return screen(wanted, _all_free(found))
 
 
 def submit(
@@ -194,10 +194,10 @@ def _seen_again(tx: Transaction, wanted: Order, seen: Screening) -> Screening:
     if len(chosen) < wanted.count_min:
         return seen
     found = listings_of(tx, (each.machine_id for each in chosen))
-    return _screen(wanted, _all_free(found))
+    return screen(wanted, _all_free(found))
 
 
-def _screen(wanted: Order, found: Sequence[Listing]) -> Screening:
+def screen(wanted: Order, found: Sequence[Listing]) -> Screening:
     """What fits an order now; of an auction also what is posted above its cap, which may be bid below it."""
     cap = wanted.price_cap_micro_usd_per_device_hour
     if wanted.mechanism is Mechanism.AUCTION and cap is not None:

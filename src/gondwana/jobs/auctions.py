@@ -254,8 +254,9 @@ def settle(tx: Transaction, random: Random, now: Instant, award: Award) -> int:
         ):  # undoes all of this transaction: `postpone` is next
             raise WrongState(f"{order.id} was cleared, and may not be placed now")
         active = place.confirm(tx, random, now, seen)
-    if held + len(award.wins) < order.count_max:
-        store.open_window(tx, now, order, bidding.next_window(order, now))
+    held += len(award.wins)
+    if held < order.count_max:
+        store.open_window(tx, now, order, bidding.next_window(order, now, held=held))
     return active
 
 

@@ -14,8 +14,9 @@ from gondwana.jobs.predictions import Prediction
 from gondwana.jobs.rules.work import bucket_of, host_of, work_key, work_of
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import rules as market_rules
+from gondwana.market.auction.bidding import WINDOW_SECONDS
 from gondwana.market.history import History, histories
-from gondwana.market.model import Listing, Order, Plan, Screening
+from gondwana.market.model import Listing, Mechanism, Order, Plan, Screening
 from gondwana.market.plans import front, relax
 from gondwana.market.plans.list_prices import Comparison, ListPrices, compare
 from gondwana.market.plans.model import Basis, BatchWork, Forecast, Front, Host, Work
@@ -48,7 +49,7 @@ def make(
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
     if not plan.machines:
         return _refused(reader, shelf, plan, wanted, work)
-    fits = market_rules.screen(wanted, _pool(reader, shelf, wanted)).fits
+    fits = admit.screen(wanted, _pool(reader, shelf, wanted)).fits
     found = front.front(work, _hosts(reader, fits, work), devices=wanted.devices)
     if found.default is None:  # what fitted a moment ago is gone
         return Planned(plan=plan, front=found)
@@ -60,7 +61,7 @@ def make(
         front=found,
         comparisons=told,
         no_comparison=why_not,
-        notes=tuple(_notes(spec, work, found)),
+        notes=(*_of_auction(wanted), *_notes(spec, work, found)),
     )
 
 
@@ -140,6 +141,15 @@ _TOLD: Final = {
     Basis.LIMIT: "nobody knows yet how long the command takes: times are its limit, max_duration, on the machines that "
     "launching would take, and in proportion on others; one finished run would tell",
 }
+
+
+def _of_auction(wanted: Order) -> Iterable[str]:
+    cap = wanted.price_cap_micro_usd_per_device_hour
+    if wanted.mechanism is Mechanism.AUCTION and cap is not None:
+        yield (
+            f"it is auctioned: owners bid for {WINDOW_SECONDS:.0f} seconds from its launch; prices are at most those "
+            f"shown while their offers stand, and never above {format_usd(cap)}"
+        )
 
 
 def _notes(spec: JobSpec, work: Work, found: Front) -> Iterable[str]:

@@ -184,3 +184,13 @@ def test_a_machine_that_lacks_what_is_wanted_does_not_bid(fair, make):
     fair.ada.client.bids.place(fair.order, "rimu", USD)
     with pytest.raises(NothingFits):
         fair.ada.client.bids.place(big.order_id, "rimu", USD)
+
+
+def test_a_plan_says_that_a_job_is_auctioned_and_fits_below_every_posted_price(fair, make):
+    spec = make.spec(
+        price_cap_micro_usd_per_device_hour=2 * USD, market=MarketTerms(mechanism="auction")
+    )
+    plan = fair.tina.client.plans.make(spec)
+    assert plan.fits
+    assert "auctioned" in plan.notes[0]
+    assert "$2.00" in plan.notes[0]

@@ -41,9 +41,12 @@ def first_window(now: Instant, seconds: float = WINDOW_SECONDS) -> Instant:
     return Instant(now + min(max(seconds, WINDOW_SECONDS_MIN), WINDOW_SECONDS_MAX))
 
 
-def next_window(order: Order, now: Instant) -> Instant:
-    """When an auction that did not get all it wants closes again: it waits as long as it stood, within limits."""
-    stood = now - order.created_at
+def next_window(order: Order, now: Instant, *, held: int = 0) -> Instant:
+    """When an auction that did not get all it wants closes again: it waits as long as it stood, within limits.
+
+    One that has `held` leases already pays for them while it waits for the others, so it does not wait long.
+    """
+    stood = 0.0 if held else now - order.created_at
     return Instant(now + min(max(stood, WINDOW_SECONDS), AGAIN_SECONDS_MAX))
 
 
