@@ -30,6 +30,10 @@ class Connection(Protocol):
         """All rows."""
         ...
 
+    def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """All rows, each only its values in order."""
+        ...
+
     def execute(self, sql: str, params: Params = ()) -> int:
         """How many rows the statement changed."""
         ...

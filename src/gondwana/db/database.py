@@ -145,6 +145,9 @@ class _SharedReader(Reader):
     def all(self, sql: str, params: Params = ()) -> list[Row]:
         return self._database.reader().all(sql, params)
 
+    def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        return self._database.reader().tuples(sql, params)
+
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
         with self._database.reader().snapshot():

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import ClientCursor, errors
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
 from gondwana.db.connection import Params
@@ -86,6 +86,10 @@ class PostgresConnection:
         """See Connection."""
         return self._run(sql, params).fetchall()
 
+    def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """See Connection."""
+        return self._run(sql, params, tuple_row).fetchall()
+
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
         return self._run(sql, params).rowcount
@@ -119,27 +123,27 @@ class PostgresConnection:
         """See Connection."""
         self._send(sql)
 
-    def _run(self, sql: str, params: Params) -> "ClientCursor[DictRow]":
+    def _run(self, sql: str, params: Params, rows: Any = dict_row) -> "ClientCursor[Any]":
         query = sql.postgres if isinstance(sql, Query) else postgres_text(sql)
         try:
-            return self._send(self._bound(query, params))
+            return self._send(self._bound(query, params), rows)
         except Failed:
             if not self._reads_only or self._in_transaction or not self._raw.closed:
                 raise
         self.connect()  # reading again does no harm
-        return self._send(self._bound(query, params))
+        return self._send(self._bound(query, params), rows)
 
     def _bound(self, query: str, params: Params) -> str:
         """The query with its parameters in it; a mistake in them shows here, before anything is sent."""
         with _Errors(self._raw):
             return ClientCursor(self._raw, row_factory=dict_row).mogrify(query.encode(), params)
 
-    def _send(self, text: str) -> "ClientCursor[DictRow]":
+    def _send(self, text: str, rows: Any = dict_row) -> "ClientCursor[Any]":
         """The cursor at the result of `text`, the last of what is sent."""
         sent = ";".join([*self._unsent, text]).encode()
         self._unsent = []
         with _Errors(self._raw):
-            cursor = ClientCursor(self._raw, row_factory=dict_row)
+            cursor = ClientCursor(self._raw, row_factory=rows)
             cursor.execute(sent)
             while cursor.nextset():
                 pass

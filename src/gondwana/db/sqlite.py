@@ -81,6 +81,16 @@ class SqliteConnection:
             self._tell(error)
             raise
 
+    def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """See Connection."""
+        try:
+            cursor = self.raw.cursor()
+            cursor.row_factory = None
+            return cursor.execute(sql, params).fetchall()
+        except _SAYS_NO as error:
+            self._tell(error)
+            raise
+
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
         try:

@@ -26,7 +26,7 @@ from gondwana.market.fairness import (
     waiting,
 )
 from gondwana.market.keeping import Hold
-from gondwana.market.model import Listing, Order
+from gondwana.market.model import Order, Sold
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
 
@@ -101,7 +101,7 @@ class Fairness:
             mine = self._quotas.get(order.tenant_id)
             return rules.within(order, mine, self._holdings) if mine else order
 
-    def settle(self, waiting: Waiting, held: int, offered: Sequence[Listing]) -> list[str]:
+    def settle(self, waiting: Waiting, held: int, offered: Sequence[Sold]) -> list[str]:
         """Of the machines offered those that quotas allow; they count as held from the next turn on."""
         order = waiting.order
         with self._lock:
@@ -227,7 +227,7 @@ class Fairness:
         return [self._remembered[each] for each in order_ids if each in self._remembered]
 
 
-def amounts_of(listing: Listing, devices: int) -> Amounts:
+def amounts_of(listing: Sold, devices: int) -> Amounts:
     """What so many devices of a machine are, with their part of its CPUs and memory."""
     return {
         listing.accelerator: devices,

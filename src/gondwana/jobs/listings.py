@@ -1,13 +1,24 @@
 """What supply has becomes what the market lists: measured numbers under the owner's terms."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 from gondwana.core.devices import CPU, device
+from gondwana.core.ids import MachineId
 from gondwana.db.transaction import Reader
+from gondwana.market.book import EMPTY, Row
+from gondwana.market.measures import work_price
 from gondwana.market.model import Listing
+from gondwana.market.rules import cost_of, serial
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState, OfferState, Supply
 from gondwana.wire.machines import Accelerator
+
+HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
+"""Bits of a row's tags, and one for each step of notice that an owner promises."""
+NOTICE_STEPS_HOURS: Final = (1, 2, 4, 8, 24, 72, 168, 720)
+NOTICE_BIT_FIRST: Final = 40
 
 
 def listings(reader: Reader) -> list[Listing]:
@@ -20,6 +31,65 @@ def listings_of(reader: Reader, machine_ids: Iterable[str]) -> list[Listing]:
     ids = list(dict.fromkeys(machine_ids))
     found = supply.supply_of(reader, ids)
     return [to_listing(found[machine_id]) for machine_id in ids if machine_id in found]
+
+
+def rows(reader: Reader) -> Iterator[Row]:
+    """Every standing offer as the book in memory holds it: as `to_row` has it of its listing, but sooner."""
+    for each in supply.numbers(reader):
+        (machine_id, owner, region, is_open, isolation, accelerator, devices, leased, cores, cpus_max, memory,
+         memory_max, steps, joined_at, price, notice) = each  # fmt: skip
+        yield _row(
+            machine_id, accelerator or CPU, region, owner, price, float(steps or 0), devices - leased, devices,
+            _within(float(cores or 0), cpus_max), _within(memory or 0, memory_max),
+            _tags(accelerator or CPU, isolation, bool(is_open), notice), joined_at, notice,
+        )  # fmt: skip
+
+
+def to_row(listing: Listing) -> Row:
+    """A standing offer as the book in memory holds it."""
+    return _row(
+        listing.machine_id, listing.accelerator, listing.region, listing.owner_id,
+        listing.price_micro_usd_per_device_hour, listing.steps_per_second, listing.devices_free, listing.devices,
+        listing.cpus, listing.memory_bytes,
+        _tags(listing.accelerator, listing.isolation, listing.is_open, listing.notice_seconds), listing.joined_at,
+        listing.notice_seconds,
+    )  # fmt: skip
+
+
+def _row(
+    machine_id: MachineId, accelerator: str, region: str, owner: str, price: int, steps: float, free: int,
+    devices: int, cpus: float, memory_bytes: int, tags: int, joined_at: float, notice_seconds: int,
+) -> Row:  # fmt: skip
+    work = work_price(price, steps)
+    return Row(
+        machine_id, accelerator, region, cost_of(price, steps), price, free, devices, round(cpus * 1_000),
+        memory_bytes, tags, owner, serial(joined_at, machine_id), notice_seconds, EMPTY if work is None else work,
+    )  # fmt: skip
+
+
+def _tags(accelerator: str, isolation: str, is_open: bool, notice_seconds: int) -> int:
+    return (
+        (HAS_ACCELERATOR if accelerator != CPU else 0)
+        | (RUNS_WORK if isolation in ("sandbox", "plain") else 0)
+        | (HAS_SANDBOX if isolation == "sandbox" else 0)
+        | (IS_OPEN if is_open else 0)
+        | notice_tags(notice_seconds)
+    )
+
+
+@functools.lru_cache(maxsize=1_024)
+def notice_tags(seconds: int) -> int:
+    """A bit for each step that a notice reaches; what lies between two steps is looked at exactly."""
+    reached = (hours * 3_600 <= seconds for hours in NOTICE_STEPS_HOURS)
+    return sum(1 << (NOTICE_BIT_FIRST + step) for step, is_on in enumerate(reached) if is_on)
+
+
+A = TypeVar("A", int, float)
+
+
+def _within(amount: A, most: A | None) -> A:
+    """What there is, under the owner's terms."""
+    return min(amount, most) if most else amount
 
 
 def to_listing(each: Supply) -> Listing:
@@ -39,8 +109,8 @@ def to_listing(each: Supply) -> Listing:
         accelerator=accelerators[0].name if accelerators else CPU,
         devices=machine.devices,
         devices_free=each.devices_free,
-        cpus=min(cores, machine.cpus_max) if machine.cpus_max else cores,
-        memory_bytes=min(memory, machine.memory_bytes_max) if machine.memory_bytes_max else memory,
+        cpus=_within(cores, machine.cpus_max),
+        memory_bytes=_within(memory, machine.memory_bytes_max),
         steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
         price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
         epoch=each.epoch,
@@ -54,11 +124,6 @@ def to_listing(each: Supply) -> Listing:
         interconnect=accelerators[0].interconnect if accelerators else "",
         notice_seconds=each.offer.notice_seconds,
         spot_floor_micro_usd_per_device_hour=each.offer.spot_floor_micro_usd_per_device_hour,
-        up_bits_per_second=machine.network.up_bits_per_second if machine.network else 0,
-        down_bits_per_second=machine.network.down_bits_per_second if machine.network else 0,
-        site=machine.site,
-        address=machine.address,
-        network=machine.network,
     )
 
 

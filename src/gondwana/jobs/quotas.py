@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
 from gondwana.market.fairness import Holdings
-from gondwana.market.model import Lease, Listing, Order
+from gondwana.market.model import Lease, Listing, Order, Sold
 from gondwana.policy import limits, quotas
 from gondwana.policy.model import Quota
+
+S = TypeVar("S", bound=Sold)
 
 
 def models_of(order: Order) -> tuple[str, ...]:
@@ -49,11 +52,11 @@ def within(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> Orde
 
 
 def trim(
-    order: Order, held_count: int, offered: Sequence[Listing], of_tenant: Sequence[Quota], holdings: Holdings
-) -> tuple[list[Listing], str]:  # fmt: skip
+    order: Order, held_count: int, offered: Sequence[S], of_tenant: Sequence[Quota], holdings: Holdings
+) -> tuple[list[S], str]:  # fmt: skip
     """Of what is offered what quotas allow, in order; nothing where a gang would not be whole; and why not more."""
     applying, held = limits.applying(of_tenant, order.project), _held(order.tenant_id, holdings)
-    kept: list[Listing] = []
+    kept: list[S] = []
     why = ""
     for each in offered:
 

@@ -5,38 +5,61 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 
 import gc
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from gondwana.core.devices import CPU
-from gondwana.core.ids import OrderId
+from gondwana.core.ids import MachineId, OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
-from gondwana.jobs.listings import listings, listings_of
-from gondwana.market.book import CPUS, FREE, MEMORY, PRICE, TAGS, Book, Numbers, Row
+from gondwana.jobs.listings import (
+    HAS_ACCELERATOR,
+    HAS_SANDBOX,
+    IS_OPEN,
+    RUNS_WORK,
+    listings,
+    listings_of,
+    notice_tags,
+    rows,
+    to_row,
+)
+from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
 from gondwana.market.model import Listing, Order
-from gondwana.market.rules import COST_MAX, cost_of, promises_enough, serial_of
+from gondwana.market.prices import Bucket, buckets_of
+from gondwana.market.rules import COST_MAX
 from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
-HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4))
-NOTICE_STEPS_HOURS: Final = (1, 2, 4, 8, 24, 72, 168, 720)
-NOTICE_BIT_FIRST: Final = 40  # of a row's tags
 LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
-CANDIDATES_MAX: Final = 2_048  # machines that one gang chooses from
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
+class Shelved(NamedTuple):
+    """An offer as the book has it; what is proposed counts as leased."""
+
+    machine_id: MachineId
+    accelerator: str
+    devices: int
+    devices_free: int
+    cpus: float
+    memory_bytes: int
+
+
 class Shelf:
-    """A book that several threads ask, one at a time."""
+    """A book that several threads ask, one at a time.
+
+    It holds the numbers that a search needs. What people are told beside that is read when somebody asks first, and
+    followed from then on.
+    """
 
     def __init__(self) -> None:
         self._book: Book | None = None
-        self._listings: dict[str, Listing] = {}  # by machine: what is committed, told to people
+        self._listings: dict[str, Listing] | None = None  # by machine: what people are told
+        self._missed: set[str] | None = None  # machines that changed while those were read
+        self._reading = threading.Lock()  # them, by one thread
         self._lock = threading.Lock()
         self._news = threading.Lock()
         self._changed: set[str] = set()  # machines whose rows in the book may be old
@@ -79,53 +102,6 @@ class Shelf:
                 self._take(book, machine_id, order.devices)
             return found
 
-    def propose_chosen(
-        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str],
-        choose: Callable[[Sequence[Listing]], Sequence[Listing] | None],
-    ) -> list[str]:  # fmt: skip
-        """The same where `choose` picks among many that fit: None where the order waits for what may be better."""
-        with self._lock:
-            book = self._fresh(reader)
-            if self._idle.get(order.id) == self._version:
-                return []
-            found = self._candidates(book, order, not_machines)
-            chosen = choose(found)
-            if chosen is None:
-                return []
-            if not chosen or held + len(chosen) < order.count_min:
-                self._remember_idle(order.id)
-                return []
-            for each in chosen:
-                self._take(book, each.machine_id, order.devices)
-            return [str(each.machine_id) for each in chosen]
-
-    def candidates(
-        self,
-        reader: Reader,
-        order: Order,
-        not_machines: Sequence[str] = (),
-        *,
-        taken_too: bool = False,
-    ) -> list[Listing]:
-        """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
-        with self._lock:
-            return self._candidates(self._fresh(reader), order, not_machines, taken_too=taken_too)
-
-    def _candidates(
-        self, book: Book, order: Order, not_machines: Sequence[str], *, taken_too: bool = False
-    ) -> list[Listing]:
-        """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
-        want = replace(want_of(order, not_machines), taken_too=taken_too)
-        names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2))
-        if len(names) == CANDIDATES_MAX // 2:
-            of_region = max(order.count_max, CANDIDATES_MAX // 2 // len(book.by_region))
-            for region in sorted(book.by_region):
-                if len(names) >= CANDIDATES_MAX:
-                    break
-                here = replace(want, regions=(region,))
-                names |= dict.fromkeys(self._cheapest(book, here, order, of_region))
-        return [self._listings[each] for each in names]
-
     def without_idle(self, reader: Reader, order_ids: Sequence[OrderId]) -> list[OrderId]:
         """The orders that something may fit now: no offer has become better since nothing fitted the others."""
         with self._lock:
@@ -156,7 +132,7 @@ class Shelf:
         """The standing offers, as they are committed, that may serve an order, at most `limit`; takes nothing."""
         with self._lock:
             found = cheapest(self._fresh(reader), want_of(order, not_machines), limit)
-            return [self._listings[each] for each in found]
+        return listings_of(reader, found)
 
     def book(self, reader: Reader) -> Book:
         """The book as it is now; for one thread at a time."""
@@ -165,13 +141,46 @@ class Shelf:
 
     def listings(self, reader: Reader) -> list[Listing]:
         """Every standing offer as it is committed, in no order that means anything; nothing proposed counts."""
-        with self._lock:
-            self._fresh(reader)
-            return list(self._listings.values())
+        with self._reading:
+            with self._lock:
+                self._fresh(reader)
+                if self._listings is not None:
+                    return list(self._listings.values())
+                self._missed = set()
+            found = {
+                str(each.machine_id): each for each in listings(reader)
+            }  # others go on meanwhile
+            with self._lock:
+                self._fresh(reader)
+                missed, self._missed = self._missed, None
+                for machine_id in missed:
+                    found.pop(machine_id, None)
+                found |= {str(each.machine_id): each for each in listings_of(reader, missed)}
+                self._listings = found
+                self._freeze()
+                return list(found.values())
 
-    def listing(self, machine_id: str) -> Listing | None:
+    def buckets(self, reader: Reader) -> list[Bucket]:
+        """What the market holds by model and region; what is proposed counts as leased."""
+        with self._lock:
+            return buckets_of(self._fresh(reader), IS_OPEN | HAS_SANDBOX)
+
+    def listing(self, machine_id: str) -> Shelved | None:
         """A machine's offer as it was when somebody asked last; None where it has none."""
-        return self._listings.get(machine_id)
+        with self._lock:
+            book = self._book
+            place = None if book is None else book.row_of(machine_id)
+            if book is None or place is None:
+                return None
+            numbers = book.columns[:, place].tolist()
+            return Shelved(
+                machine_id=MachineId(machine_id),
+                accelerator=book.key_at(place).model,
+                devices=numbers[DEVICES],
+                devices_free=numbers[FREE],
+                cpus=numbers[CPUS] / 1_000,
+                memory_bytes=numbers[MEMORY],
+            )
 
     def refresh(self, reader: Reader) -> None:
         """Look at what was committed meanwhile."""
@@ -193,20 +202,21 @@ class Shelf:
             self._leased &= self._taken  # until they are returned
         try:
             if self._book is None:
-                self._listings = {str(each.machine_id): each for each in listings(reader)}
-                self._book = Book(map(to_row, self._listings.values()))
+                self._book = Book(rows(reader))
                 self._version += 1
-                if len(self._book) >= FREEZE_OFFERS_MIN:
-                    gc.freeze()
+                self._freeze()
                 return self._book
             standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
-            held = supply.held(reader, [each for each in leased if each in self._listings])
+            book = self._book
+            held = supply.held(reader, [each for each in leased if book.row_of(each) is not None])
         except BaseException:  # what could not be read is still to be looked at
             with self._news:
                 self._changed |= changed
                 self._leased |= leased
                 self._has_news = True
             raise
+        if self._missed is not None:
+            self._missed |= changed | leased
         for machine_id in changed:
             self._update(self._book, machine_id, standing.get(machine_id))
         for machine_id, (epoch, devices) in held.items():
@@ -217,7 +227,7 @@ class Shelf:
         """The cheapest that fit, also by what the book's numbers tell only roughly."""
         for _ in range(LOOKS_MAX):
             found = cheapest(book, want, count)
-            unfit = [each for each in found if not promises_enough(order, self._listings[each])]
+            unfit = [each for each in found if not _promises_enough(book, each, order)]
             if not unfit:
                 return found
             want = replace(want, not_machines=(*want.not_machines, *unfit))
@@ -225,10 +235,12 @@ class Shelf:
 
     def _hold(self, book: Book, machine_id: str, epoch: int, devices: int) -> None:
         """So many devices of a standing offer are leased now."""
-        listing, place = self._listings[machine_id], book.row_of(machine_id)
-        assert place is not None, "what is listed is in the book"
-        free, before = listing.devices - devices, book.columns[FREE, place]
-        self._listings[machine_id] = replace(listing, devices_free=free, epoch=epoch)
+        place = book.row_of(machine_id)
+        assert place is not None, "it was there when this was read"
+        free, before = int(book.columns[DEVICES, place]) - devices, book.columns[FREE, place]
+        if self._listings is not None and machine_id in self._listings:
+            listing = self._listings[machine_id]
+            self._listings[machine_id] = replace(listing, devices_free=free, epoch=epoch)
         if free != before:
             book.set_free(machine_id, free)
             self._version += bool(free > before)
@@ -237,12 +249,11 @@ class Shelf:
         place = book.row_of(machine_id)
         if listing is None:
             book.remove(machine_id)
-            self._listings.pop(machine_id, None)
+            if self._listings is not None:
+                self._listings.pop(machine_id, None)
             return
-        known = self._listings.get(machine_id)
-        self._listings[machine_id] = listing
-        if known is not None and listing.notice_seconds > known.notice_seconds:
-            self._version += 1
+        if self._listings is not None:
+            self._listings[machine_id] = listing
         before = None if place is None else book.columns[:, place].copy()
         book.put(to_row(listing))
         place = book.row_of(machine_id)
@@ -257,48 +268,26 @@ class Shelf:
         with self._news:
             self._taken.add(machine_id)
 
+    def _freeze(self) -> None:
+        if self._book is not None and len(self._book) >= FREEZE_OFFERS_MIN:
+            gc.freeze()
+
     def _remember_idle(self, order_id: str) -> None:
         if len(self._idle) >= IDLE_ORDERS_MAX:
             self._idle.clear()
         self._idle[order_id] = self._version
 
 
-def _notice_tags(seconds: int) -> int:
-    """A bit for each step that a notice reaches; what lies between two steps is looked at exactly."""
-    reached = (hours * 3_600 <= seconds for hours in NOTICE_STEPS_HOURS)
-    return sum(1 << (NOTICE_BIT_FIRST + step) for step, is_on in enumerate(reached) if is_on)
+def _promises_enough(book: Book, machine_id: str, order: Order) -> bool:
+    place = book.row_of(machine_id)
+    wanted = order.notice_seconds_min
+    return not wanted or (place is not None and bool(book.columns[NOTICE, place] >= wanted))
 
 
 def _is_better(row: Numbers, before: Numbers) -> bool:
     """Whether an offer may fit an order now that it did not fit before."""
-    more = any(row[column] > before[column] for column in (FREE, CPUS, MEMORY))
+    more = any(row[column] > before[column] for column in (FREE, CPUS, MEMORY, NOTICE))
     return bool(more or row[PRICE] < before[PRICE] or row[TAGS] & ~before[TAGS])
-
-
-def to_row(listing: Listing) -> Row:
-    """A standing offer as the book holds it."""
-    price = listing.price_micro_usd_per_device_hour
-    tags = (
-        (HAS_ACCELERATOR if listing.accelerator != CPU else 0)
-        | (RUNS_WORK if listing.isolation in ("sandbox", "plain") else 0)
-        | (HAS_SANDBOX if listing.isolation == "sandbox" else 0)
-        | (IS_OPEN if listing.is_open else 0)
-        | _notice_tags(listing.notice_seconds)
-    )
-    return Row(
-        machine_id=listing.machine_id,
-        model=listing.accelerator,
-        region=listing.region,
-        cost=cost_of(price, listing.steps_per_second),
-        price=price,
-        free=listing.devices_free,
-        devices=listing.devices,
-        cpu_milli=round(listing.cpus * 1_000),
-        memory_bytes=listing.memory_bytes,
-        tags=tags,
-        owner=listing.owner_id,
-        serial=serial_of(listing),
-    )
 
 
 def want_of(order: Order, not_machines: Sequence[str]) -> Want:
@@ -316,7 +305,7 @@ def want_of(order: Order, not_machines: Sequence[str]) -> Want:
         | RUNS_WORK
         | HAS_SANDBOX
         | (HAS_ACCELERATOR if wanted else 0)
-        | _notice_tags(order.notice_seconds_min),
+        | notice_tags(order.notice_seconds_min),
         own_tags=HAS_SANDBOX,
         owner=order.tenant_id,
         not_machines=tuple(not_machines),

@@ -3,14 +3,14 @@
 from gondwana.core.clock import Instant
 from gondwana.jobs.context import Context
 from gondwana.market import ticks
-from gondwana.market.prices import buckets, empty, to_tick
+from gondwana.market.prices import empty, to_tick
 
 
 def record_prices(context: Context, now: Instant) -> int:
     """Returns how many buckets (a device model in a region) have changed."""
     reader = context.database.reader()
     last = {(tick.model, tick.region): tick for tick in ticks.latest(reader)}
-    held = {(each.model, each.region): each for each in buckets(context.shelf.listings(reader))}
+    held = {(each.model, each.region): each for each in context.shelf.buckets(reader)}
     gone = [empty(*key) for key in last.keys() - held.keys()]
     changed = [
         to_tick(bucket, now)

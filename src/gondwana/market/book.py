@@ -7,7 +7,6 @@ database: the book is rebuilt at start and follows what is committed (`put`, `re
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,8 +29,10 @@ COLUMNS: Final = (
     "tags",  # bits: what the machine has; an order asks for some of them
     "owner",  # a number per owner
     "serial",  # grows with each machine that ever joined: the older one first among equals
+    "notice_seconds",  # that its owner promises
+    "work_price",  # micro-USD for a million reference steps; EMPTY where it could not be measured
 )
-COST, PRICE, FREE, DEVICES, CPUS, MEMORY, TAGS, OWNER, SERIAL = range(len(COLUMNS))
+COST, PRICE, FREE, DEVICES, CPUS, MEMORY, TAGS, OWNER, SERIAL, NOTICE, WORK = range(len(COLUMNS))
 ZONE_COLUMNS: Final = (FREE, CPUS, MEMORY, TAGS, PRICE, DEVICES)
 """Of a zone's rows: the greatest of each, but all tags together, and the least price."""
 _ZONE_OF: Final = {TAGS: np.bitwise_or, PRICE: np.minimum}
@@ -52,9 +53,8 @@ class Key(NamedTuple):
     region: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One offer as the book holds it."""
+class Row(NamedTuple):
+    """One offer as the book holds it; a tuple, since a million devices' are made at once."""
 
     machine_id: str
     model: str
@@ -68,6 +68,8 @@ class Row:
     tags: int
     owner: str
     serial: int
+    notice_seconds: int = 0
+    work_price: int = -1
 
 
 class Book:
@@ -82,6 +84,7 @@ class Book:
         self.heads: Numbers  # by kind of order and bucket: no row before this one has the devices
         self.least: Numbers  # the same: no row that has the devices costs less
         self.keys: dict[Key, int] = {}
+        self._keys: list[Key] = []
         self.by_model: dict[str, list[int]] = {}
         self.by_region: dict[str, list[int]] = {}
         self._asked: dict[tuple[tuple[str, ...], tuple[str, ...]], Numbers] = {}
@@ -104,6 +107,10 @@ class Book:
         """Where a machine's offer is now; rows move when others come and go."""
         slot = self._slots.get(machine_id)
         return None if slot is None else int(self._places[slot])
+
+    def key_at(self, row: int) -> Key:
+        """The bucket that a row lies in."""
+        return self._keys[self._bucket_at(row)]
 
     def owner_number(self, owner: str) -> int:
         """The number of an owner in the book; EMPTY for one who sells nothing."""
@@ -191,16 +198,16 @@ class Book:
     def _values(self, row: Row) -> Numbers:
         owner = self._owners.setdefault(row.owner, len(self._owners))
         return np.array([row.cost, row.price, row.free, row.devices, row.cpu_milli, row.memory_bytes, row.tags, owner,
-                         row.serial], dtype=np.int64)  # fmt: skip
+                         row.serial, row.notice_seconds, row.work_price], dtype=np.int64)  # fmt: skip
 
     def _build(self, rows: list[Row]) -> None:
         """Everything anew, with room for more in each bucket."""
-        sizes: dict[Key, int] = {}
+        sizes: dict[tuple[str, str], int] = {}
         for row in rows:
-            key = Key(row.model, row.region)
+            key = row.model, row.region
             sizes[key] = sizes.get(key, 0) + 1
-        keys = sorted(sizes)
-        self.keys = {key: number for number, key in enumerate(keys)}
+        keys = sorted(Key(*key) for key in sizes)
+        self._keys, self.keys = keys, {key: number for number, key in enumerate(keys)}
         self.by_model, self.by_region = {}, {}
         for key, number in self.keys.items():
             self.by_model.setdefault(key.model, []).append(number)
@@ -227,10 +234,11 @@ class Book:
         if not rows:
             return
         owners = self._owners
+        keys = {(key.model, key.region): number for key, number in self.keys.items()}
         table = np.array([
-            (self.keys[Key(row.model, row.region)], row.cost, row.price, row.free, row.devices, row.cpu_milli,
-             row.memory_bytes, row.tags, owners.setdefault(row.owner, len(owners)), row.serial)
-            for row in rows
+            (keys[model, region], cost, price, free, devices, cpus, memory, tags,
+             owners.setdefault(owner, len(owners)), *rest)
+            for _, model, region, cost, price, free, devices, cpus, memory, tags, owner, *rest in rows
         ], dtype=np.int64)  # fmt: skip
         bucket, values = table[:, 0], table[:, 1:]
         order = np.lexsort((values[:, SERIAL], values[:, PRICE], values[:, COST], bucket))

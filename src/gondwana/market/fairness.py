@@ -75,6 +75,7 @@ class Holding:
 class _Held:
     amounts: dict[str, int] = field(default_factory=dict[str, int])
     jobs: dict[str, int] = field(default_factory=dict[str, int])  # leases of each
+    devices: int = 0  # of all models
     share: int | None = None  # None: not reckoned since it changed
 
 
@@ -110,14 +111,14 @@ class Holdings:
             mine = held.amounts
             for resource, amount in amounts.items():
                 mine[resource] = mine.get(resource, 0) + sign * amount
+                if resource not in (CPUS, MEMORY):
+                    held.devices += sign * amount
             held.share = None
 
     def devices(self, tenant_id: str, project: str | None, model: str) -> int:
         """Devices of a model ("": of any) that a tenant, or one of his projects, holds."""
-        amounts = self._of(tenant_id, project).amounts
-        if model:
-            return amounts.get(model, 0)
-        return sum(amount for name, amount in amounts.items() if name not in (CPUS, MEMORY))
+        held = self._of(tenant_id, project)
+        return held.amounts.get(model, 0) if model else held.devices
 
     def jobs(self, tenant_id: str, project: str | None) -> Mapping[str, int]:
         """The jobs that hold something, with their leases."""

@@ -36,8 +36,14 @@ def price_micro_usd_per_tflop_hour(listing: Listing) -> int | None:
 
 def price_micro_usd_per_million_steps(listing: Listing) -> int | None:
     """What a million reference training steps cost on a machine; None where its speed could not be measured."""
-    price, speed = listing.price_micro_usd_per_device_hour, listing.steps_per_second
-    return round(price / (3600 * speed) * 1e6) if speed else None
+    return work_price(listing.price_micro_usd_per_device_hour, listing.steps_per_second)
+
+
+def work_price(price_micro_usd_per_device_hour: int, steps_per_second: float) -> int | None:
+    """The same by price and speed."""
+    if not steps_per_second:
+        return None
+    return round(price_micro_usd_per_device_hour / (3600 * steps_per_second) * 1e6)
 
 
 def reliability(proven_seconds: float, promised_seconds: float, losses: int) -> float:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
 from gondwana.core.money import due_micro_usd
 from gondwana.ledger.service import SlaClass
 from gondwana.wire.jobs import Resources
-from gondwana.wire.machines import MachineNetwork
 
 
 class OrderState(StrEnum):
@@ -160,9 +159,40 @@ class Listing:
     reliability: float = RELIABILITY_PRIOR  # proven time over promised time, with a prior
     trust: Trust = Trust.NEW
     tags: tuple[Tag, ...] = ()  # signed by auditors; each counts until it expires
-    site: str = ""  # machines of one name reach each other at the speed of a local network
-    address: str = ""  # as the control plane saw it
-    network: MachineNetwork | None = None  # where it was measured to be; None where it was not
+
+
+class Sold(Protocol):
+    """What quotas and fair shares count of an offer: a Listing has it, and so has the book in memory."""
+
+    @property
+    def machine_id(self) -> MachineId:
+        """Whose."""
+        ...
+
+    @property
+    def accelerator(self) -> str:
+        """Canonical name."""
+        ...
+
+    @property
+    def devices(self) -> int:
+        """All, leased or not."""
+        ...
+
+    @property
+    def devices_free(self) -> int:
+        """Of them."""
+        ...
+
+    @property
+    def cpus(self) -> float:
+        """Of the whole machine, under the owner's terms, as is the memory."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the whole machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

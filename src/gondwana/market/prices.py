@@ -8,7 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from gondwana.core.clock import Instant
+from gondwana.market.book import DEVICES, EMPTY, FREE, PRICE, TAGS, WORK, Book
 from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.model import Listing
 
@@ -78,7 +81,31 @@ def buckets(listings: Iterable[Listing]) -> list[Bucket]:
     found: dict[tuple[str, str], list[Listing]] = {}
     for listing in listings:
         found.setdefault((listing.accelerator, listing.region), []).append(listing)
-    return [_bucket(model, region, found[model, region]) for model, region in sorted(found)]
+    return [_of_listings(model, region, found[model, region]) for model, region in sorted(found)]
+
+
+def buckets_of(book: Book, rentable: int) -> list[Bucket]:
+    """The same of a book in memory; `rentable`: the tags of what others than its owner may lease."""
+    found: list[Bucket] = []
+    for key in sorted(book.keys):
+        bucket = book.keys[key]
+        start = int(book.starts[bucket])
+        columns = book.columns[:, start : start + int(book.counts[bucket])]
+        if not columns.shape[1]:
+            continue
+        free, devices = columns[FREE], int(columns[DEVICES].sum())
+        sold = columns[:, (free > 0) & ((columns[TAGS] & rentable) == rentable)]
+        worked = sold[:, sold[WORK] != EMPTY]
+        found.append(
+            _bucket(
+                *key,
+                leased=devices - int(free.sum()),
+                free=int(np.maximum(free, 0).sum()),
+                asks=sorted(zip(sold[PRICE].tolist(), sold[FREE].tolist(), strict=True)),
+                works=sorted(zip(worked[WORK].tolist(), worked[FREE].tolist(), strict=True)),
+            )
+        )
+    return found
 
 
 def empty(model: str, region: str) -> Bucket:
@@ -100,7 +127,7 @@ def to_tick(bucket: Bucket, now: Instant) -> Tick:
     )
 
 
-def _bucket(model: str, region: str, listings: Sequence[Listing]) -> Bucket:
+def _of_listings(model: str, region: str, listings: Sequence[Listing]) -> Bucket:
     leased = sum(each.devices - each.devices_free for each in listings)
     free = sum(
         max(0, each.devices_free) for each in listings
@@ -112,6 +139,14 @@ def _bucket(model: str, region: str, listings: Sequence[Listing]) -> Bucket:
         for each in sold
         if (work := price_micro_usd_per_million_steps(each)) is not None
     )
+    return _bucket(model, region, leased=leased, free=free, asks=asks, works=works)
+
+
+def _bucket(
+    model: str, region: str, *, leased: int, free: int, asks: Sequence[tuple[int, int]],
+    works: Sequence[tuple[int, int]],
+) -> Bucket:  # fmt: skip
+    """A bucket by its devices, and what is asked for those that are rentable: rising prices with their devices."""
     rentable = sum(devices for _, devices in asks)
     return Bucket(
         model=model,

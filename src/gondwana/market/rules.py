@@ -52,7 +52,12 @@ def cost_of(price_micro_usd_per_device_hour: int, steps_per_second: float) -> in
 
 def serial_of(listing: Listing) -> int:
     """A number that grows with the time a machine joined; of those of one millisecond, any but always the same."""
-    return (round(listing.joined_at * 1_000) << 16) | (crc32(listing.machine_id.encode()) & 0xFFFF)
+    return serial(listing.joined_at, listing.machine_id)
+
+
+def serial(joined_at: float, machine_id: str) -> int:
+    """The same of a machine by when it joined."""
+    return (round(joined_at * 1_000) << 16) | (crc32(machine_id.encode()) & 0xFFFF)
 
 
 def screen(order: Order, listings: Iterable[Listing]) -> Screening:

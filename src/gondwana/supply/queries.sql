@@ -2,18 +2,17 @@
 -- Write the whole row, new or changed.
 INSERT INTO machine (
     id, owner_id, name, region, public_key, state, reason, devices, cpus_max, memory_bytes_max,
-    sla, inventory, speed, network, site, isolation, address, boot, joined_at, proven_at, rejections_in_row
+    sla, inventory, speed, isolation, address, boot, joined_at, proven_at, rejections_in_row
 ) VALUES (
     :id, :owner_id, :name, :region, :public_key, :state, :reason, :devices, :cpus_max,
-    :memory_bytes_max, :sla, :inventory, :speed, :network, :site, :isolation, :address, :boot, :joined_at,
+    :memory_bytes_max, :sla, :inventory, :speed, :isolation, :address, :boot, :joined_at,
     :proven_at, :rejections_in_row
 ) ON CONFLICT (id) DO UPDATE SET
     owner_id = excluded.owner_id, name = excluded.name, region = excluded.region,
     public_key = excluded.public_key, state = excluded.state, reason = excluded.reason,
     devices = excluded.devices, cpus_max = excluded.cpus_max,
     memory_bytes_max = excluded.memory_bytes_max, sla = excluded.sla, inventory = excluded.inventory,
-    speed = excluded.speed, network = excluded.network, site = excluded.site,
-    isolation = excluded.isolation, address = excluded.address, boot = excluded.boot,
+    speed = excluded.speed, isolation = excluded.isolation, address = excluded.address, boot = excluded.boot,
     joined_at = excluded.joined_at, proven_at = excluded.proven_at,
     rejections_in_row = excluded.rejections_in_row;
 
@@ -73,6 +72,33 @@ SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_
     + coalesce((SELECT sum(bid.devices) FROM bid
                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
+FROM machine JOIN offer ON offer.machine_id = machine.id
+WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
+
+-- name: numbers
+-- Every offer that is not withdrawn, in the few numbers that a search needs; what JSON holds is read by the database.
+SELECT machine.id, machine.owner_id, machine.region,
+    CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
+    json_extract(machine.inventory, '$.accelerators[0].name') AS accelerator, machine.devices,
+    coalesce((SELECT sum(lease.devices) FROM lease
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+    json_extract(machine.inventory, '$.cpu_count') AS cpu_count, machine.cpus_max,
+    json_extract(machine.inventory, '$.memory_bytes') AS memory_bytes, machine.memory_bytes_max,
+    json_extract(machine.speed, '$.steps_per_second') AS steps_per_second, machine.joined_at,
+    offer.price_micro_usd_per_device_hour, offer.notice_seconds
+FROM machine JOIN offer ON offer.machine_id = machine.id
+WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
+
+-- name: numbers (postgres)
+SELECT machine.id, machine.owner_id, machine.region,
+    CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
+    machine.inventory::JSON #>> '{accelerators,0,name}' AS accelerator, machine.devices,
+    coalesce((SELECT sum(lease.devices) FROM lease
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)::BIGINT AS devices_leased,
+    (machine.inventory::JSON ->> 'cpu_count')::BIGINT AS cpu_count, machine.cpus_max,
+    (machine.inventory::JSON ->> 'memory_bytes')::BIGINT AS memory_bytes, machine.memory_bytes_max,
+    (machine.speed::JSON ->> 'steps_per_second')::DOUBLE PRECISION AS steps_per_second, machine.joined_at,
+    offer.price_micro_usd_per_device_hour, offer.notice_seconds
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
 

@@ -174,6 +174,16 @@ def supply(reader: Reader) -> Iterator[Supply]:
         after = rows[-1]["id"]
 
 
+def numbers(reader: Reader) -> Iterator[tuple[Any, ...]]:
+    """Every standing offer in the few numbers that a search needs, by the columns of the query."""
+    after, found = "", ROWS_MAX
+    while found == ROWS_MAX:
+        rows = reader.tuples(SQL.numbers, {"after": after, "limit": ROWS_MAX})
+        yield from rows
+        found = len(rows)
+        after = rows[-1][0] if rows else ""
+
+
 def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
     """The standing offers of machines with their free devices, by machine; those that sell nothing are left out."""
     return {row["id"]: _supply(row) for row in read_keys(reader, SQL.supply_of, machine_ids)}

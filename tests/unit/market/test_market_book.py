@@ -1,7 +1,5 @@
 """The book in memory: whatever comes and goes, both searches find just what a plain look at every offer finds."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +18,7 @@ small, some = st.integers(0, 3), st.sampled_from([0, 1, 2, 3, 4, 7, 8, 9])
 rows = st.builds(
     Row, machine_id=st.just(""), model=st.sampled_from(MODELS), region=st.sampled_from(REGIONS), cost=small,
     price=small, free=some, devices=some, cpu_milli=small, memory_bytes=small, tags=st.integers(0, 7),
-    owner=st.sampled_from(OWNERS), serial=st.just(0),
+    owner=st.sampled_from(OWNERS), serial=st.just(0), notice_seconds=small, work_price=small,
 )  # fmt: skip
 wants = st.builds(
     Want, taken_too=st.booleans(), models=st.lists(st.sampled_from((*MODELS, "C")), max_size=2).map(tuple),
@@ -32,7 +30,7 @@ wants = st.builds(
 
 
 def numbered(found):
-    return [replace(row, machine_id=f"m{n}", serial=n) for n, row in enumerate(found)]
+    return [row._replace(machine_id=f"m{n}", serial=n) for n, row in enumerate(found)]
 
 
 def fits(row, want):
@@ -80,13 +78,13 @@ def test_a_book_that_follows_changes_answers_as_one_built_from_what_is_left(foun
     for number, what, row in steps:
         name = f"m{number}"
         if what == "put":
-            offers[name] = replace(row, machine_id=name, serial=number)
+            offers[name] = row._replace(machine_id=name, serial=number)
             book.put(offers[name])
         elif what == "remove":
             offers.pop(name, None)
             book.remove(name)
         elif name in offers:
-            offers[name] = replace(offers[name], free=row.free)
+            offers[name] = offers[name]._replace(free=row.free)
             book.set_free(name, row.free)
         check(book, offers.values(), Want(devices=max(1, row.devices)), 2)
     assert {row.machine_id: row for row in book.rows()} == offers
@@ -130,11 +128,11 @@ def test_a_cheap_machine_that_is_free_again_is_found_again(devices, freed):
     cheap = [f"m{n}" for n in range(ZONE_ROWS + 9)]
     for name in cheap:  # taken, one after the other
         check(book, offers.values(), want, 1)
-        offers[name] = replace(offers[name], free=devices - 1)
+        offers[name] = offers[name]._replace(free=devices - 1)
         book.set_free(name, devices - 1)
     check(book, offers.values(), want, 2)
     for name in cheap[::-7]:
-        offers[name] = replace(offers[name], free=devices)
+        offers[name] = offers[name]._replace(free=devices)
         if freed == "by its owner":
             book.put(offers[name])
         else:
