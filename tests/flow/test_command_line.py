@@ -60,6 +60,7 @@ def calls(network):
         ("provider", "pause"): ("olga", ["atlas"]),
         ("provider", "resume"): ("olga", ["atlas"]),
         ("provider", "price"): ("olga", ["atlas", "0.15"]),
+        ("provider", "leases"): ("olga", ["atlas"]),
         ("provider", "earnings"): ("olga", []),
         ("provider", "test"): ("olga", []),
         ("account", "balance"): ("ada", []),
@@ -99,6 +100,7 @@ def calls(network):
 
 ELSEWHERE = {
     ("serve",), ("provider", "join"), ("demo",),  # run until they are stopped, or for minutes
+    ("provider", "reclaim"), ("jobs", "extend"), ("jobs", "resize"),  # test_leases
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
     ("budget", "remove"), ("stake", "add"), ("stake", "unbond"),  # once: test_budgets, test_stakes
     *(("case", verb) for verb in ("show", "appeal", "report", "open", "decide", "correct")),

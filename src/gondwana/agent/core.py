@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gondwana.wire import agent as wire
-from gondwana.wire.agent import LeaseDuty, LeaseNotice
+from gondwana.wire.agent import LeaseDuty, LeaseNotice, RunDuty
 from gondwana.wire.units import UnitResult, UnitSpec
 
 Report = wire.RunReport | wire.UnitReport | wire.CheckpointReport | wire.LogChunk
@@ -56,7 +56,16 @@ class Warn:
     seconds_left: float  # 0: any moment, or no notice
 
 
-Action = Serve | StartRun | StartUnit | StopUnit | Warn | StopLease
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """Let a run take so much time in all."""
+
+    lease_id: str
+    run_id: str
+    seconds_max: float
+
+
+Action = Serve | StartRun | StartUnit | StopUnit | Warn | Extend | StopLease
 
 
 class AgentCore:
@@ -97,6 +106,12 @@ class AgentCore:
             if known is None:
                 actions.append(Serve(duty=duty))
             self._leases[duty.lease_id] = duty
+            if known is not None and _is_extended(known.run, duty.run):
+                assert duty.run is not None
+                seconds_max = duty.run.seconds_max
+                actions.append(
+                    Extend(lease_id=duty.lease_id, run_id=duty.run.run_id, seconds_max=seconds_max)
+                )
             if duty.notice != (known.notice if known else None):
                 actions.append(_warning(duty, message.now))
             started = self._started.setdefault(duty.lease_id, set())
@@ -242,6 +257,13 @@ class AgentCore:
         self._reports[report.number] = report
         self._next_number += 1
         return report
+
+
+def _is_extended(known: RunDuty | None, run: RunDuty | None) -> bool:
+    """Whether it is the same run, which may take another time now."""
+    if known is None or run is None or known.run_id != run.run_id:
+        return False
+    return known.seconds_max != run.seconds_max
 
 
 def _warning(duty: LeaseDuty, now: float) -> Warn:

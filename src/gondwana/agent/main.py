@@ -173,6 +173,8 @@ class Agent:
                 self._runners[lease_id].stop_unit(unit_id)
             case decisions.Warn(lease_id=lease_id, notice=notice, seconds_left=seconds_left):
                 self._runners[lease_id].warn(notice, seconds_left)
+            case decisions.Extend(lease_id=lease_id, run_id=run_id, seconds_max=seconds_max):
+                self._runners[lease_id].extend(run_id, seconds_max)
             case decisions.StopLease(lease_id=lease_id):
                 stopping = asyncio.create_task(self._runners.pop(lease_id).stop())
                 self._stopping.add(stopping)

@@ -12,7 +12,7 @@ from gondwana.agent.cache import BlobCache
 from gondwana.agent.checkpoints import CHECKPOINT_LIMITS, Checkpoints
 from gondwana.agent.core import AgentCore, Report
 from gondwana.agent.notices import NOTICE_FILE, Notices
-from gondwana.core.errors import GondwanaError, InvalidValue, SandboxUnavailable
+from gondwana.core.errors import GondwanaError, InvalidValue, ManifestMismatch, SandboxUnavailable
 from gondwana.core.units import MIB
 from gondwana.engines.archive import unpack
 from gondwana.engines.base import INPUTS, WORK, Bind, End, EndKind, Engine, Limits, Process, Task
@@ -21,6 +21,7 @@ from gondwana.engines.trees import remove_tree
 from gondwana.engines.worker import UnitFailure, Worker
 from gondwana.sdk.blobs import Blobs
 from gondwana.wire.agent import LOG_CHUNK_BYTES_MAX, LeaseDuty, LeaseNotice, RunDuty
+from gondwana.wire.manifests import batch_manifest, training_manifest
 from gondwana.wire.units import UnitKind, UnitResult, UnitSpec, WorkerRequest
 
 UNIT_COMMAND: Final = (sys.executable, "-m", "gondwana.training.unit")
@@ -66,6 +67,8 @@ class LeaseRunner:
         self._worker: Worker | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._notices = Notices(folder / "notices")
+        self._seconds_max: dict[str, float] = {}  # run -> how long it may take by now
+        self._processes: dict[str, Process] = {}
 
     def warn(self, notice: LeaseNotice | None, seconds_left: float) -> None:
         """Tell the lease's work that it is about to end, or that it goes on after all."""
@@ -74,6 +77,12 @@ class LeaseRunner:
     def start_run(self, run: RunDuty) -> None:
         """Execute a batch run, and report what comes of it."""
         self._tasks[run.run_id] = asyncio.create_task(self._run(run))
+
+    def extend(self, run_id: str, seconds_max: float) -> None:
+        """Let a run take so much time in all."""
+        self._seconds_max[run_id] = seconds_max
+        if run_id in self._processes:
+            self._processes[run_id].extend(seconds_max)
 
     def start_unit(self, unit: UnitSpec) -> None:
         """Do a unit, and deliver it."""
@@ -125,6 +134,7 @@ class LeaseRunner:
     async def _unit(self, unit: UnitSpec) -> None:
         core, lease_id = self._machine.core, self._duty.lease_id
         try:
+            check_manifest(self._duty, unit)
             worker = await self._training_worker()
             await self._fetch(unit)
             core.set_alive(lease_id, alive=True)
@@ -185,9 +195,12 @@ class LeaseRunner:
         core, lease_id = self._machine.core, self._duty.lease_id
         send = self._machine.send
         try:
+            check_manifest(self._duty, run)
             send(core.report_run(lease_id, run.run_id, "preparing"))
             task = await self._prepare(run)
             process = await self._machine.engine_for(self._duty).start(task)
+            self._processes[run.run_id] = process
+            process.extend(self._seconds_max.get(run.run_id, run.seconds_max))
             core.set_alive(lease_id, alive=True)
             send(core.report_run(lease_id, run.run_id, "running"))
             end = await self._follow_and_save(run, process)
@@ -290,6 +303,7 @@ class LeaseRunner:
             read_only=(*binds, notices),
             devices=self._machine.devices,
             environment={
+                **run.envs,
                 **run.environment,
                 **_threads(self._machine.limits),
                 "GONDWANA_OUTPUT": f"{work}/{OUTPUT_FOLDER}",
@@ -341,6 +355,18 @@ class LeaseRunner:
         return self._folder / "inputs"
 
 
+def check_manifest(duty: LeaseDuty, work: RunDuty | UnitSpec) -> None:
+    """Raise ManifestMismatch for work that is not what was ordered; orders from before manifests have no hash."""
+    if isinstance(work, UnitSpec):
+        found = training_manifest(code=work.code, recipe=work.recipe)
+    else:
+        found = batch_manifest(
+            setup=work.setup, run=work.run, envs=work.envs, workdir=work.workdir, file_mounts=work.file_mounts
+        )  # fmt: skip
+    if duty.manifest_hash not in ("", found):
+        raise ManifestMismatch(ordered=duty.manifest_hash, arrived=found)
+
+
 def _script(run: RunDuty) -> str:
     """Set-up, then the command: as in a SkyPilot task, a failing set-up ends the run with its code."""
     setup = f"(\n{run.setup}\n) || exit $?\n" if run.setup.strip() else ""
@@ -375,6 +401,8 @@ def _agent_failure(error: Exception) -> str:
     """A failure of this machine's, or of what a job left where its output should be."""
     if not isinstance(error, GondwanaError):
         return f"agent: {type(error).__name__}: {error}"[:2000]
+    if isinstance(error, ManifestMismatch):
+        return f"{error.code}: {error.message}"
     if isinstance(error, SandboxUnavailable):
         return f"sandbox_unavailable: {error.message}"
     blame = "job" if error.status in (404, 413, 422) else "agent"

@@ -87,8 +87,9 @@ def show_plan(plan: PlanView, spec: JobSpec, chosen: PlanOption | None = None) -
 
 
 def _refusal(plan: PlanView, spec: JobSpec) -> str:
+    fits = "no: it waits" if spec.market.is_standing else "no"
     head = facts(
-        [("job", spec.name), ("fits", "no"), ("because", plan.why_not), ("try", plan.hint)]
+        [("job", spec.name), ("fits", fits), ("because", plan.why_not), ("try", plan.hint)]
     )
     if not plan.relaxations:
         return head

@@ -1,7 +1,8 @@
 """What can go wrong, as one tree. The class decides the HTTP status and the exit code.
 
     GondwanaError
-    ├── Invalid        422 / exit 2    InvalidValue · UnknownKey · UnsupportedKey · InvalidJobFile · InvalidBytes
+    ├── Invalid        422 / exit 2    InvalidValue · UnknownKey · UnsupportedKey · InvalidJobFile · InvalidBytes ·
+    │                                 ManifestMismatch
     ├── Unauthorised   401 / exit 3    MissingToken · InvalidToken · ScopeMissing (403) · BadSignature
     ├── NotFound       404 / exit 4    NoSuchThing
     ├── Conflict       409 / exit 5    WrongState · IdempotencyConflict · StaleEpoch · AccountFrozen
@@ -79,6 +80,12 @@ class InvalidBytes(Invalid):
     """These bytes are not what they should be."""
 
     code = "invalid_bytes"
+
+
+class ManifestMismatch(Invalid):
+    """What is to be run is not what was ordered."""
+
+    code = "manifest_mismatch"
 
 
 class Unauthorised(GondwanaError):

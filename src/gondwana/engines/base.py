@@ -146,6 +146,10 @@ class Process(Protocol):
         """Stop it at once with everything it started; how it ended."""
         ...
 
+    def extend(self, seconds_max: float) -> None:
+        """Let it take so much time in all; one that has a limit by the clock keeps one."""
+        ...
+
     def warn(self) -> int:
         """SIGTERM to all of it that catches SIGTERM, and to nothing that would die of it; how many were told."""
         ...

@@ -87,6 +87,8 @@ class WatchedProcess:
         self._started = time.monotonic()
         self._seconds: float | None = None  # once ended
         self._stopped_for: tuple[EndKind, str] | None = None
+        self._seconds_max = task.limits.seconds_max or 0.0
+        self._extended = asyncio.Event()
         self._seen = Usage()
         self._final: Usage | None = None
         self._streams: tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
@@ -138,6 +140,11 @@ class WatchedProcess:
         for transport in self._transports:
             transport.close()
         return end
+
+    def extend(self, seconds_max: float) -> None:
+        """Let it take so much time in all; one that has a limit by the clock keeps one."""
+        self._seconds_max = seconds_max
+        self._extended.set()
 
     def warn(self) -> int:
         """SIGTERM to all of it that catches SIGTERM, and to nothing that would die of it; how many were told."""
@@ -231,12 +238,16 @@ class WatchedProcess:
     def _watches(self) -> list[Coroutine[Any, Any, None]]:
         watches: list[Coroutine[Any, Any, None]] = [self._watch_disk(), self._watch_memory()]
         if self._task.limits.seconds_max is not None:
-            watches.append(self._watch_time(self._task.limits.seconds_max))
+            watches.append(self._watch_time())
         return watches
 
-    async def _watch_time(self, seconds_max: float) -> None:
-        await asyncio.sleep(seconds_max)
-        self._stop_for(EndKind.OUT_OF_TIME, f"over {seconds_max:g} seconds")
+    async def _watch_time(self) -> None:
+        while (left := self._seconds_max - (time.monotonic() - self._started)) > 0:
+            self._extended.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._extended.wait()
+        self._stop_for(EndKind.OUT_OF_TIME, f"over {self._seconds_max:g} seconds")
 
     async def _watch_disk(self) -> None:
         spent = 0.0

@@ -6,8 +6,9 @@ from typing import Final
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.errors import Exhausted, NoSuchThing, NothingFits
+from gondwana.core.errors import Exhausted, InvalidValue, NoSuchThing, NothingFits
 from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
+from gondwana.core.money import due_micro_usd
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
@@ -23,8 +24,12 @@ from gondwana.market.auction import bidding
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
 from gondwana.policy import rules as policy
 from gondwana.wire.jobs import JobSpec
+from gondwana.wire.manifests import manifest_hash
 
 ORDER_SECONDS_MAX: Final = market_rules.ORDER_SECONDS_MAX
+STANDING_MAX: Final = (
+    100  # of one tenant's jobs wait without an end: each is looked at in each pass
+)
 LIVE_JOBS_MAX: Final = (
     2_000  # of one tenant: the reconcilers look at 10,000 in one pass, oldest first
 )
@@ -64,6 +69,7 @@ def order_for(
         lease_seconds=spec.market.lease_seconds,
         starts_at=None if spec.market.starts_at is None else Instant(spec.market.starts_at),
         is_standing=spec.market.is_standing,
+        manifest_hash=manifest_hash(spec),
         project=spec.project,
         seconds_max=None if train else spec.seconds_max,
     )
@@ -102,8 +108,8 @@ def submit(
     `seen` is from `look`; what it found is looked at again.
 
     Raises InvalidValue for a job that is not valid, AccountFrozen, Exhausted where too many wait, NothingFits where no
-    machine could ever serve it as written, BudgetTooSmall and FundsTooLow where the money does not reach. A job that
-    only has to wait for machines that are taken is accepted.
+    machine could ever serve it as written (a standing job waits for one), BudgetTooSmall and FundsTooLow where the
+    money does not reach. A job that only has to wait for machines that are taken is accepted.
     """
     policy.check_spec(spec)
     check_not_frozen(tx, tenant_id)
@@ -115,8 +121,9 @@ def submit(
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
     quotas.check_ever(tx, wanted)
+    _check_standing(tx, spec, tenant_id)
     planned = _plan(spec, wanted, _seen_again(tx, wanted, seen))
-    if not planned.machines:
+    if not planned.machines and not spec.market.is_standing:
         raise NothingFits(planned.why_not, hint=planned.hint)
     policy.check_budget(
         spec,
@@ -137,6 +144,33 @@ def submit(
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
     return store.move_job(tx, now, job, JobState.ADMITTED)
+
+
+def _check_standing(tx: Transaction, spec: JobSpec, tenant_id: PrincipalId) -> None:
+    """Raise Exhausted for one standing job too many, InvalidValue for one whose cost nothing limits."""
+    if not spec.market.is_standing:
+        return
+    if market.count_standing_orders(tx, tenant_id) >= STANDING_MAX:
+        raise Exhausted(
+            f"{STANDING_MAX} of your jobs wait for machines until you cancel them",
+            hint="gondwana jobs cancel JOB",
+        )
+    if spec.budget_micro_usd is None and spec.price_cap_micro_usd_per_device_hour is None:
+        raise InvalidValue(
+            "a standing job may meet any price one day: it needs a limit",
+            field="gondwana.standing",
+            hint="write gondwana.budget_usd or gondwana.price_cap_usd_per_gpu_hour",
+        )
+
+
+def _standing_hold(spec: JobSpec, wanted: Order) -> int:
+    """What launching a job sets aside that nothing fits yet: what it would at its own price cap."""
+    if spec.train:
+        return spec.budget_micro_usd or 0
+    cap = spec.price_cap_micro_usd_per_device_hour or 0
+    seconds = int(min(market_rules.RUNWAY_SECONDS, spec.seconds_max))
+    runway = due_micro_usd(cap * wanted.devices * wanted.count_max, seconds)
+    return runway if spec.budget_micro_usd is None else min(runway, spec.budget_micro_usd)
 
 
 def blobs_of(spec: JobSpec) -> list[str]:
@@ -172,7 +206,8 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
         )
         return Plan(
             machines=(), devices=wanted.devices, price_micro_usd_per_hour=0, seconds_estimated=None,
-            cost_micro_usd_estimated=None, hold_micro_usd=0, why_not=why, hint=hint,
+            cost_micro_usd_estimated=None, why_not=why, hint=hint,
+            hold_micro_usd=_standing_hold(spec, wanted) if wanted.is_standing else 0,
         )  # fmt: skip
     price = sum(each.price_micro_usd_per_device_hour * wanted.devices for each in chosen)
     seconds = cost = None

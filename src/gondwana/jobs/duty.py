@@ -33,6 +33,7 @@ def _lease_duty(reader: Reader, lease: Lease, *, own: bool) -> LeaseDuty:
         units=tuple(unit.spec for unit in store.units_assigned_to(reader, lease.id)),
         code=job.spec.workdir if job.spec.train else None,
         notice=_notice(lease),
+        manifest_hash=market.order(reader, lease.order_id).manifest_hash,
     )
 
 
@@ -53,11 +54,13 @@ def _run_duty(reader: Reader, job: Job, lease: Lease, run: Run) -> RunDuty:
         other.rank: supply.machine(reader, other.machine_id).address or "127.0.0.1"
         for other in market.leases_of_job(reader, job.id, live=True)
     }
+    own, told = job.spec.envs, batch.environment(job, run, addresses, lease.devices)
     return RunDuty(
         run_id=run.id,
         setup=job.spec.setup,
         run=job.spec.run,
-        environment=batch.environment(job, run, addresses, lease.devices),
+        environment={name: text for name, text in told.items() if own.get(name) != text},
+        envs=own,
         workdir=job.spec.workdir,
         file_mounts=job.spec.file_mounts,
         seconds_max=job.spec.seconds_max,

@@ -62,8 +62,9 @@ class Seen:
             self.leases[job_id] = [now.get(lease.id, lease) for lease in self.leases[job_id]]
 
     def active(self, job: Job) -> list[Lease]:
-        """The leases that serve a job."""
-        return [lease for lease in self.leases[job.id] if lease.state is LeaseState.ACTIVE]
+        """The leases that serve a job, those that were given notice too."""
+        serve = (LeaseState.ACTIVE, LeaseState.RECLAIMING)
+        return [lease for lease in self.leases[job.id] if lease.state in serve]
 
 
 def place(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> int:
@@ -231,8 +232,14 @@ def _end_broke(tx: Transaction, now: Instant, job: Job, lease: Lease) -> None:
 def _start_gangs(
     tx: Transaction, random: Random, now: Instant, seen: Seen, jobs: Sequence[Job]
 ) -> None:
-    """Give each active lease its run, where the whole gang has its machines."""
-    whole = [job for job in jobs if len(seen.active(job)) >= job.spec.num_nodes]
+    """Give each active lease its run, where the whole gang has its machines; an elastic one that runs needs not all."""
+    begun = (JobState.RUNNING, JobState.RECOVERING)
+    whole = [
+        job
+        for job in jobs
+        if len(seen.active(job)) >= job.spec.num_nodes
+        or (job.spec.is_elastic and job.state in begun)
+    ]
     running = store.leases_with_runs(tx, [job.id for job in whole])
     idle = [lease for job in whole for lease in seen.active(job) if lease.id not in running]
     runs = [

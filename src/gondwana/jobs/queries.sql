@@ -139,6 +139,10 @@ SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id
 -- One run.
 SELECT * FROM run WHERE id = :id;
 
+-- name: untaken_runs
+-- Runs that were assigned until :before and not begun, oldest first.
+SELECT * FROM run WHERE state = 'assigned' AND created_at <= :before ORDER BY created_at, id LIMIT :limit;
+
 -- name: save_checkpoint
 -- What the next attempt of a run's node goes on from.
 UPDATE run SET checkpoint = :checkpoint WHERE id = :id;

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.errors import InvalidValue, NoSuchThing, StaleEpoch
+from gondwana.core.errors import InvalidValue, ManifestMismatch, NoSuchThing, StaleEpoch
 from gondwana.core.ids import JobId
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
@@ -21,6 +21,8 @@ from gondwana.wire.units import UnitKind
 
 REPORTED = {str(state): state for state in (RunState.PREPARING, RunState.RUNNING, RunState.EXITED)}
 """What an agent may report; how else a run ends is not its word."""
+MISMATCH = f"{ManifestMismatch.code}:"
+"""Beginning of a failure of the network's: the machine refused to run what was not ordered."""
 
 
 def heartbeat(
@@ -44,6 +46,9 @@ def run_report(tx: Transaction, now: Instant, machine_id: str, report: RunReport
     to = REPORTED.get(report.state)
     if to is None:
         raise InvalidValue(field="state", value=report.state[:80])
+    if to is RunState.EXITED and report.reason.startswith(MISMATCH):
+        end.close_lease(tx, now, lease, CloseReason.MANIFEST_MISMATCH)
+        return
     if (
         to is RunState.EXITED
         and report.exit_code is None
@@ -151,6 +156,10 @@ def _seconds_had(unit: Unit, now: Instant) -> float:
 
 def _unit_failed(tx: Transaction, now: Instant, unit: Unit, failure: str) -> None:
     """A failure of the machine leaves the unit to others; one of the recipe counts against the recipe."""
+    if failure.startswith(MISMATCH) and unit.lease_id is not None:
+        lease = market.lease(tx, unit.lease_id)
+        end.close_lease(tx, now, lease, CloseReason.MANIFEST_MISMATCH)
+        return
     if failure.startswith(AGENT_FAILURES):
         end.expire_unit(tx, now, unit, verdict=failure[: results.REASON_CHARS_MAX])
         end.drop_useless(tx, now, unit)

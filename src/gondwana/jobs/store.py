@@ -150,6 +150,12 @@ def runs_of_lease(reader: Reader, lease_id: str) -> list[Run]:
     return [from_row(Run, row) for row in reader.all(SQL.runs_of_lease, {"lease_id": lease_id})]
 
 
+def untaken_runs(reader: Reader, before: Instant) -> list[Run]:
+    """Runs that were assigned until then, and that their machines have not begun."""
+    rows = reader.all(SQL.untaken_runs, {"before": before, "limit": JOBS_MAX})
+    return [from_row(Run, row) for row in rows]
+
+
 def save_run(tx: Transaction, now: Instant, changed: Run, *, machine_id: str) -> Run:
     """Store a run in its new state, with its event; raises WrongState where the table has no such arrow."""
     known = tx.one(SQL.run_by_id, {"id": changed.id})

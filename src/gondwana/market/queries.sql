@@ -53,7 +53,7 @@ SELECT * FROM market_order WHERE id = :id;
 
 -- name: overdue_orders
 -- Orders that want machines and looked for them until :now, oldest first.
-SELECT * FROM market_order WHERE state = 'open' AND expires_at <= :now ORDER BY created_at, id LIMIT :limit;
+SELECT * FROM market_order WHERE state = 'open' AND expires_at <= :now AND is_standing = 0 ORDER BY created_at, id LIMIT :limit;
 
 -- name: lease_by_id
 -- One lease.
@@ -182,3 +182,12 @@ DELETE FROM market_hold;
 -- The live leases of these machines, and what says when they end.
 SELECT lease.*, market_order.seconds_max FROM lease JOIN market_order ON market_order.id = lease.order_id
 WHERE lease.state <> 'closed' AND lease.machine_id IN (:keys) ORDER BY lease.id;
+
+-- name: count_standing_orders
+-- How many orders of a tenant wait, or are served, until he cancels them.
+SELECT count(*) AS orders FROM market_order WHERE tenant_id = :tenant_id AND is_standing = 1
+    AND state IN ('open', 'matched');
+
+-- name: extend
+-- These live leases with so many seconds more.
+UPDATE lease SET ends_at = ends_at + ? WHERE state <> 'closed' AND id IN (:keys);

@@ -222,7 +222,8 @@ def order_state(order: Order, held: int, now: Instant) -> OrderState:
         return order.state
     if held >= order.count_max:
         return OrderState.MATCHED
-    expired = order.state is OrderState.OPEN and held == 0 and now >= order.expires_at
+    over = now >= order.expires_at and not order.is_standing
+    expired = order.state is OrderState.OPEN and held == 0 and over
     return OrderState.EXPIRED if expired else OrderState.OPEN
 
 

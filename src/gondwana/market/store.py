@@ -45,6 +45,12 @@ def orders(reader: Reader, ids: Sequence[str]) -> dict[str, Order]:
     return {row["id"]: from_row(Order, row) for row in read_keys(reader, SQL.orders_by_id, ids)}
 
 
+def count_standing_orders(reader: Reader, tenant_id: str) -> int:
+    """How many of a tenant's orders wait, or are served, until he cancels them."""
+    row = reader.one(SQL.count_standing_orders, {"tenant_id": tenant_id})
+    return int(row["orders"]) if row else 0
+
+
 def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
     """Those of the orders that want machines."""
     return {row["id"] for row in read_keys(reader, SQL.still_open, ids)}
@@ -190,6 +196,24 @@ def tell_active(tx: Transaction, now: Instant, active: Sequence[Lease]) -> None:
         lease_event(now, each, "lease.active", {"price_micro_usd_per_hour": each.price_micro_usd_per_hour})
         for each in active
     ])  # fmt: skip
+
+
+def save_order(tx: Transaction, now: Instant, changed: Order, verb: str) -> None:
+    """Store what its tenant wants otherwise now; `verb` says how: "resized", "extended"."""
+    tx.execute(SQL.save_order, to_row(changed))
+    data = {"count_max": changed.count_max, "lease_seconds": changed.lease_seconds}
+    kind = f"order.{verb}"
+    tx.emit(Event(at=now, kind=kind, subject=changed.id, job_id=changed.job_id, data=data))
+
+
+def extend(tx: Transaction, now: Instant, leases: Sequence[Lease], seconds: int) -> None:
+    """Move the agreed ends of these leases; those without one have none to move, but their runs may take longer."""
+    timed = [lease.id for lease in leases if lease.ends_at is not None]
+    changed = change_keys(tx, SQL.extend, timed, seconds)
+    expect_all(timed, "live", changed)
+    tx.emit_many(
+        [lease_event(now, each, "lease.extended", {"seconds": seconds}) for each in leases]
+    )
 
 
 def reclaim(

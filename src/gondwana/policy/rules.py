@@ -109,7 +109,6 @@ NOT_SERVED: Final = {
     "mechanism": ("", "posted", "auction"),
     "where": ("",),
     "starts_at": (None,),
-    "is_standing": (False,),
 }
 """Terms that nothing serves yet -> the values that ask for nothing."""
 

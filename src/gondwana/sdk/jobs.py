@@ -63,6 +63,16 @@ class Jobs:
         """The job after asking it to stop; what was not used comes back to the account."""
         return self._transport.write("POST", f"/v1/jobs/{segment(job)}/cancel").decode(JobView)
 
+    def extend(self, job: str, seconds: int) -> JobView:
+        """The job with so much more time, for its runs and for leases that were agreed for a time."""
+        path = f"/v1/jobs/{segment(job)}/extend"
+        return self._transport.write("POST", path, {"seconds": seconds}).decode(JobView)
+
+    def resize(self, job: str, nodes: int) -> JobView:
+        """The job with so many machines: raises WrongState for a gang, whose nodes count on each other."""
+        path = f"/v1/jobs/{segment(job)}/resize"
+        return self._transport.write("POST", path, {"nodes": nodes}).decode(JobView)
+
     def events(
         self, job: str, *, after: int = 0, wait_seconds: float = 0.0
     ) -> tuple[EventView, ...]:

@@ -67,8 +67,8 @@ class Hardware:
             case decisions.StopUnit(lease_id=lease_id, unit_id=unit_id):
                 self._wanted.discard(unit_id)
                 self._drop(lease_id, unit_id)
-            case decisions.Warn():
-                pass  # simulated work keeps nothing that it could save
+            case decisions.Warn() | decisions.Extend():
+                pass  # simulated work keeps nothing that it could save, and is over long before
             case decisions.StopLease(lease_id=lease_id):
                 for unit in self._queues.pop(lease_id, ()):
                     self._wanted.discard(unit.id)

@@ -155,6 +155,7 @@ class RunDuty(msgspec.Struct, frozen=True, kw_only=True):
     file_mounts: dict[str, str]
     seconds_max: float
     checkpoint: str | None = None  # blob: what an earlier attempt left to go on from
+    envs: dict[str, str] = {}  # the job's own; `environment` is what the control plane adds
 
 
 class LeaseNotice(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ class LeaseDuty(msgspec.Struct, frozen=True, kw_only=True):
         None  # training: blob with the recipe's folder, for warming the worker up early
     )
     notice: LeaseNotice | None = None
+    manifest_hash: str = ""  # of what was ordered (wire.manifests): what does not match is refused
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):

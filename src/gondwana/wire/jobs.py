@@ -89,6 +89,9 @@ class JobSpec:
     version: int = JOB_VERSION
     name: str
     num_nodes: int = 1
+    is_elastic: bool = (
+        False  # batch: nodes may come and go while it runs; each is told how many there were
+    )
     resources: Resources = field(default_factory=Resources)
     envs: dict[str, str] = field(default_factory=dict[str, str])
     setup: str = ""

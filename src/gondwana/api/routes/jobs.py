@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from gondwana.api import plan_views, views
@@ -27,7 +27,7 @@ from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
 from gondwana.db.events import events_after
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import admit, end, plans, predictions, store
+from gondwana.jobs import admit, end, plans, predictions, resizes, store
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch
 from gondwana.policy import rules as policy_rules
@@ -102,6 +102,30 @@ def cancel(job_id: str, caller: TenantDep, write: WriteDep) -> Response:
         job = _job(tx, caller, job_id)
         how = batch.End(state=JobState.CANCELLED, reason=JobReason.CANCELLED, exit_code=130)
         return views.job_view(tx, end.end_job(tx, now, job, how))
+
+    return write(run)
+
+
+@router.post("/jobs/{job_id}/extend", response_model=JobView)
+def extend(
+    job_id: str, caller: TenantDep, write: WriteDep, seconds: int = Body(embed=True)
+) -> Response:
+    """Give a job more time: its runs, and its leases where they were agreed for a time."""
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        return views.job_view(tx, resizes.extend(tx, now, _job(tx, caller, job_id), seconds))
+
+    return write(run)
+
+
+@router.post("/jobs/{job_id}/resize", response_model=JobView)
+def resize(
+    job_id: str, caller: TenantDep, write: WriteDep, nodes: int = Body(embed=True)
+) -> Response:
+    """Give a job more or fewer machines while it runs."""
+
+    def run(tx: Transaction, now: Instant) -> Any:
+        return views.job_view(tx, resizes.resize(tx, now, _job(tx, caller, job_id), nodes))
 
     return write(run)
 

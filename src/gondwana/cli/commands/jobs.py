@@ -83,6 +83,29 @@ def cancel(shell: Shell, job: str) -> None:
 
 @shell_command(group=command)
 @click.argument("job")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    required=True,
+    help="How much longer, e.g. 2.",
+)
+def extend(shell: Shell, job: str, hours: float) -> None:
+    """Give a running job more time, at the price that was agreed: its run may take it, its leases last for it."""
+    view = shell.client.jobs.extend(job, round(hours * 3600))
+    shell.result(view, lambda: f"{view.name} has {hours:g} hours more")
+
+
+@shell_command(group=command)
+@click.argument("job")
+@click.option("--nodes", type=click.IntRange(min=1), required=True, help="How many machines.")
+def resize(shell: Shell, job: str, nodes: int) -> None:
+    """Give a running job more or fewer machines: islands of a training, nodes of an elastic job."""
+    view = shell.client.jobs.resize(job, nodes)
+    shell.result(view, lambda: f"{view.name} wants {nodes} machines")
+
+
+@shell_command(group=command)
+@click.argument("job")
 @click.option("--timeout", metavar="TIME", help="Give up after 90s, 15m or 2h; the job goes on.")
 def wait(shell: Shell, job: str, timeout: str | None) -> int:
     """Wait until a job has ended; end with its exit code."""

@@ -37,7 +37,7 @@ def command(
     asked = wanted(fastest=fastest, cheapest=cheapest, by_text=by_text, under_text=under_text)
     prepared = prepare(read_job_file(job))
     plan = shell.client.plans.make(prepared.spec)
-    if not plan.fits:
+    if not plan.fits and not prepared.spec.market.is_standing:
         raise NothingFits(plan.why_not or None, hint=plan.hint or "gondwana offers")
     option = chosen(plan.front, asked) if asked.is_choice else None
     shell.tell(show_plan(plan, prepared.spec, option) + "\n")

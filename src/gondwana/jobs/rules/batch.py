@@ -77,22 +77,28 @@ def latest_runs(runs: Sequence[Run]) -> dict[int, Run]:
 
 def is_whole(spec: JobSpec, runs: Sequence[Run]) -> bool:
     """Whether every node of the gang is at work or done; a gang that lacks one is not running."""
-    latest = latest_runs(runs)
-    return len(latest) == spec.num_nodes and all(
-        run.state is not RunState.LOST for run in latest.values()
-    )
+    latest = _of_nodes(spec, runs)
+    return _has_all(spec, latest) and all(run.state is not RunState.LOST for run in latest.values())
+
+
+def _of_nodes(spec: JobSpec, runs: Sequence[Run]) -> dict[int, Run]:
+    """The last attempt of each rank that the job still has."""
+    return {rank: run for rank, run in latest_runs(runs).items() if rank < spec.num_nodes}
+
+
+def _has_all(spec: JobSpec, latest: Mapping[int, Run]) -> bool:
+    """Whether there are enough nodes: all of a gang; of an elastic job those that it got."""
+    return len(latest) == spec.num_nodes or (spec.is_elastic and bool(latest))
 
 
 def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     """How a batch job ends by what its runs came to, or None while it goes on."""
-    latest = latest_runs(runs)
+    latest = _of_nodes(spec, runs)
     for rank, run in sorted(latest.items()):
         failed = _failed(rank, run)
         if failed is not None:
             return failed
-    if len(latest) == spec.num_nodes and all(
-        run.state is RunState.EXITED for run in latest.values()
-    ):
+    if _has_all(spec, latest) and all(run.state is RunState.EXITED for run in latest.values()):
         return End(state=JobState.SUCCEEDED, reason=JobReason.DONE, exit_code=0)
     for rank in latest:
         lost = [run for run in runs if run.rank == rank and _was_lost(run)]

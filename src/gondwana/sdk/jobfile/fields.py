@@ -97,6 +97,13 @@ class Fields:
             )
         return float(value)
 
+    def flag(self, key: str) -> bool:
+        """True or false; false when it is missing."""
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            self.refuse(key, "is neither true nor false", "write true or false")
+        return value
+
     def refuse(self, key: str, what: str, hint: str) -> NoReturn:
         """Raise InvalidValue for the value under `key`."""
         raise invalid(self.at(key), self.values.get(key), what, hint)

@@ -35,6 +35,7 @@ GONDWANA: Final = {
     "starts_at": "When it wants them: `2026-12-01T08:00Z`; without it now.",
     "standing": "`true`: wait for machines until cancelled. Default `false`.",
     "max_duration": "How long one attempt may run: `90s`, `15m`, `2h`, `1d`. Default `1d`.",
+    "elastic": "`true`: nodes may be added and taken away while `run` runs (`gondwana jobs resize`). Default `false`.",
     "train": "Train one model over many machines instead of `run`.",
 }
 TRAIN: Final = {

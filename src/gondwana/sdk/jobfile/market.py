@@ -28,7 +28,7 @@ def read_market(fields: Fields) -> MarketTerms:
         priority=fields.integer("priority", 0, least=0, most=PRIORITY_MAX),
         lease_seconds=round(hours * 3600) or None,
         starts_at=_instant(fields, "starts_at"),
-        is_standing=_flag(fields, "standing"),
+        is_standing=fields.flag("standing"),
     )
 
 
@@ -45,10 +45,3 @@ def _instant(fields: Fields, key: str) -> float | None:
         fields.refuse(key, "is not a time", "write e.g. 2026-12-01T08:00Z")
     at = value if value.tzinfo else value.replace(tzinfo=UTC)  # YAML gives UTC without saying so
     return at.timestamp()
-
-
-def _flag(fields: Fields, key: str) -> bool:
-    value = fields.values.get(key, False)
-    if not isinstance(value, bool):
-        fields.refuse(key, "is neither true nor false", "write true or false")
-    return value

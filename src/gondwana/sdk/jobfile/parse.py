@@ -68,6 +68,7 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
         if extension.has("train")
         else None
     )
+    terms = read_market(extension)
     spec = JobSpec(
         name=_name(top, default_name),
         num_nodes=top.integer("num_nodes", 1, least=1, most=NODES_MAX),
@@ -80,9 +81,10 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
             "project", "", hint="write a project's name", chars_max=NAME_CHARS_MAX
         ),
         price_cap_micro_usd_per_device_hour=_dollars(extension, "price_cap_usd_per_gpu_hour"),
-        seconds_max=_duration(extension),
+        seconds_max=_duration(extension, terms.lease_seconds),
         train=train,
-        market=read_market(extension),
+        is_elastic=extension.flag("elastic"),
+        market=terms,
     )
     return Draft(
         spec=spec,
@@ -218,10 +220,12 @@ def _dollars(fields: Fields, key: str) -> int | None:
     return parse_usd(value, field=fields.at(key))
 
 
-def _duration(fields: Fields) -> float:
+def _duration(fields: Fields, lease_seconds: int | None) -> float:
+    """How long a run may take; without a word on it, as long as its machines are leased for."""
     value = fields.values.get("max_duration")
     if value is None:
-        return DURATION_SECONDS_DEFAULT
+        usual = DURATION_SECONDS_DEFAULT if lease_seconds is None else float(lease_seconds)
+        return min(usual, DURATION_SECONDS_MAX)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         fields.refuse("max_duration", "is not a time", "write 90s, 15m, 2h or 1d")
     seconds = parse_seconds(value, field=fields.at("max_duration"))
