@@ -140,8 +140,10 @@ SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id
 SELECT * FROM run WHERE id = :id;
 
 -- name: untaken_runs
--- Runs that were assigned until :before and not begun, oldest first.
-SELECT * FROM run WHERE state = 'assigned' AND created_at <= :before ORDER BY created_at, id LIMIT :limit;
+-- Runs that were assigned until :before and not begun, whose machines never said that they serve the lease.
+SELECT run.* FROM run JOIN lease ON lease.id = run.lease_id
+WHERE run.state = 'assigned' AND run.created_at <= :before AND lease.proven_at <= lease.active_at
+ORDER BY run.created_at, run.id LIMIT :limit;
 
 -- name: save_checkpoint
 -- What the next attempt of a run's node goes on from.

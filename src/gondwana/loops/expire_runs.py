@@ -36,8 +36,10 @@ def expire_runs(context: Context, now: Instant) -> int:
 
 def _untaken(tx: Transaction, now: Instant, run_id: str, before: Instant) -> None:
     run = store.run(tx, run_id)
-    if run.state is RunState.ASSIGNED and run.created_at <= before:
-        end.close_lease(tx, now, market.lease(tx, run.lease_id), CloseReason.MANIFEST_UNTAKEN)
+    lease = market.lease(tx, run.lease_id)
+    served = (lease.proven_at or now) > (lease.active_at or now)
+    if run.state is RunState.ASSIGNED and run.created_at <= before and not served:
+        end.close_lease(tx, now, lease, CloseReason.MANIFEST_UNTAKEN)
 
 
 def _expire(tx: Transaction, now: Instant, run_id: str) -> None:

@@ -26,7 +26,7 @@ from gondwana.supply.model import MachineState
 from gondwana.supply.rules import STOPPED
 from gondwana.training import outer
 from gondwana.training.manifest import Layout, Tensor
-from gondwana.wire.agent import RunReport, UnitReport
+from gondwana.wire.agent import LeaseProof, RunReport, UnitReport
 
 
 def leases_of(world, job):
@@ -115,7 +115,9 @@ def test_a_run_that_its_machine_never_ends_goes_elsewhere(world, make):
     limit = 60.0 + batch.OVERTIME_SECONDS_MAX
     for passed, states in ((limit, [RunState.ASSIGNED]), (10.0, [RunState.LOST])):
         world.clock.advance(passed)
-        world.write(heartbeat, world.now, "mac_kauri", ())
+        live = market.live_leases_of_machine(world.reader, "mac_kauri")
+        proofs = tuple(LeaseProof(lease_id=each.id, epoch=each.epoch, alive=True) for each in live)
+        world.write(heartbeat, world.now, "mac_kauri", proofs)
         world.reconcile()
         runs = jobs.runs_of_job(world.reader, job.id)
         assert [run.state for run in runs] == states, passed

@@ -7,7 +7,7 @@ from gondwana.jobs import money
 from gondwana.jobs import store as jobs
 from gondwana.jobs.end import end_job
 from gondwana.jobs.model import JobReason, JobState
-from gondwana.jobs.report import heartbeat
+from gondwana.jobs.report import heartbeat, run_report
 from gondwana.jobs.rules.batch import End
 from gondwana.loops.each import AT_ONCE_MAX, write_each
 from gondwana.loops.run import EVERY_SECONDS, Reconcilers
@@ -15,7 +15,7 @@ from gondwana.market import rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.supply.model import MachineState
-from gondwana.wire.agent import LeaseProof
+from gondwana.wire.agent import LeaseProof, RunReport
 
 
 def job_of(world, job):
@@ -24,6 +24,16 @@ def job_of(world, job):
 
 def leases_of(world, job):
     return market.leases_of_job(world.reader, job.id)
+
+
+def begin(world, job):
+    """The job's run is taken by its machine."""
+    (run,) = jobs.runs_of_job(world.reader, job.id)
+    (lease,) = leases_of(world, job)
+    told = RunReport(
+        number=1, run_id=run.id, lease_id=lease.id, epoch=lease.epoch, state="preparing"
+    )
+    world.write(run_report, world.now, lease.machine_id, told)
 
 
 def beat(world, *names):
@@ -63,13 +73,14 @@ def test_an_order_that_nothing_fitted_for_a_day_ends_its_job_and_frees_it(world)
     first, waiting = world.submit(), world.submit()
     world.reconcile()
     assert job_of(world, waiting).state is JobState.ADMITTED
+    begin(world, first)
     world.clock.advance(rules.ORDER_SECONDS_MAX)
     beat(world, "kauri")
     world.reconcile()
     ended = job_of(world, waiting)
     assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.NOTHING_FITS)
     assert market.order(world.reader, waiting.order_id).state is OrderState.EXPIRED
-    assert job_of(world, first).state is JobState.PROVISIONING
+    assert not job_of(world, first).ended
 
 
 def test_a_job_that_loses_its_machine_after_days_goes_on_elsewhere(world):
