@@ -14,12 +14,14 @@ from websockets.exceptions import WebSocketException
 import gondwana
 from gondwana.agent.core import AgentCore, Report
 from gondwana.agent.identity import Identity
+from gondwana.agent.peers import Peers
 from gondwana.core.errors import Unavailable, WrongState
 from gondwana.wire import agent as wire
 
 BACKOFF_SECONDS_FIRST: Final = 0.5
 BACKOFF_SECONDS_MAX: Final = 30.0
 CONNECT_SECONDS_MAX: Final = 15.0
+PROBES_MAX: Final = 16  # probes of peers that are waited for at once
 SILENCE_HEARTBEATS_MAX: Final = 4  # heartbeats without an answer, after which the link is given up
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class Link:
 
     def __init__(
         self, url: str, identity: Identity, core: AgentCore, *, on_welcome: Callable[[wire.Welcome], None],
-        on_desired: Callable[[wire.Desired], None],
+        on_desired: Callable[[wire.Desired], None], peers: str = wire.PEERS_OFF,
     ) -> None:  # fmt: skip
         self._boot = secrets.token_hex(8)
         self._url = url.replace("http", "ws", 1).rstrip("/") + "/v1/link"
@@ -41,11 +43,16 @@ class Link:
         self._facts: wire.Facts | None = None
         self._draining: wire.Draining | None = None
         self._outgoing: asyncio.Queue[wire.FromAgent] = asyncio.Queue()
+        self._peers_allowed = peers
+        self._peers: Peers | None = None  # while the link is up
+        self._probing: set[asyncio.Task[None]] = set()
         self._nonce: bytes | None = None
         self._answered = asyncio.Event()
         self.welcomed = asyncio.Event()
 
-    def send(self, message: "Report | wire.Draining | wire.Facts | None") -> None:
+    def send(
+        self, message: "Report | wire.Draining | wire.Facts | wire.Listening | wire.Measured | None"
+    ) -> None:
         """Send a message when the link is up; what the next link must know is said again there."""
         if isinstance(message, wire.Facts):
             self._facts = message
@@ -123,6 +130,29 @@ class Link:
             self._outgoing.put_nowait(self._draining)
         for report in self._core.connected():
             self._outgoing.put_nowait(report)
+        self._outgoing.put_nowait(self._reach(socket))
+
+    def _reach(self, socket: ClientConnection) -> wire.Reach:
+        """Whom the owner lets this machine measure with, and the address that it has towards the network."""
+        address = str(socket.local_address[0]) if socket.local_address else ""
+        self._peers = Peers(address) if self._peers_allowed != wire.PEERS_OFF else None
+        return wire.Reach(peers=self._peers_allowed, address=address)
+
+    def _probe(self, message: wire.Listen | wire.Ask) -> None:
+        """Measure beside all else; a machine whose owner does not allow it does nothing."""
+        if self._peers is None or len(self._probing) >= PROBES_MAX:
+            return
+        task = asyncio.create_task(self._measure(self._peers, message))
+        self._probing.add(task)
+        task.add_done_callback(self._probing.discard)
+
+    async def _measure(self, peers: Peers, message: wire.Listen | wire.Ask) -> None:
+        if isinstance(message, wire.Ask):
+            self.send(await peers.ask(message))
+            return
+        ready = asyncio.get_running_loop().create_future()
+        ready.add_done_callback(lambda told: self.send(told.result()))
+        await peers.listen(message, ready)
 
     async def _receive(self, socket: ClientConnection, kind: type[T]) -> T:
         message = wire.decode_from_plane(await _bytes(socket))
@@ -144,6 +174,10 @@ class Link:
                     self._core.acknowledged(number)
                 case wire.Desired() as desired:
                     self._on_desired(desired)
+                case wire.Echo(nonce=nonce):
+                    await socket.send(wire.encode(wire.Echoed(nonce=nonce)))
+                case (wire.Listen() | wire.Ask()) as probe:
+                    self._probe(probe)
                 case wire.Refused() as refused:
                     _refuse(refused)
                 case _:

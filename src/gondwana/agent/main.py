@@ -87,6 +87,7 @@ class Agent:
             self._core,
             on_welcome=self._welcomed,
             on_desired=self._desired,
+            peers=self._options.peers,
         )
         self._machine = Machine(
             core=self._core,

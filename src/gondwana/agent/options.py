@@ -16,6 +16,9 @@ class AgentOptions:
     devices: tuple[int, ...] | None = None  # accelerators to offer by index; None: all of them
     cpus_max: float | None = None  # processors to offer; None: all
     memory_bytes_max: int | None = None  # memory to offer; None: all
+    peers: str = (
+        "own"  # with whom the way is measured: "off", "own" (the owner's machines), or "all"
+    )
     sla: str = "home"  # what the owner promises: "home", "mixed" or "datacentre"
     state_dir: Path
     plain_for_own_jobs: bool = (

@@ -24,9 +24,10 @@ from gondwana.core.errors import (
 )
 from gondwana.core.events import Event
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, report
+from gondwana.jobs import end, network, report
 from gondwana.jobs.duty import duty
 from gondwana.jobs.proofs import Proof
+from gondwana.jobs.rules.reach import Reached
 from gondwana.supply import rules as supply_rules
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState
@@ -35,6 +36,7 @@ from gondwana.wire import agent as wire
 T = TypeVar("T")
 NONCE_BYTES: Final = 16
 BOOT_CHARS_MAX: Final = 64
+ADDRESS_CHARS_MAX: Final = 45  # an IPv6 address at its longest
 DROPPED: Final = (StaleEpoch, NotFound, Invalid, WrongState)
 """Refusals after which sending the report again is of no use, so it is acknowledged."""
 
@@ -136,6 +138,19 @@ class Session:
                 self._verify(message.signature, claim)
                 self._store(lambda tx: report.unit_report(tx, blobs, now, machine_id, message))
                 return [wire.Ack(number=message.number)]
+            case wire.Reach():
+                self._reach(message)
+                return []
+            case wire.Listening():
+                self._plane.context.probes.listening(machine_id, message)
+                return []
+            case wire.Measured():
+                probe = self._plane.context.probes.measured(machine_id, message)
+                if probe is not None:
+                    writer.call(network.pair_measured, now, probe, message)
+                return []
+            case wire.Echoed():
+                return []
             case wire.Hello() | wire.ChallengeAnswer():
                 raise Invalid("the link has begun already")
 
@@ -148,6 +163,33 @@ class Session:
         self._desired_number += 1
         now = self._plane.clock.now()
         return [wire.Desired(number=self._desired_number, leases=now_due, now=now)]
+
+    def probes(self) -> list[wire.FromPlane]:
+        """What the machine should measure; told once."""
+        return self._plane.context.probes.take(self._known())
+
+    def measured(self, round_trip_seconds: float) -> None:
+        """The way to this machine, as it was measured."""
+        writer, now = self._plane.context.database.writer, self._plane.clock.now()
+        writer.call(network.link_measured, now, self._known(), round_trip_seconds)
+
+    def close(self) -> None:
+        """The link is gone."""
+        if self.machine_id is not None:
+            self._plane.context.probes.unlinked(self.machine_id)
+
+    def _reach(self, message: wire.Reach) -> None:
+        machine_id = self._known()
+        if message.peers not in wire.PEERS:
+            raise Invalid(f"peers are one of {', '.join(wire.PEERS)}")
+        owner = supply.machine(self._plane.context.database.reader(), machine_id).owner_id
+        reached = Reached(
+            owner_id=owner,
+            peers=message.peers,
+            own_address=message.address[:ADDRESS_CHARS_MAX],
+            seen_address=self._address,
+        )
+        self._plane.context.probes.linked(machine_id, reached)
 
     def _store(self, run: Callable[[Transaction], T]) -> T | None:
         """What `run` returns; None where it was late, repeated or foreign: it need not come again."""

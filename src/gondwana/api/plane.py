@@ -29,6 +29,7 @@ class Plane:
         context.database.writer.listen(context.shelf.follow)
         context.database.writer.listen(context.fairness.follow)
         context.database.writer.listen(self._committed)
+        context.probes.wake = self._wake_link
 
     def issue_blob_token(self, machine_id: str) -> str:
         """A token with which one machine moves blobs until its next connection."""
@@ -82,6 +83,12 @@ class Plane:
     def output_came(self, job_id: str) -> None:
         """A piece of the job's output was stored; that is no event."""
         self._wake_followers({job_id})
+
+    def _wake_link(self, machine_id: str) -> None:
+        with self._lock:
+            wake = self._wakers.get(machine_id)
+        if wake is not None:
+            wake()
 
     def _committed(self, events: Sequence[StoredEvent]) -> None:
         machines = {event.event.data.get("machine_id") for event in events}

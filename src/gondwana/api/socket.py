@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -16,6 +18,10 @@ from gondwana.wire import agent as wire
 
 router = APIRouter()
 SILENCE_SECONDS_MAX: Final = 60.0  # a link that says nothing for so long is closed
+ECHOES: Final = 4  # in a row
+ECHO_SECONDS_MAX: Final = 5.0
+ECHO_REST_SECONDS: Final = 300.0
+ECHO_NONCE_BYTES: Final = 8
 SEND_SECONDS_MAX: Final = 30.0  # a dead link that nobody closed takes no more bytes
 _log = logging.getLogger(__name__)
 
@@ -55,21 +61,29 @@ async def _serve(socket: WebSocket, session: Session, plane: Plane) -> None:
             loop.call_soon_threadsafe(changed.set)
 
     plane.connect(session.machine_id, wake)
-    pusher = asyncio.create_task(_push(socket, session, changed))
+    echo = Echoes()
+    tasks = [
+        asyncio.create_task(_push(socket, session, changed)),
+        asyncio.create_task(_measure(socket, session, echo)),
+    ]
     try:
         while True:
             message = await _receive(socket)
             if isinstance(message, wire.Heartbeat):
                 await _send(socket, [session.heartbeat(message)])
+            elif isinstance(message, wire.Echoed):
+                echo.came(message.nonce)
             else:
                 await _send(socket, await asyncio.to_thread(session.handle, message))
-            if pusher.done():
-                pusher.result()
+            for task in tasks:
+                if task.done():
+                    task.result()
     finally:
         plane.disconnect(session.machine_id, wake)
-        pusher.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await pusher
+        session.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _push(socket: WebSocket, session: Session, changed: asyncio.Event) -> None:
@@ -78,6 +92,49 @@ async def _push(socket: WebSocket, session: Session, changed: asyncio.Event) -> 
         await changed.wait()
         changed.clear()
         await _send(socket, await asyncio.to_thread(session.desired))
+        await _send(socket, session.probes())
+
+
+class Echoes:
+    """Round trips to one agent: it may be late, never early, since the nonce is new each time."""
+
+    def __init__(self) -> None:
+        self._nonce = b""
+        self._sent_at = 0.0
+        self._answered = asyncio.Event()
+        self._seconds = 0.0
+
+    def message(self) -> wire.Echo:
+        """The next echo, sent now."""
+        self._nonce = secrets.token_bytes(ECHO_NONCE_BYTES)
+        self._answered.clear()
+        self._sent_at = time.perf_counter()
+        return wire.Echo(nonce=self._nonce)
+
+    def came(self, nonce: bytes) -> None:
+        """An answer; one to an older echo is none."""
+        if nonce == self._nonce and not self._answered.is_set():
+            self._seconds = time.perf_counter() - self._sent_at
+            self._answered.set()
+
+    async def answer(self) -> float:
+        """Seconds that it took; raises TimeoutError."""
+        async with asyncio.timeout(ECHO_SECONDS_MAX):
+            await self._answered.wait()
+        return self._seconds
+
+
+async def _measure(socket: WebSocket, session: Session, echo: Echoes) -> None:
+    """Measure the way to the agent now and then; of a few tries the shortest, since the others waited somewhere."""
+    while True:
+        found: list[float] = []
+        for _ in range(ECHOES):
+            await _send(socket, [echo.message()])
+            with suppress(TimeoutError):
+                found.append(await echo.answer())
+        if found:
+            await asyncio.to_thread(session.measured, min(found))
+        await asyncio.sleep(ECHO_REST_SECONDS)
 
 
 async def _receive(socket: WebSocket) -> wire.FromAgent:

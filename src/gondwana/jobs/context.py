@@ -5,15 +5,20 @@ from typing import Final
 
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
-from gondwana.core.random import Random
+from gondwana.core.random import Random, SecureRandom
 from gondwana.db.database import Database
 from gondwana.jobs.fairness import Fairness
+from gondwana.jobs.probes import Probes
 from gondwana.jobs.proofs import Proofs
 from gondwana.jobs.shelf import Shelf
 from gondwana.market.plans.list_prices import ListPrices, packaged
 from gondwana.supply.rules import DOWN_AFTER_SECONDS, HEARTBEAT_SECONDS
 
 ALWAYS: Final = Instant(0.0)
+
+
+def _probes() -> Probes:
+    return Probes(SecureRandom())  # tokens guard ports: never from a seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +35,4 @@ class Context:
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
     list_prices: ListPrices = field(default_factory=packaged)  # what others ask, to compare
+    probes: Probes = field(default_factory=_probes)  # links that are being measured

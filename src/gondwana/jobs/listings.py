@@ -124,6 +124,11 @@ def to_listing(each: Supply) -> Listing:
         interconnect=accelerators[0].interconnect if accelerators else "",
         notice_seconds=each.offer.notice_seconds,
         spot_floor_micro_usd_per_device_hour=each.offer.spot_floor_micro_usd_per_device_hour,
+        up_bits_per_second=machine.network.up_bits_per_second if machine.network else 0,
+        down_bits_per_second=machine.network.down_bits_per_second if machine.network else 0,
+        site=machine.site,
+        address=machine.address,
+        network=machine.network,
     )
 
 

@@ -17,15 +17,12 @@ from gondwana.jobs import end, money, store
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.quotas import Limits
-from gondwana.jobs.rules import batch
+from gondwana.jobs.rules import batch, memory
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.supply import store as supply
-
-NEVER_AGAIN = frozenset({CloseReason.WORK_REJECTED, CloseReason.RUN_FAILED})
-"""Ends of a lease after which the same job does not come back to that machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +114,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
         held = market.held_by(leases, order.id)
         left = not_kept(order, _agreed(proposed, offers), holds, now)
         allowed = limits.allowed(order, held, left)
-        for chosen in _choose(order, leases, allowed):
+        for chosen in _choose(order, leases, allowed, now):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
                 order,
@@ -162,12 +159,19 @@ def _agreed(proposed: Proposal, offers: Mapping[str, Listing]) -> list[Listing]:
     ]
 
 
-def _choose(order: Order, past: Sequence[Lease], offers: Sequence[Listing]) -> Sequence[Listing]:
-    barred = set(barred_machines(past))
-    screening = market_rules.screen(
-        order, [each for each in offers if each.machine_id not in barred]
+def _choose(
+    order: Order, past: Sequence[Lease], offers: Sequence[Listing], now: Instant
+) -> Sequence[Listing]:
+    """The machines to reserve: as proposed, which is a gang's ring, or the cheapest where more were proposed."""
+    barred = set(memory.barred(past, now))
+    offers = [each for each in offers if each.machine_id not in barred]
+    chosen = market_rules.match(
+        order, market.held_by(past, order.id), market_rules.screen(order, offers)
     )
-    return market_rules.match(order, market.held_by(past, order.id), screening)
+    if len(chosen) < len(offers):
+        return chosen
+    wanted = {each.machine_id for each in chosen}
+    return [each for each in offers if each.machine_id in wanted]
 
 
 def _write(tx: Transaction, now: Instant, seen: Seen, active: Sequence[Lease]) -> list[Lease]:
@@ -281,10 +285,5 @@ def _island(tx: Transaction, lease: Lease) -> Island:
 
 
 def barred_machines(leases: Sequence[Lease]) -> list[str]:
-    """The machines that a job gets no lease of now: those that serve it, and those that failed it."""
-    barred = (
-        lease.machine_id
-        for lease in leases
-        if lease.state is not LeaseState.CLOSED or lease.reason in NEVER_AGAIN
-    )
-    return list(dict.fromkeys(barred))
+    """The machines that a job gets no lease of, whenever: those that serve it, and those that may not again."""
+    return memory.barred(leases)

@@ -5,7 +5,7 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 
 import gc
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -34,6 +34,7 @@ LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants 
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
+CANDIDATES_MAX: Final = 2_048  # machines that one gang chooses from
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
@@ -101,6 +102,53 @@ class Shelf:
             for machine_id in found:
                 self._take(book, machine_id, order.devices)
             return found
+
+    def propose_chosen(
+        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str],
+        choose: Callable[[Sequence[Listing]], Sequence[Listing] | None],
+    ) -> list[str]:  # fmt: skip
+        """The same where `choose` picks among many that fit: None where the order waits for what may be better."""
+        with self._lock:
+            book = self._fresh(reader)
+            if self._idle.get(order.id) == self._version:
+                return []
+            found = self._candidates(book, order, not_machines)
+            chosen = choose(found)
+            if chosen is None:
+                return []
+            if not chosen or held + len(chosen) < order.count_min:
+                self._remember_idle(order.id)
+                return []
+            for each in chosen:
+                self._take(book, each.machine_id, order.devices)
+            return [str(each.machine_id) for each in chosen]
+
+    def candidates(
+        self,
+        reader: Reader,
+        order: Order,
+        not_machines: Sequence[str] = (),
+        *,
+        taken_too: bool = False,
+    ) -> list[Listing]:
+        """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
+        with self._lock:
+            return self._candidates(self._fresh(reader), order, not_machines, taken_too=taken_too)
+
+    def _candidates(
+        self, book: Book, order: Order, not_machines: Sequence[str], *, taken_too: bool = False
+    ) -> list[Listing]:
+        """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
+        want = replace(want_of(order, not_machines), taken_too=taken_too)
+        names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2))
+        if len(names) == CANDIDATES_MAX // 2:
+            of_region = max(order.count_max, CANDIDATES_MAX // 2 // len(book.by_region))
+            for region in sorted(book.by_region):
+                if len(names) >= CANDIDATES_MAX:
+                    break
+                here = replace(want, regions=(region,))
+                names |= dict.fromkeys(self._cheapest(book, here, order, of_region))
+        return [self._listings[each] for each in names]
 
     def without_idle(self, reader: Reader, order_ids: Sequence[OrderId]) -> list[OrderId]:
         """The orders that something may fit now: no offer has become better since nothing fitted the others."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import place
 from gondwana.jobs.context import Context
 from gondwana.jobs.listings import listings_of
+from gondwana.jobs.rules import memory
 from gondwana.market import keeping, rules
 from gondwana.market import store as market
 from gondwana.market.keeping import Hold
@@ -61,7 +61,7 @@ def _keep(
     free = [replace(each, devices_free=each.devices) for each in listings_of(reader, names)]
     fits = rules.screen(order, free).fits
     serving = market.serving(reader, [each.machine_id for each in fits])
-    return keeping.keep(order, lacking, fits, serving, {*taken, *place.barred_machines(past)}, now)
+    return keeping.keep(order, lacking, fits, serving, {*taken, *memory.barred(past, now)}, now)
 
 
 def _write(tx: Transaction, now: Instant, wanted: Sequence[Hold]) -> None:

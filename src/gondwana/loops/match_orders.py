@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import place, rounds, store
+from gondwana.jobs.choosing import Chooser
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason
 from gondwana.jobs.place import Proposal
@@ -39,6 +40,7 @@ def _proposals(
     context: Context, reader: Reader, now: Instant, proposed: list[str]
 ) -> Iterator[Proposal]:
     """What may fit now, each order when it is its turn; every machine that is named is noted in `proposed`."""
+    chooser = Chooser(reader=reader, shelf=context.shelf, probes=context.probes, now=now)
     fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
     if fairness.held_back(holds):
         shelf.reconsider()
@@ -47,10 +49,9 @@ def _proposals(
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
         for each in part:
             order, leases = each.order, past[each.order.job_id]
-            held = market.held_by(leases, order.id)
-            barred = [*place.barred_machines(leases), *_kept(context, holds, order, now)]
+            held, kept = market.held_by(leases, order.id), list(_kept(context, holds, order, now))
             asked = fairness.asked(each)
-            machine_ids = shelf.propose(reader, asked, held, barred) if asked else []
+            machine_ids = chooser.propose(asked, leases, kept) if asked else []
             proposed += machine_ids
             offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):

@@ -35,6 +35,7 @@ from gondwana.loops.run_auctions import run_auctions
 from gondwana.loops.run_subsidies import run_subsidies, vest_subsidies
 from gondwana.loops.settle_cases import settle_cases
 from gondwana.loops.settle_predictions import settle_predictions
+from gondwana.loops.survey_network import forget_links, survey_network
 from gondwana.loops.watch_machines import watch_machines
 from gondwana.loops.watch_network import watch_network
 
@@ -50,6 +51,8 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     keep_machines: 5.0,
     match_orders: 0.0,
     run_auctions: 0.0,
+    survey_network: 2.0,
+    forget_links: 3600.0,
     advance_training: 0.0,
     meter_leases: REST_SECONDS,
     meter_draining: DRAINING_REST_SECONDS,

@@ -9,6 +9,7 @@ from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, Princ
 from gondwana.core.money import due_micro_usd
 from gondwana.ledger.service import SlaClass
 from gondwana.wire.jobs import Resources
+from gondwana.wire.machines import MachineNetwork
 
 
 class OrderState(StrEnum):
@@ -159,6 +160,9 @@ class Listing:
     reliability: float = RELIABILITY_PRIOR  # proven time over promised time, with a prior
     trust: Trust = Trust.NEW
     tags: tuple[Tag, ...] = ()  # signed by auditors; each counts until it expires
+    site: str = ""  # machines of one name reach each other at the speed of a local network
+    address: str = ""  # as the control plane saw it
+    network: MachineNetwork | None = None  # where it was measured to be; None where it was not
 
 
 class Sold(Protocol):

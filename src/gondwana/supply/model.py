@@ -7,7 +7,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.ledger.service import SlaClass
-from gondwana.wire.machines import MachineInventory, MachineSpeed
+from gondwana.wire.machines import MachineInventory, MachineNetwork, MachineSpeed
 
 
 class MachineState(StrEnum):
@@ -99,6 +99,8 @@ class Machine:
     sla: SlaClass = SlaClass.HOME  # what its owner promises, of leases made from now on
     inventory: MachineInventory | None = None
     speed: MachineSpeed | None = None
+    network: MachineNetwork | None = None  # measured; None until something was
+    site: str = ""  # machines of one name reach each other at the speed of a local network
     isolation: str = ""
     address: str = ""  # as the control plane saw it
     boot: str = ""  # of its agent's present life
@@ -129,3 +131,15 @@ class Supply:
     machine: Machine
     devices_free: int
     epoch: int = 0  # of its newest lease; a worker with an older one is refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """What was measured between two machines, the lesser name first."""
+
+    low_id: MachineId
+    high_id: MachineId
+    round_trip_seconds: float | None  # None: they do not reach each other
+    up_bits_per_second: int  # from the low one to the high one
+    down_bits_per_second: int
+    measured_at: Instant

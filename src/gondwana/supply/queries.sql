@@ -2,17 +2,18 @@
 -- Write the whole row, new or changed.
 INSERT INTO machine (
     id, owner_id, name, region, public_key, state, reason, devices, cpus_max, memory_bytes_max,
-    sla, inventory, speed, isolation, address, boot, joined_at, proven_at, rejections_in_row
+    sla, inventory, speed, network, site, isolation, address, boot, joined_at, proven_at, rejections_in_row
 ) VALUES (
     :id, :owner_id, :name, :region, :public_key, :state, :reason, :devices, :cpus_max,
-    :memory_bytes_max, :sla, :inventory, :speed, :isolation, :address, :boot, :joined_at,
+    :memory_bytes_max, :sla, :inventory, :speed, :network, :site, :isolation, :address, :boot, :joined_at,
     :proven_at, :rejections_in_row
 ) ON CONFLICT (id) DO UPDATE SET
     owner_id = excluded.owner_id, name = excluded.name, region = excluded.region,
     public_key = excluded.public_key, state = excluded.state, reason = excluded.reason,
     devices = excluded.devices, cpus_max = excluded.cpus_max,
     memory_bytes_max = excluded.memory_bytes_max, sla = excluded.sla, inventory = excluded.inventory,
-    speed = excluded.speed, isolation = excluded.isolation, address = excluded.address, boot = excluded.boot,
+    speed = excluded.speed, network = excluded.network, site = excluded.site,
+    isolation = excluded.isolation, address = excluded.address, boot = excluded.boot,
     joined_at = excluded.joined_at, proven_at = excluded.proven_at,
     rejections_in_row = excluded.rejections_in_row;
 

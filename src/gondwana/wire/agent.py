@@ -12,7 +12,7 @@ import msgspec
 from gondwana.wire.machines import MachineInventory, MachineSpeed
 from gondwana.wire.units import UnitResult, UnitSpec
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 DESIRED_BYTES_MAX: Final = (
     64 * 1024 * 1024
@@ -189,6 +189,61 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
     now: float = 0.0  # the control plane's clock: an agent's own may be wrong
 
 
+class Echo(msgspec.Struct, frozen=True, kw_only=True, tag="echo"):
+    """Answer at once with the same nonce: the control plane measures the way to you."""
+
+    nonce: bytes
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True, tag="listen"):
+    """Open a port for one of your peers, who will show this token; close it after it, or after so long."""
+
+    probe_id: str
+    token: bytes
+    seconds_max: float
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """Measure the way to a peer, who listens there and knows this token."""
+
+    probe_id: str
+    address: str
+    port: int
+    token: bytes
+
+
+PEERS_OFF, PEERS_OWN, PEERS_ALL = PEERS = ("off", "own", "all")
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True, tag="reach"):
+    """With whom the owner lets this machine measure, and its address in its own network."""
+
+    peers: str  # of PEERS
+    address: str
+
+
+class Echoed(msgspec.Struct, frozen=True, kw_only=True, tag="echoed"):
+    """The nonce of an echo."""
+
+    nonce: bytes
+
+
+class Listening(msgspec.Struct, frozen=True, kw_only=True, tag="listening"):
+    """The port is open."""
+
+    probe_id: str
+    port: int
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True, tag="measured"):
+    """What a peer's measurement came to."""
+
+    probe_id: str
+    round_trip_seconds: float | None  # None: it was not reached
+    up_bits_per_second: float = 0.0  # to the peer
+    down_bits_per_second: float = 0.0
+
+
 FromAgent = (
     Hello
     | ChallengeAnswer
@@ -199,8 +254,12 @@ FromAgent = (
     | CheckpointReport
     | LogChunk
     | Draining
+    | Reach
+    | Echoed
+    | Listening
+    | Measured
 )
-FromPlane = Challenge | Welcome | Beat | Refused | Ack | Desired
+FromPlane = Challenge | Welcome | Beat | Refused | Ack | Desired | Echo | Listen | Ask
 
 _encoder = msgspec.msgpack.Encoder()
 _from_agent = msgspec.msgpack.Decoder(FromAgent)

@@ -33,6 +33,22 @@ class MachineInventory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineNetwork:
+    """Where a machine is in the network, measured; nothing of it is declared."""
+
+    round_trip_seconds: float | None = None  # to the control plane
+    up_bits_per_second: int = 0  # from the machine; 0 where it was not measured
+    down_bits_per_second: int = 0
+    x: float = 0.0  # network coordinates, in seconds of round trip (market.placement.coordinates)
+    y: float = 0.0
+    z: float = 0.0
+    height: float = 0.00005
+    error: float = 1.0
+    samples: int = 0
+    measured_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSpeed:
     """What was measured under the owner's terms; None where it could not be."""
 

@@ -22,6 +22,7 @@ HEADS = columns(
 )
 LEASE_HEADS = columns("LEASE", "STATE", ">DEVICES", ">$/HOUR", "NOTICE", "ENDS", "REASON")
 SLA_CLASSES = ("home", "mixed", "datacentre")
+PEERS = ("off", "own", "all")
 EARNINGS_HEADS = columns("NAME", "STATE", ">PROVEN", ">UNITS", ">REJECTED", ">EARNED")
 MATURING_HEADS = columns("PAYABLE FROM", ">AMOUNT")
 
@@ -71,6 +72,13 @@ provider_bids.add_to(command)
     help="What you promise about its being there; each join sets it anew.",
 )
 @click.option(
+    "--peers",
+    type=click.Choice(PEERS),
+    default="own",
+    show_default=True,
+    help="With whose machines it may measure the way, which opens a port for some seconds.",
+)
+@click.option(
     "--state",
     type=click.Path(path_type=Path),
     default=None,
@@ -84,11 +92,12 @@ provider_bids.add_to(command)
 )
 def join(
     shell: Shell, url: str | None, token: str | None, price_text: str, name: str | None, region: str,
-    devices: str | None, cpus_max: float | None, memory_max: str | None, sla: str, state: Path | None, *, plain: bool,
+    devices: str | None, cpus_max: float | None, memory_max: str | None, sla: str, peers: str, state: Path | None,
+    *, plain: bool,
 ) -> int | None:  # fmt: skip
     """Offer this machine on the market of URL, until Ctrl-C.
 
-    Only dials out: no port has to be opened. Other people's work runs in a sandbox, or not at all.
+    Only dials out: nobody has to reach it. Other people's work runs in a sandbox, or not at all.
     """
     from gondwana.agent import main as agent
     from gondwana.agent.options import AgentOptions
@@ -110,6 +119,7 @@ def join(
         if memory_max is None
         else parse_bytes(memory_max, field="--max-memory"),
         sla=sla,
+        peers=peers,
         state_dir=state or _state_folder() / machine,
         plain_for_own_jobs=plain,
     )

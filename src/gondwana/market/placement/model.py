@@ -70,6 +70,13 @@ class Nodes(NamedTuple):
     serial_N: Integers  # breaks ties; unique, below sets.SERIAL_MAX
     point_C3: Floats  # seconds: cities' positions, one way
 
+    def first(self, count: int) -> "Nodes":
+        """The first so many of them."""
+        return Nodes(
+            self.site_N[:count], self.city_N[:count], self.price_N[:count], self.compute_N[:count],
+            self.link_N[:count], self.lan_N[:count], self.delay_N[:count], self.serial_N[:count], self.point_C3,
+        )  # fmt: skip
+
 
 class Link(NamedTuple):
     """What was measured between two machines."""

@@ -8,7 +8,7 @@ import numpy as np
 from gondwana.market.placement.model import Floats, Integers
 
 SITE_ROUND_TRIP_SECONDS_MAX: Final = 0.002  # a switch or two; Wi-Fi is slower
-SITE_BITS_PER_SECOND_MIN: Final = 500e6  # a gigabit line that something else uses too
+SITE_BITS_PER_SECOND_MIN: Final = 300e6  # a gigabit line that something else uses too
 CITY_SECONDS: Final = 0.005  # one way between cities' middles; nearer ones are one city
 CITIES_MAX: Final = 64  # the first so many that are found; machines beyond join the nearest
 
