@@ -1,5 +1,7 @@
 """Machines measure the way between them, and a gang goes where it is short: real agents on one host."""
 
+import json
+
 import pytest
 from network import job_file, until
 
@@ -47,9 +49,16 @@ def test_machines_of_one_owner_that_reach_each_other_are_a_site_and_a_gang_goes_
 def test_every_machine_is_measured_to_the_control_plane(network):
     def measured():
         rows = network.rows("SELECT network FROM machine")
-        return all(row["network"] and '"round_trip_seconds":0.' in row["network"] for row in rows)
+        found = [json.loads(row["network"] or "{}") for row in rows]
+        return all(
+            each.get("up_bits_per_second") and each.get("round_trip_seconds") for each in found
+        )
 
-    until(measured, what="round trips", note=network.logs)
+    until(measured, what="round trips and bandwidths", note=network.logs)
+    (row,) = network.rows("SELECT network FROM machine WHERE name = 'near-a'")
+    found = json.loads(row["network"])
+    assert 0 < found["round_trip_seconds"] < 1
+    assert min(found["up_bits_per_second"], found["down_bits_per_second"]) > 1e6
 
 
 def test_an_owner_who_forbids_it_is_not_measured(network):

@@ -174,8 +174,10 @@ class Link:
                     self._core.acknowledged(number)
                 case wire.Desired() as desired:
                     self._on_desired(desired)
-                case wire.Echo(nonce=nonce):
-                    await socket.send(wire.encode(wire.Echoed(nonce=nonce)))
+                case wire.Echo() as echo:
+                    payload = echo.payload if echo.is_returned else b""
+                    answer = wire.Echoed(nonce=wire.echo_nonce(echo), payload=payload)
+                    await socket.send(wire.encode(answer))
                 case (wire.Listen() | wire.Ask()) as probe:
                     self._probe(probe)
                 case wire.Refused() as refused:

@@ -173,6 +173,18 @@ class Session:
         writer, now = self._plane.context.database.writer, self._plane.clock.now()
         writer.call(network.link_measured, now, self._known(), round_trip_seconds)
 
+    def bandwidth(self, up_bits_per_second: float, down_bits_per_second: float) -> None:
+        """How fast this machine sends and receives, as it was measured."""
+        writer, now, machine_id = (
+            self._plane.context.database.writer,
+            self._plane.clock.now(),
+            self._known(),
+        )
+        writer.call(
+            network.bandwidth_measured, now, machine_id, up_bits_per_second=up_bits_per_second,
+            down_bits_per_second=down_bits_per_second,
+        )  # fmt: skip
+
     def close(self) -> None:
         """The link is gone."""
         if self.machine_id is not None:

@@ -1,13 +1,19 @@
 """What the control plane holds in memory: who is connected, and what waits to be written. All of it can be lost."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from gondwana.api.allowance import Allowance
 from gondwana.core.clock import Clock
 from gondwana.db.events import StoredEvent
 from gondwana.jobs.context import Context
+
+BANDWIDTHS_AT_ONCE: Final = (
+    8  # else they would measure each other, and all come at once after a restart
+)
 
 
 class Plane:
@@ -30,6 +36,7 @@ class Plane:
         context.database.writer.listen(context.fairness.follow)
         context.database.writer.listen(self._committed)
         context.probes.wake = self._wake_link
+        self.bandwidth_slots = asyncio.Semaphore(BANDWIDTHS_AT_ONCE)
 
     def issue_blob_token(self, machine_id: str) -> str:
         """A token with which one machine moves blobs until its next connection."""

@@ -22,6 +22,10 @@ ECHOES: Final = 4  # in a row
 ECHO_SECONDS_MAX: Final = 5.0
 ECHO_REST_SECONDS: Final = 300.0
 ECHO_NONCE_BYTES: Final = 8
+BANDWIDTH_BYTES: Final = (64 * 1024, 1024 * 1024)  # less first, for thin lines
+BANDWIDTH_SECONDS_ENOUGH: Final = 0.25  # of what took so long more would tell the same
+BANDWIDTH_REST_SECONDS: Final = 6 * 3600.0
+SECONDS_MIN: Final = 1e-4  # less is beyond this clock: 80 Gbit/s
 SEND_SECONDS_MAX: Final = 30.0  # a dead link that nobody closed takes no more bytes
 _log = logging.getLogger(__name__)
 
@@ -61,10 +65,10 @@ async def _serve(socket: WebSocket, session: Session, plane: Plane) -> None:
             loop.call_soon_threadsafe(changed.set)
 
     plane.connect(session.machine_id, wake)
-    echo = Echoes()
+    echoes = Echoes(socket)
     tasks = [
         asyncio.create_task(_push(socket, session, changed)),
-        asyncio.create_task(_measure(socket, session, echo)),
+        asyncio.create_task(_measure(session, plane, echoes)),
     ]
     try:
         while True:
@@ -72,7 +76,7 @@ async def _serve(socket: WebSocket, session: Session, plane: Plane) -> None:
             if isinstance(message, wire.Heartbeat):
                 await _send(socket, [session.heartbeat(message)])
             elif isinstance(message, wire.Echoed):
-                echo.came(message.nonce)
+                echoes.came(message)
             else:
                 await _send(socket, await asyncio.to_thread(session.handle, message))
             for task in tasks:
@@ -96,45 +100,59 @@ async def _push(socket: WebSocket, session: Session, changed: asyncio.Event) -> 
 
 
 class Echoes:
-    """Round trips to one agent: it may be late, never early, since the nonce is new each time."""
+    """Round trips to one agent: it may be late, never early, since it cannot know the answer before the question."""
 
-    def __init__(self) -> None:
-        self._nonce = b""
-        self._sent_at = 0.0
-        self._answered = asyncio.Event()
-        self._seconds = 0.0
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._asked: wire.Echo | None = None
+        self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def message(self) -> wire.Echo:
-        """The next echo, sent now."""
-        self._nonce = secrets.token_bytes(ECHO_NONCE_BYTES)
-        self._answered.clear()
-        self._sent_at = time.perf_counter()
-        return wire.Echo(nonce=self._nonce)
+    def came(self, message: wire.Echoed) -> None:
+        """An answer; a wrong one, or one to an older echo, is none."""
+        asked = self._asked
+        if asked is None or message.nonce != wire.echo_nonce(asked) or self._answer.done():
+            return
+        if not asked.is_returned or message.payload == asked.payload:
+            self._answer.set_result(None)
 
-    def came(self, nonce: bytes) -> None:
-        """An answer; one to an older echo is none."""
-        if nonce == self._nonce and not self._answered.is_set():
-            self._seconds = time.perf_counter() - self._sent_at
-            self._answered.set()
-
-    async def answer(self) -> float:
-        """Seconds that it took; raises TimeoutError."""
+    async def seconds(self, size: int = 0, *, is_returned: bool = False) -> float:
+        """How long an echo of so many bytes took; raises TimeoutError."""
+        nonce, payload = secrets.token_bytes(ECHO_NONCE_BYTES), secrets.token_bytes(size)
+        self._asked = wire.Echo(nonce=nonce, payload=payload, is_returned=is_returned)
+        self._answer = asyncio.get_running_loop().create_future()
+        begun = time.perf_counter()
         async with asyncio.timeout(ECHO_SECONDS_MAX):
-            await self._answered.wait()
-        return self._seconds
+            await _send(self._socket, [self._asked])
+            await self._answer
+        return time.perf_counter() - begun
 
 
-async def _measure(socket: WebSocket, session: Session, echo: Echoes) -> None:
+async def _measure(session: Session, plane: Plane, echoes: Echoes) -> None:
     """Measure the way to the agent now and then; of a few tries the shortest, since the others waited somewhere."""
+    measured_at = -BANDWIDTH_REST_SECONDS
     while True:
-        found: list[float] = []
-        for _ in range(ECHOES):
-            await _send(socket, [echo.message()])
-            with suppress(TimeoutError):
-                found.append(await echo.answer())
-        if found:
-            await asyncio.to_thread(session.measured, min(found))
+        with suppress(TimeoutError, GondwanaError):  # no measurement is worth a link
+            trip = min([await echoes.seconds() for _ in range(ECHOES)])
+            await asyncio.to_thread(session.measured, trip)
+            if time.monotonic() - measured_at >= BANDWIDTH_REST_SECONDS:
+                async with plane.bandwidth_slots:
+                    down, up = await _bandwidth(echoes, trip)
+                measured_at = time.monotonic()
+                await asyncio.to_thread(session.bandwidth, up, down)
         await asyncio.sleep(ECHO_REST_SECONDS)
+
+
+async def _bandwidth(echoes: Echoes, trip: float) -> tuple[float, float]:
+    """(down, up) in bits a second, as the agent sees it: with more bytes where few of them took no time."""
+    down = up = 0.0
+    for size in BANDWIDTH_BYTES:
+        there = await echoes.seconds(size)
+        both = await echoes.seconds(size, is_returned=True)
+        down = 8 * size / max(there - trip, SECONDS_MIN)
+        up = 8 * size / max(both - there, SECONDS_MIN)
+        if both > BANDWIDTH_SECONDS_ENOUGH:
+            break
+    return down, up
 
 
 async def _receive(socket: WebSocket) -> wire.FromAgent:

@@ -34,7 +34,7 @@ LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants 
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
-CANDIDATES_MAX: Final = 2_048  # machines that one gang chooses from
+CANDIDATES_MAX: Final = 1_024  # machines that one gang chooses from
 IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
@@ -112,7 +112,7 @@ class Shelf:
             book = self._fresh(reader)
             if self._idle.get(order.id) == self._version:
                 return []
-            found = self._candidates(book, order, not_machines)
+            found = self._candidates(reader, book, order, not_machines)
             chosen = choose(found)
             if chosen is None:
                 return []
@@ -133,11 +133,12 @@ class Shelf:
     ) -> list[Listing]:
         """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
         with self._lock:
-            return self._candidates(self._fresh(reader), order, not_machines, taken_too=taken_too)
+            book = self._fresh(reader)
+            return self._candidates(reader, book, order, not_machines, taken_too=taken_too)
 
     def _candidates(
-        self, book: Book, order: Order, not_machines: Sequence[str], *, taken_too: bool = False
-    ) -> list[Listing]:
+        self, reader: Reader, book: Book, order: Order, not_machines: Sequence[str], *, taken_too: bool = False
+    ) -> list[Listing]:  # fmt: skip
         """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
         want = replace(want_of(order, not_machines), taken_too=taken_too)
         names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2))
@@ -148,7 +149,7 @@ class Shelf:
                     break
                 here = replace(want, regions=(region,))
                 names |= dict.fromkeys(self._cheapest(book, here, order, of_region))
-        return [self._listings[each] for each in names]
+        return listings_of(reader, names)
 
     def without_idle(self, reader: Reader, order_ids: Sequence[OrderId]) -> list[OrderId]:
         """The orders that something may fit now: no offer has become better since nothing fitted the others."""

@@ -5,6 +5,7 @@ what became of it (`RunReport`, `UnitReport`, repeated until acknowledged), and 
 lost, repeated or late without harm. Binary, msgspec MessagePack; a tag names the message.
 """
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -190,9 +191,11 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, tag="desired"):
 
 
 class Echo(msgspec.Struct, frozen=True, kw_only=True, tag="echo"):
-    """Answer at once with the same nonce: the control plane measures the way to you."""
+    """Answer at once: the control plane measures the way to you. With `echo_nonce`, since bytes are to come first."""
 
     nonce: bytes
+    payload: bytes = b""  # random bytes, so that nothing on the way makes them fewer
+    is_returned: bool = False  # send the payload back as well
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True, tag="listen"):
@@ -223,9 +226,10 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, tag="reach"):
 
 
 class Echoed(msgspec.Struct, frozen=True, kw_only=True, tag="echoed"):
-    """The nonce of an echo."""
+    """The answer to an echo: `echo_nonce` of it, which nobody knows before all of it has come."""
 
     nonce: bytes
+    payload: bytes = b""
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True, tag="listening"):
@@ -279,6 +283,13 @@ def decode_from_agent(data: bytes) -> FromAgent:
 def decode_from_plane(data: bytes) -> FromPlane:
     """The control plane's message; raises msgspec.ValidationError or DecodeError, naming the field."""
     return _from_plane.decode(data)
+
+
+def echo_nonce(echo: Echo) -> bytes:
+    """What answers an echo: its nonce, or a hash over all that it carries."""
+    if not echo.payload:
+        return echo.nonce
+    return hashlib.blake2b(echo.nonce + echo.payload, digest_size=16).digest()
 
 
 def challenge_claim(machine_id: str, nonce: bytes) -> bytes:
