@@ -69,6 +69,7 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         earned_micro_usd=money.earned_micro_usd(reader, machine.id),
         sla=machine.sla,
         notice_seconds=offer.notice_seconds,
+        spot_floor_micro_usd_per_device_hour=offer.spot_floor_micro_usd_per_device_hour,
     )
 
 

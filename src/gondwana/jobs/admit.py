@@ -76,13 +76,15 @@ def order_for(
 
 
 def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
-    """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid."""
+    """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid.
+
+    On spot a machine that is taken may be had too: by the higher bid.
+    """
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     found = listings_of(reader, shelf.find(reader, wanted))
-    if len(found) < wanted.count_min:  # look at all of them, for the reason
-        found = listings(reader)
-    return _plan(spec, wanted, screen(wanted, found))
+    bids = wanted.mechanism is Mechanism.SPOT
+    return _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
 
 
 def look(
@@ -95,9 +97,7 @@ def look(
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("look"), OrderId("look"), now)
     found = listings_of(reader, shelf.find(reader, wanted, taken_too=True))
-    if len(found) < wanted.count_min:
-        found = listings(reader)
-    return screen(wanted, _all_free(found))
+    return _screen(reader, wanted, found, all_free=True)
 
 
 def submit(
@@ -233,15 +233,28 @@ def _seen_again(tx: Transaction, wanted: Order, seen: Screening) -> Screening:
 
 
 def screen(wanted: Order, found: Sequence[Listing]) -> Screening:
-    """What fits an order now; of an auction also what is posted above its cap, which may be bid below it."""
+    """What fits an order at what it is asked now: on spot a floor; in an auction less may be bid than is posted."""
     cap = wanted.price_cap_micro_usd_per_device_hour
-    if wanted.mechanism is Mechanism.AUCTION and cap is not None:
-        posted = found
+    posted = found
+    if wanted.mechanism is Mechanism.SPOT:
+        found = [market_rules.asked(wanted, each) for each in posted]
+    elif wanted.mechanism is Mechanism.AUCTION and cap is not None:
         found = [
             bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
             for each in posted
         ]
     return market_rules.screen(wanted, found)
+
+
+def _screen(
+    reader: Reader, wanted: Order, found: Sequence[Listing], *, all_free: bool = False
+) -> Screening:
+    """What fits of those found; where that is too little, of all, for the reason, and as spot asks other prices."""
+    screening = screen(wanted, _all_free(found) if all_free else found)
+    if len(screening.fits) >= wanted.count_min:
+        return screening
+    every = listings(reader)
+    return screen(wanted, _all_free(every) if all_free else every)
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

@@ -24,7 +24,7 @@ from gondwana.jobs.listings import (
     to_row,
 )
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
-from gondwana.market.model import Listing, Order
+from gondwana.market.model import Listing, Mechanism, Order
 from gondwana.market.prices import Bucket, buckets_of
 from gondwana.market.rules import COST_MAX
 from gondwana.market.search import Want, cheapest
@@ -344,6 +344,8 @@ def want_of(order: Order, not_machines: Sequence[str]) -> Want:
     wanted = order.resources.accelerators
     any_model = any(not each.name for each in wanted)
     cap = order.price_cap_micro_usd_per_device_hour
+    if order.mechanism is Mechanism.SPOT:
+        cap = None  # the book has posted prices
     return Want(
         models=() if any_model else tuple(sorted({each.name for each in wanted})),
         devices=order.devices,

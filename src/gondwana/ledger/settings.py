@@ -18,6 +18,7 @@ from gondwana.ledger.payments import HoldbackSettings, PayoutSettings
 from gondwana.ledger.rules.risk import RiskSettings
 from gondwana.ledger.solvency import InsuranceSettings
 from gondwana.wire.ledger import Seller
+from gondwana.wire.spot import SpotSettings
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "stakes": StakeSettings(),
     "seller": Seller(),  # on invoices; without a name none is issued
     "insurance": InsuranceSettings(),
+    "spot": SpotSettings(),
 }
 """Name -> its value while nobody changed it. A new one is a line here; it checks itself in `__post_init__`."""
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")

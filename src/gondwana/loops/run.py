@@ -9,6 +9,8 @@ from gondwana.core.errors import GondwanaError
 from gondwana.jobs.context import Context
 from gondwana.jobs.rules.presence import PASS_SECONDS
 from gondwana.loops.advance_training import advance_training
+from gondwana.loops.call_spot import REST_SECONDS as SPOT_REST_SECONDS
+from gondwana.loops.call_spot import call_spot
 from gondwana.loops.collect_blobs import collect_blobs
 from gondwana.loops.credit_breaches import credit_breaches
 from gondwana.loops.end_leases import end_leases
@@ -53,6 +55,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     run_auctions: 0.0,
     survey_network: 2.0,
     forget_links: 3600.0,
+    call_spot: SPOT_REST_SECONDS,
     advance_training: 0.0,
     meter_leases: REST_SECONDS,
     meter_draining: DRAINING_REST_SECONDS,

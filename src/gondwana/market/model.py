@@ -73,6 +73,7 @@ class CloseReason(StrEnum):
     RESERVATION_LAPSED = "reservation_lapsed"  # nobody confirmed it in time
     FUNDS_GONE = "funds_gone"  # the escrow was used up
     MANIFEST_MISMATCH = "manifest_mismatch"  # what arrived is not what was ordered
+    OUTBID = "outbid"  # on spot: a higher bid has the machine, after the notice
 
 
 CLOSE_CODES: Final = {
@@ -90,9 +91,10 @@ CLOSE_CODES: Final = {
     CloseReason.RESERVATION_LAPSED: 3001,
     CloseReason.FUNDS_GONE: 3002,
     CloseReason.MANIFEST_MISMATCH: 3003,
+    CloseReason.OUTBID: 3004,
 }
 
-WITH_NOTICE: Final = frozenset({CloseReason.RECLAIMED, CloseReason.MAINTENANCE})
+WITH_NOTICE: Final = frozenset({CloseReason.RECLAIMED, CloseReason.MAINTENANCE, CloseReason.OUTBID})
 """Ends that both sides agreed to beforehand: nobody broke a promise, and no attempt was lost."""
 
 

@@ -15,6 +15,7 @@ from gondwana.market.model import (
     Lease,
     LeaseState,
     Listing,
+    Mechanism,
     Order,
     OrderState,
     Screening,
@@ -205,10 +206,28 @@ def reservation(
         rank=rank,
         sla=chosen.sla,
         reserved_at=now,
-        mechanism=order.mechanism,
+        mechanism=_mechanism(order, chosen),
+        floor_micro_usd_per_device_hour=chosen.spot_floor_micro_usd_per_device_hour or 0
+        if order.mechanism is Mechanism.SPOT
+        else 0,
         notice_seconds=chosen.notice_seconds,
         ends_at=ends_at,
     )
+
+
+def _mechanism(order: Order, chosen: Listing) -> Mechanism:
+    """How the lease's price is made: a machine that sells no spot is leased at its posted price."""
+    if order.mechanism is Mechanism.SPOT and chosen.spot_floor_micro_usd_per_device_hour is None:
+        return Mechanism.POSTED
+    return order.mechanism
+
+
+def asked(order: Order, listing: Listing) -> Listing:
+    """The listing at the price that it asks of such an order: of one on spot its floor, if it sells spot."""
+    floor = listing.spot_floor_micro_usd_per_device_hour
+    if order.mechanism is not Mechanism.SPOT or floor is None:
+        return listing
+    return replace(listing, price_micro_usd_per_device_hour=floor)
 
 
 def leased(listing: Listing, lease: Lease) -> Listing:

@@ -23,7 +23,6 @@ from gondwana.wire.jobs import (
     TOKENS_PER_STEP_MAX,
     WHERE_CHARS_MAX,
     JobSpec,
-    MarketTerms,
     Train,
 )
 
@@ -84,7 +83,7 @@ def check_spec(spec: JobSpec) -> None:
     _limit("max_duration", spec.seconds_max, 1, 30 * 86_400)
     _check_entries(spec)
     _check_resources(spec)
-    _check_market(spec.market)
+    _check_market(spec)
     if spec.market.mechanism == "auction" and spec.price_cap_micro_usd_per_device_hour is None:
         raise InvalidValue(
             "An auction needs a price cap: without one a lone bidder would name the price.",
@@ -106,19 +105,26 @@ def check_spec(spec: JobSpec) -> None:
 
 MECHANISMS: Final = ("", "posted", "auction", "spot")
 NOT_SERVED: Final = {
-    "mechanism": ("", "posted", "auction"),
+    "mechanism": ("", "posted", "auction", "spot"),
     "where": ("",),
     "starts_at": (None,),
 }
 """Terms that nothing serves yet -> the values that ask for nothing."""
 
 
-def _check_market(terms: MarketTerms) -> None:
+def _check_market(spec: JobSpec) -> None:
+    terms = spec.market
     if terms.mechanism not in MECHANISMS:
         known = ", ".join(each for each in MECHANISMS if each)
         raise InvalidValue(
             field="gondwana.mechanism", value=terms.mechanism[:80], hint=f"write one of {known}"
         )
+    if terms.mechanism == "spot" and spec.price_cap_micro_usd_per_device_hour is None:
+        raise InvalidValue(
+            "on spot the price changes, and the job's cap is its bid: it has none",
+            field="gondwana.price_cap_usd_per_gpu_hour", value=None,
+            hint="write the most that a device-hour is worth to you, e.g. 0.25",
+        )  # fmt: skip
     _limit("gondwana.where (characters)", len(terms.where), 0, WHERE_CHARS_MAX)
     _limit("gondwana.notice_hours_min (seconds)", terms.notice_seconds_min, 0, NOTICE_SECONDS_MAX)
     _limit("gondwana.priority", terms.priority, 0, PRIORITY_MAX)

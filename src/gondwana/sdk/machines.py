@@ -63,6 +63,17 @@ class Machines:
         change = {"notice_seconds": notice_seconds}
         return self._transport.write("PATCH", path, change).decode(MachineView)
 
+    def set_spot_floor(self, machine: str, floor_micro_usd_per_device_hour: int) -> MachineView:
+        """Sell on spot from now on, at this or more."""
+        path = f"/v1/machines/{segment(machine)}"
+        change = {"spot_floor_micro_usd_per_device_hour": floor_micro_usd_per_device_hour}
+        return self._transport.write("PATCH", path, change).decode(MachineView)
+
+    def sell_no_spot(self, machine: str) -> MachineView:
+        """Sell on spot no more: what runs there has its notice."""
+        path = f"/v1/machines/{segment(machine)}"
+        return self._transport.write("PATCH", path, {"no_spot": True}).decode(MachineView)
+
     def leases(self, machine: str) -> ServedLeases:
         """What a machine serves now."""
         return self._transport.get(f"/v1/machines/{segment(machine)}/leases").decode(ServedLeases)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gondwana.sdk.pages import every
 from gondwana.sdk.transport import Transport
 from gondwana.wire.prices import PriceTickView, PriceView
+from gondwana.wire.spot import SpotCallView
 from gondwana.wire.views import OfferView
 
 
@@ -33,6 +34,19 @@ class Prices:
     def list(self, *, where: str = "") -> Iterator[PriceView]:
         """Every model and region now, of the machines that fit the filter."""
         return every(self._transport, "/v1/prices", PriceView, where=where or None)
+
+    def spot(
+        self, model: str, region: str, *, since: float | None = None
+    ) -> Iterator[SpotCallView]:
+        """The spot calls since then (a day ago by default), oldest first; kept a week."""
+        return every(
+            self._transport,
+            "/v1/prices/spot",
+            SpotCallView,
+            model=model,
+            region=region,
+            since=since,
+        )
 
     def history(
         self, model: str, region: str, *, since: float | None = None

@@ -69,6 +69,18 @@ def check_terms(
         raise InvalidValue(field="memory_bytes_max", value=memory_bytes_max, hint="bytes")
 
 
+def check_floor(floor_micro_usd_per_device_hour: int, *, no_spot: bool = False) -> None:
+    """Raise InvalidValue for a spot floor that cannot be, or one beside the wish to sell no spot."""
+    if no_spot:
+        raise InvalidValue("a floor and no spot", field="no_spot", hint="one of the two")
+    if not 0 <= floor_micro_usd_per_device_hour <= PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR:
+        raise InvalidValue(
+            field="spot_floor",
+            value=floor_micro_usd_per_device_hour / 1e6,
+            hint="dollars an hour, from 0 to 1000",
+        )
+
+
 def check_notice(notice_seconds: int) -> None:
     """Raise InvalidValue for a notice that cannot be promised."""
     if notice_seconds != 0 and not NOTICE_SECONDS_MIN <= notice_seconds <= NOTICE_SECONDS_MAX:

@@ -114,6 +114,17 @@ def set_notice(tx: Transaction, now: Instant, target: Machine, notice_seconds: i
     _emit(tx, target, now, "offer.noticed", {"notice_seconds": notice_seconds})
 
 
+def set_spot_floor(
+    tx: Transaction, now: Instant, target: Machine, floor_micro_usd_per_device_hour: int | None
+) -> None:
+    """Sell on spot at this or more, from the next lease on; None: no more (what runs there has its notice)."""
+    offer = offer_of(tx, target.id)
+    changed = replace(offer, spot_floor_micro_usd_per_device_hour=floor_micro_usd_per_device_hour)
+    tx.execute(SQL.save_offer, to_row(changed))
+    told = {"spot_floor_micro_usd_per_device_hour": floor_micro_usd_per_device_hour}
+    _emit(tx, target, now, "offer.spot", told)
+
+
 def set_sla(tx: Transaction, now: Instant, target: Machine, sla: SlaClass) -> Machine:
     """Promise this from the next lease on."""
     changed = save(tx, replace(target, sla=sla))

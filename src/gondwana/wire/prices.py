@@ -30,6 +30,9 @@ class PriceView:
     work_micro_usd_lowest: int | None = None  # per million reference steps, as measured
     work_micro_usd_median: int | None = None
     depth: tuple[DepthStep, ...] = ()  # rising; of a long book not every price
+    spot_micro_usd: int | None = (
+        None  # per device-hour, at the last call; None: none in the last minutes
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ class MachineView:
     earned_micro_usd: int = 0
     sla: str = "home"
     notice_seconds: int = 0  # how long before taking it back its owner promises to say so
+    spot_floor_micro_usd_per_device_hour: int | None = None  # null: not sold on spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

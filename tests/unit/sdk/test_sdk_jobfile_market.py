@@ -51,3 +51,32 @@ def test_a_wrong_term_is_refused_by_its_name(text, field, tmp_path):
     with pytest.raises(InvalidValue) as refused:
         terms(text, tmp_path)
     assert refused.value.fields["field"] == field
+
+
+def spot(text, tmp_path):
+    values = read_yaml(f"run: echo\n{text}".encode(), source="job.yaml")
+    return parse_job(values, folder=tmp_path, default_name="job").spec
+
+
+def test_use_spot_of_skypilot_means_the_mechanism_spot(tmp_path):
+    cap = "gondwana: {price_cap_usd_per_gpu_hour: 0.25}"
+    said = spot(f"resources: {{use_spot: true}}\n{cap}", tmp_path)
+    assert said.market == MarketTerms(mechanism="spot")
+    assert said.price_cap_micro_usd_per_device_hour == 250_000
+    assert spot(f"resources: {{use_spot: false}}\n{cap}", tmp_path).market == MarketTerms()
+
+
+@pytest.mark.parametrize("text", ["gondwana: {mechanism: spot}", "resources: {use_spot: true}"])
+def test_a_spot_job_needs_a_cap_since_that_is_its_bid(text, tmp_path):
+    with pytest.raises(InvalidValue) as refused:
+        spot(text, tmp_path)
+    assert refused.value.fields["field"] == "gondwana.price_cap_usd_per_gpu_hour"
+
+
+def test_two_mechanisms_are_one_too_many(tmp_path):
+    both = (
+        "resources: {use_spot: true}\ngondwana: {mechanism: posted, price_cap_usd_per_gpu_hour: 1}"
+    )
+    with pytest.raises(InvalidValue) as refused:
+        spot(both, tmp_path)
+    assert refused.value.fields["field"] == "gondwana.mechanism"

@@ -102,15 +102,23 @@ def set_terms(
     price_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
     sla: str | None = Body(default=None, embed=True),
     notice_seconds: int | None = Body(default=None, embed=True),
+    spot_floor_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
+    no_spot: bool = Body(default=False, embed=True),
 ) -> Response:
-    """Ask another price, promise another class of service or another notice, from the next lease on."""
-    if price_micro_usd_per_device_hour is None and sla is None and notice_seconds is None:
-        hint = "price_micro_usd_per_device_hour, sla, notice_seconds, or some of them"
+    """Ask another price, promise another class of service or another notice, sell on spot or no more, from now on.
+
+    What runs keeps what was agreed; with `no_spot` what runs on spot has its notice.
+    """
+    changes = (price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour)  # fmt: skip
+    if all(each is None for each in changes) and not no_spot:
+        hint = "price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour or no_spot"
         raise InvalidValue(field="terms", hint=hint)
     if notice_seconds is not None:
         rules.check_notice(notice_seconds)
     if price_micro_usd_per_device_hour is not None:
         rules.check_terms(price_micro_usd_per_device_hour, 1)
+    if spot_floor_micro_usd_per_device_hour is not None:
+        rules.check_floor(spot_floor_micro_usd_per_device_hour, no_spot=no_spot)
     promised = None if sla is None else rules.sla_class(sla)
 
     def run(tx: Transaction, now: Instant) -> Any:
@@ -119,6 +127,8 @@ def set_terms(
             store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
         if notice_seconds is not None:
             store.set_notice(tx, now, machine, notice_seconds)
+        if spot_floor_micro_usd_per_device_hour is not None or no_spot:
+            store.set_spot_floor(tx, now, machine, spot_floor_micro_usd_per_device_hour)
         if promised is not None:
             machine = store.set_sla(tx, now, machine, promised)
         return views.machine_view(tx, machine)

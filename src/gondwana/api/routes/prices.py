@@ -9,14 +9,20 @@ from gondwana.api.deps import LIMIT_MAX, CallerDep, PlaneDep, ReaderDep, page
 from gondwana.core.clock import Instant
 from gondwana.core.devices import canonical_device
 from gondwana.core.errors import InvalidValue
+from gondwana.db.transaction import Reader
 from gondwana.market import ticks
+from gondwana.market.book import Key
 from gondwana.market.filters import parse_filter
 from gondwana.market.prices import FIGURES, Bucket, Tick, buckets
 from gondwana.market.sorting import page_of, parse_sorting
+from gondwana.market.spot import store as spot
+from gondwana.market.spot.model import Call
 from gondwana.wire.prices import DepthStep, PriceTickView, PriceView
+from gondwana.wire.spot import SpotCallView
 from gondwana.wire.views import OfferView
 
 DAY_SECONDS = 86_400.0
+SPOT_SECONDS = 600.0  # a spot price that is older holds no more
 SEPARATOR = "/"  # of a cursor; in no region
 
 router = APIRouter(prefix="/v1", tags=["market"])
@@ -43,10 +49,12 @@ def prices(
 ) -> Response:  # fmt: skip
     """Per device model and region, of machines that fit the filter: devices, rentable and leased, and their prices."""
     fits = parse_filter(where).predicate(plane.clock.now())
-    found = buckets(filter(fits, plane.context.shelf.listings(reader)))
-    left = [bucket for bucket in found if not cursor or _place(bucket) > _told(cursor)]
+    standing = buckets(filter(fits, plane.context.shelf.listings(reader)))
+    left = [bucket for bucket in standing if not cursor or _place(bucket) > _told(cursor)]
     after = SEPARATOR.join(_place(left[limit - 1])[::-1]) if len(left) > limit else None
-    return page([_price_view(bucket) for bucket in left[:limit]], after)
+    now = plane.clock.now()
+    found = [_price_view(bucket, _spot(reader, bucket, now)) for bucket in left[:limit]]
+    return page(found, after)
 
 
 @router.get("/prices/history", response_model=list[PriceTickView])
@@ -61,6 +69,32 @@ def history(
         reader, canonical_device(model), region, since=begin, after=_after(cursor), limit=limit
     )
     return page([_tick_view(tick) for tick in found], repr(found[-1].at) if len(found) == limit else None)  # fmt: skip
+
+
+@router.get("/prices/spot", response_model=list[SpotCallView])
+def spot_calls(
+    model: str, region: str, caller: CallerDep, plane: PlaneDep, reader: ReaderDep,
+    since: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None, cursor: str = "",
+    limit: Limit = LIMIT_MAX,
+) -> Response:  # fmt: skip
+    """The spot calls of a model in a region since then (a day ago by default), oldest first; kept a week."""
+    begin = Instant(plane.clock.now() - DAY_SECONDS if since is None else since)
+    key = Key(canonical_device(model), region)
+    found = spot.history(reader, key, after=_after(cursor) or begin, limit=limit)
+    return page([_call_view(call) for call in found], repr(found[-1].at) if len(found) == limit else None)  # fmt: skip
+
+
+def _spot(reader: Reader, bucket: Bucket, now: Instant) -> int | None:
+    since = Instant(now - SPOT_SECONDS)
+    call = spot.last_call(reader, Key(bucket.model, bucket.region), at=now, since=since)
+    return None if call is None else call.price
+
+
+def _call_view(call: Call) -> SpotCallView:
+    return SpotCallView(
+        model=call.model, region=call.region, at=call.at, price_micro_usd=call.price, bids=call.bids, asks=call.asks,
+        traded=call.traded, evicted=call.evicted,
+    )  # fmt: skip
 
 
 def _place(bucket: Bucket) -> tuple[str, str]:
@@ -83,7 +117,7 @@ def _after(cursor: str) -> Instant | None:
         ) from None
 
 
-def _price_view(bucket: Bucket) -> PriceView:
+def _price_view(bucket: Bucket, spot_micro_usd: int | None) -> PriceView:
     depth = tuple(
         DepthStep(
             price_micro_usd_per_device_hour=step.price_micro_usd_per_device_hour,
@@ -91,7 +125,9 @@ def _price_view(bucket: Bucket) -> PriceView:
         )
         for step in bucket.depth
     )
-    return PriceView(model=bucket.model, region=bucket.region, depth=depth, **_figures(bucket))
+    return PriceView(
+        model=bucket.model, region=bucket.region, depth=depth, spot_micro_usd=spot_micro_usd, **_figures(bucket),
+    )  # fmt: skip
 
 
 def _tick_view(tick: Tick) -> PriceTickView:

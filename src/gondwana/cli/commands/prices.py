@@ -14,15 +14,17 @@ from gondwana.core.errors import InvalidValue
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_seconds, parse_seconds
 from gondwana.wire.prices import PriceTickView, PriceView
+from gondwana.wire.spot import SpotCallView
 
 HISTORIES_MAX: Final = 10  # of so many lines; a longer list is told without
 TICKS_MAX: Final = 5_000  # of one history: 90 days of hours, and two of minutes
+CALLS_MAX: Final = 10_080  # spot calls: a week of minutes
 SINCE_SECONDS_MAX: Final = 90 * 86_400  # nothing older is kept
 SPARK_CHARS: Final = 12
 CHART_CHARS: Final = 60
 CHART_ROWS: Final = 6
 HEADS = columns("MODEL", "REGION", ">DEVICES", ">RENTABLE", ">LEASED", ">CLOSED", ">LOWEST", ">MEDIAN", ">HIGHEST",
-                ">$/M STEPS", "DEPTH", "HISTORY")  # fmt: skip
+                ">SPOT", ">$/M STEPS", "DEPTH", "HISTORY")  # fmt: skip
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     region: str
     ticks: tuple[PriceTickView, ...]
+    spot: tuple[SpotCallView, ...] = ()
 
 
 @shell_command(name="prices")
@@ -44,7 +47,8 @@ def command(shell: Shell, filter_: tuple[str, ...], history: bool, since: str) -
     DEVICES = RENTABLE + LEASED + CLOSED. RENTABLE can be had now; CLOSED is neither: its machine is not up, its owner
     does not sell, or it has no sandbox for other people's work. LOWEST, MEDIAN and HIGHEST are asked for one rentable
     device for an hour: half of them cost at most the median. $/M STEPS is what a million reference training steps
-    cost, at the lowest. DEPTH shows how many may be had from the lowest to the highest price, HISTORY the median.
+    cost, at the lowest. SPOT is the price of the last spot call, for all who trade there. DEPTH shows how many may be
+    had from the lowest to the highest price, HISTORY the median.
 
     FILTER counts only machines that fit, as in `gondwana offers`: gondwana prices 'model=H100 devices>=4'
     """
@@ -73,8 +77,14 @@ EMPTY: Final = "nothing is there that fits"
 
 
 def _history(shell: Shell, each: PriceView, since: float) -> History:
-    ticks = shell.client.prices.history(each.model, each.region, since=since)
-    return History(model=each.model, region=each.region, ticks=tuple(islice(ticks, TICKS_MAX)))
+    prices = shell.client.prices
+    ticks = prices.history(each.model, each.region, since=since)
+    is_called = each.spot_micro_usd is not None
+    calls = prices.spot(each.model, each.region, since=since) if is_called else iter(())
+    return History(
+        model=each.model, region=each.region, ticks=tuple(islice(ticks, TICKS_MAX)),
+        spot=tuple(islice(calls, CALLS_MAX)),
+    )  # fmt: skip
 
 
 def _table(found: list[PriceView], past: list[History], since: float, now: float) -> str:
@@ -90,6 +100,7 @@ def _table(found: list[PriceView], past: list[History], since: float, now: float
             _asked(each.ask_micro_usd_lowest),
             _asked(each.ask_micro_usd_median),
             _asked(each.ask_micro_usd_highest),
+            _asked(each.spot_micro_usd),
             "" if each.work_micro_usd_lowest is None
             else format_usd(each.work_micro_usd_lowest, decimals=4),
             _depth(each),
@@ -138,7 +149,17 @@ def _charts(past: History, since: float, now: float) -> str:
         *(f"{name.rjust(room)} |{plots.sparkline(line)}  {_span(line)}"
           for name, line in (("rentable", rentable), ("leased", leased))),
     ]  # fmt: skip
-    return "\n".join(rows)
+    return "\n".join([*rows, *_spot_line(past, since, now, room)])
+
+
+def _spot_line(past: History, since: float, now: float, room: int) -> list[str]:
+    if not past.spot:
+        return []
+    points = [(call.at, call.price_micro_usd) for call in past.spot]
+    prices = plots.over_time(points, since, now, CHART_CHARS)
+    known = [each for each in prices if each is not None]
+    told = f"{price(min(known))} to {price(max(known))}" if known else ""
+    return [f"{'spot'.rjust(room)} |{plots.sparkline(prices)}  {told}"]
 
 
 def _span(values: list[int | None]) -> str:

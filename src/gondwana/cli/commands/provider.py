@@ -168,18 +168,39 @@ _verb("reinstate", "Lift a suspension (operator).")
     metavar="TIME",
     help="How long before you take the machine back you promise to say so: 0, or 1h to 720h.",
 )
-def set_price(shell: Shell, machine: str, usd: str | None, notice: str | None) -> None:
-    """Ask USD per accelerator and hour, and promise a notice, in leases made from now on."""
+@click.option(
+    "--spot-floor",
+    metavar="USD",
+    help="Sell idle time on spot too: to interruptible jobs, at the market's price, never below this.",
+)
+@click.option("--no-spot", is_flag=True, help="Sell no spot any more; what runs on spot has 2 minutes.")  # fmt: skip
+def set_price(
+    shell: Shell, machine: str, usd: str | None, notice: str | None, spot_floor: str | None, no_spot: bool
+) -> None:  # fmt: skip
+    """Ask USD per accelerator and hour, promise a notice, sell on spot, in leases made from now on."""
     machines = shell.client.machines
-    if usd is None and notice is None:
-        raise InvalidValue("name a price, or --notice", field="USD", hint="0.20, or --notice 24h")
+    if usd is None and notice is None and spot_floor is None and not no_spot:
+        hint = "0.20, --notice 24h, --spot-floor 0.05 or --no-spot"
+        raise InvalidValue("name a price, or what else to change", field="USD", hint=hint)
+    if spot_floor is not None and no_spot:
+        raise InvalidValue("a floor and no spot", field="--no-spot", hint="take one of them out")
+    floor = None if spot_floor is None else parse_usd(spot_floor, field="--spot-floor")
     seconds = None if notice is None else round(parse_seconds(notice, field="--notice"))
     view = None if usd is None else machines.set_price(machine, parse_usd(usd, field="USD"))
     if seconds is not None:
         view = machines.set_notice(machine, seconds)
+    if floor is not None:
+        view = machines.set_spot_floor(machine, floor)
+    if no_spot:
+        view = machines.sell_no_spot(machine)
     assert view is not None
     told = f"{view.name} asks {price(view.price_micro_usd_per_device_hour)} per hour"
-    shell.result(view, lambda: f"{told}; notice: {_notice(view.notice_seconds)}")
+    shell.result(view, lambda: f"{told}; notice: {_notice(view.notice_seconds)}; {_spot(view)}")
+
+
+def _spot(view: MachineView) -> str:
+    floor = view.spot_floor_micro_usd_per_device_hour
+    return "no spot" if floor is None else f"on spot from {price(floor)}"
 
 
 @shell_command(group=command)
@@ -241,6 +262,7 @@ def show_machine(view: MachineView) -> str:
         ("state", f"{view.state} ({view.reason})" if view.reason else view.state),
         ("region", view.region),
         ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
+        ("spot", _spot(view)),
         ("promises", view.sla),
         ("notice", _notice(view.notice_seconds)),
         ("free", f"{view.devices_free} of {view.devices}"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from gondwana.core.clock import Instant
 from gondwana.market.book import Key
-from gondwana.market.model import Lease, Listing
+from gondwana.market.model import Lease
 from gondwana.market.spot.clear import NO_PRICE, PRICE_MAX, Cleared, Side, clear
 from gondwana.market.spot.model import Book, Call, Grant, Outcome, Past, Standing, Wish
 from gondwana.wire.spot import BASIS_POINTS, SpotSettings
@@ -60,12 +60,6 @@ def repriced(lease: Lease, price_micro_usd_per_device_hour: int) -> Lease:
         due_before_micro_usd=lease.due_micro_usd,
         priced_from_seconds=lease.seconds_proven,
     )
-
-
-def ask_of(listing: Listing) -> int:
-    """What a spot order is asked where there is no call: the floor, or the posted price of who sells no spot."""
-    floor = listing.spot_floor_micro_usd_per_device_hour
-    return listing.price_micro_usd_per_device_hour if floor is None else floor
 
 
 def call(

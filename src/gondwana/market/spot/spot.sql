@@ -2,6 +2,11 @@
 -- Spot orders that want machines, oldest first.
 SELECT * FROM market_order WHERE state = 'open' AND mechanism = 'spot' ORDER BY created_at, id LIMIT :limit;
 
+-- name: is_wanted
+-- A row where anybody wants or runs something on spot.
+SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM market_order WHERE mechanism = 'spot' AND state = 'open')
+    OR EXISTS (SELECT 1 FROM lease WHERE mechanism = 'spot' AND state <> 'closed');
+
 -- name: orders_of_leases
 -- The orders of running spot leases, oldest first.
 SELECT * FROM market_order WHERE id IN (

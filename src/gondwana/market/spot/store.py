@@ -27,6 +27,11 @@ def open_orders(reader: Reader) -> list[Order]:
     return [from_row(Order, row) for row in reader.all(SQL.orders, {"limit": ORDERS_MAX})]
 
 
+def is_wanted(reader: Reader) -> bool:
+    """Whether anybody wants or runs something on spot."""
+    return reader.one(SQL.is_wanted) is not None
+
+
 def running(reader: Reader) -> list[tuple[Order, list[Lease]]]:
     """The orders that have spot leases, oldest first, each with these; those that had their notice too."""
     leases: dict[str, list[Lease]] = {}

@@ -20,6 +20,7 @@ RESOURCES: Final = {
     "accelerators": "`H100`, `H100:8`, a map, or a list of alternatives; without it a machine without any will do.",
     "cpus": "Processors: `4` or `4+` (both mean at least).",
     "memory": "Gigabytes: `16` or `16+` (both mean at least), or with a unit: `512MB`.",
+    "use_spot": "`true`: buy on spot, as `gondwana.mechanism: spot`; it needs a price cap.",
     "any_of": "Alternatives, each with `accelerators`; the cheapest that can be had is taken.",
     "ordered": "The same; here too the cheapest is taken.",
 }
@@ -81,7 +82,7 @@ SKYPILOT: Final = {
         "api_server_access", "file_mounts_mapping", "volume_mounts", "_metadata",
     }),
     "resources": frozenset({
-        "infra", "cloud", "region", "zone", "accelerator_args", "instance_type", "use_spot", "max_hourly_cost",
+        "infra", "cloud", "region", "zone", "accelerator_args", "instance_type", "max_hourly_cost",
         "job_recovery", "spot_recovery", "disk_size", "disk_tier", "local_disk", "network_tier", "ports", "image_id",
         "labels", "autostop", "priority", "priority_class", "volumes",
     }),

@@ -14,9 +14,21 @@ from gondwana.wire.jobs import (
 MECHANISMS = ("posted", "auction", "spot")
 
 
-def read_market(fields: Fields) -> MarketTerms:
-    """The terms of a job file's `gondwana:`."""
+def read_market(fields: Fields, resources: Fields) -> MarketTerms:
+    """The terms of a job file's `gondwana:`, and of SkyPilot's `use_spot` under `resources:`."""
     mechanism = fields.text("mechanism", "", hint="write posted, auction or spot")
+    if resources.flag("use_spot"):
+        if mechanism not in ("", "spot"):
+            fields.refuse(
+                "mechanism", "does not go with resources.use_spot", "take one of them out"
+            )
+        mechanism = "spot"
+    if mechanism == "spot" and not fields.has("price_cap_usd_per_gpu_hour"):
+        fields.refuse(
+            "price_cap_usd_per_gpu_hour",
+            "is missing: on spot it is the job's bid",
+            "write the most that a device-hour is worth to you, e.g. 0.25",
+        )
     if mechanism and mechanism not in MECHANISMS:
         fields.refuse("mechanism", "is no mechanism", f"write one of {', '.join(MECHANISMS)}")
     notice = fields.number("notice_hours_min", 0.0, least=0.0, most=NOTICE_SECONDS_MAX / 3600)

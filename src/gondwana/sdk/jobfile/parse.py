@@ -68,7 +68,7 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
         if extension.has("train")
         else None
     )
-    terms = read_market(extension)
+    terms = read_market(extension, top.mapping("resources"))
     spec = JobSpec(
         name=_name(top, default_name),
         num_nodes=top.integer("num_nodes", 1, least=1, most=NODES_MAX),
