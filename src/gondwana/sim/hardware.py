@@ -191,7 +191,7 @@ class Hardware:
         if self._behaviour is Behaviour.SLEEPER:
             self.seen["lie.sleeper"] += 1
             return
-        seconds = min(float(run.environment["SECONDS"]), run.seconds_max)
+        seconds = min(float(run.envs["SECONDS"]), run.seconds_max)
         text = f"node {run.environment['SKYPILOT_NODE_RANK']} begins\n".encode()
         self._send(self._core.report_log(duty.lease_id, run.run_id, 0, text))
         self._later(seconds, duty.lease_id, lambda: self._end_run(duty, run, len(text)))
@@ -199,12 +199,12 @@ class Hardware:
     def _end_run(self, duty: LeaseDuty, run: RunDuty, logged: int) -> None:
         self._core.set_alive(duty.lease_id, alive=False)
         self._send(self._core.report_log(duty.lease_id, run.run_id, logged, b"the end\n"))
-        code, reason = int(run.environment["EXIT"]), run.environment.get("LIMIT", "")
+        code, reason = int(run.envs["EXIT"]), run.envs.get("LIMIT", "")
 
         def report(name: str | None) -> None:
             self._report_run(duty, run, "exited", exit_code=code, reason=reason, output=name)
 
-        if "OUTPUT" not in run.environment:
+        if "OUTPUT" not in run.envs:
             report(None)
             return
         uploaded: list[str] = []
