@@ -55,6 +55,8 @@ def calls(network):
         ("jobs", "download"): ("ada", ["done", "--to", network.folder / "downloaded"]),
         ("offers",): ("ada", ["model=CPU price<=9", "--sort", "-steps"]),
         ("prices",): ("ada", ["model=CPU"]),
+        ("orders",): ("olga", []),
+        ("provider", "bids"): ("olga", []),
         ("provider", "list"): ("olga", []),
         ("provider", "show"): ("olga", ["atlas"]),
         ("provider", "pause"): ("olga", ["atlas"]),
@@ -100,6 +102,7 @@ def calls(network):
 
 ELSEWHERE = {
     ("serve",), ("provider", "join"), ("demo",),  # run until they are stopped, or for minutes
+    ("provider", "bid"), ("provider", "withdraw"),  # test_auction
     ("provider", "reclaim"), ("jobs", "extend"), ("jobs", "resize"),  # test_leases
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
     ("budget", "remove"), ("stake", "add"), ("stake", "unbond"),  # once: test_budgets, test_stakes

@@ -44,10 +44,12 @@ class Plane:
 
 
 async def heard(socket, *, beats=False):
-    """The next message; heartbeats are passed over."""
+    """The next message; heartbeats, and how fast the machine reaches us, are passed over."""
     async with asyncio.timeout(SECONDS_MAX):
         while True:
             message = wire.decode_from_agent(await socket.recv())
+            if isinstance(message, wire.Reach):
+                continue
             if beats or not isinstance(message, wire.Heartbeat):
                 return message
 

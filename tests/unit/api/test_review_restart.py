@@ -5,8 +5,10 @@ import pytest
 from gondwana.api.link import Session
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobState, RunState, UnitState
+from gondwana.jobs.rules.memory import REST_SECONDS
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState
+from gondwana.supply import store as supply
 from gondwana.wire import agent as wire
 
 
@@ -41,6 +43,10 @@ def test_what_an_agents_earlier_life_ran_is_lost_at_once_and_goes_on_under_a_new
     assert jobs.run(world.reader, run.id).state is RunState.LOST
     assert market.lease(world.reader, lease.id).reason is CloseReason.MACHINE_LOST
     assert session.desired()[0].leases == ()
+    world.reconcile()
+    assert session.desired()[0].leases == (), "never straight back to the machine that failed it"
+    world.clock.advance(REST_SECONDS)
+    world.write(supply.prove_life, "mac_kauri", world.now)
     world.reconcile()
     (duty,) = session.desired()[0].leases
     assert duty.lease_id != lease.id
