@@ -15,6 +15,7 @@ from gondwana.agent.identity import Identity
 from gondwana.agent.inventory import device_files, take_inventory
 from gondwana.agent.link import Link
 from gondwana.agent.options import AgentOptions
+from gondwana.agent.pricing import follow_policy
 from gondwana.agent.probe import measure_speed
 from gondwana.agent.runner import LeaseRunner, Machine
 from gondwana.core.errors import Unavailable
@@ -101,6 +102,7 @@ class Agent:
         )
         linked = asyncio.create_task(self._link.run())
         working = asyncio.create_task(self._work(inventory, report))
+        priced = self._priced()
         self._listen_for_signals(working)
         try:
             done, _ = await asyncio.wait({linked, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,7 +115,22 @@ class Agent:
                 *(runner.stop() for runner in self._runners.values()), return_exceptions=True
             )
             linked.cancel()
-            await asyncio.gather(linked, working, return_exceptions=True)
+            priced.cancel()
+            await asyncio.gather(linked, working, priced, return_exceptions=True)
+
+    def _priced(self) -> asyncio.Task[None]:
+        """Runs the owner's pricing script, if one sets the price and it can be run apart from everything else."""
+        engine = self._machine.engine
+        if engine is None:
+            return asyncio.create_task(asyncio.sleep(0))
+        return asyncio.create_task(
+            follow_policy(
+                lambda: Client(self._options.url, self._options.token),
+                self._core.machine_id,
+                engine,
+                self._folder / "price",
+            )
+        )
 
     async def _work(self, inventory: MachineInventory, report: SandboxReport) -> None:
         """Measure the machine, offer it, and finish what runs once the owner wants it back."""

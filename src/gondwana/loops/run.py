@@ -29,6 +29,7 @@ from gondwana.loops.meter_leases import (
     meter_draining,
     meter_leases,
 )
+from gondwana.loops.price_offers import price_offers
 from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
 from gondwana.loops.record_prices import record_prices
@@ -65,6 +66,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     mature_holdbacks: 60.0,
     expire_promos: 60.0,
     settle_cases: 60.0,
+    price_offers: 60.0,
     record_prices: 60.0,
     settle_predictions: 10.0,
     release_stakes: 600.0,

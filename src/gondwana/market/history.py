@@ -6,6 +6,7 @@ from typing import Final
 
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
+from gondwana.db.rows import from_row
 from gondwana.db.transaction import Reader
 from gondwana.market.model import CLOSE_CODES, CloseReason
 
@@ -36,3 +37,19 @@ def histories(reader: Reader, machine_ids: Sequence[str]) -> dict[str, History]:
         machine_id: History(seconds_proven=proven_ms // 1000, interruptions=lost)
         for machine_id, (proven_ms, lost) in found.items()
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A lease's time on a machine; `closed_at` None: it goes on."""
+
+    machine_id: str
+    devices: int
+    active_at: float
+    closed_at: float | None
+
+
+def served_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Served]:
+    """What these machines served since then."""
+    ids = list(dict.fromkeys(machine_ids))
+    return [from_row(Served, row) for row in read_keys(reader, SQL.served_since, ids, since)]

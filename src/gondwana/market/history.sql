@@ -2,3 +2,8 @@
 -- How the leases of these machines ended, and the time that they proved; what still runs has no reason.
 SELECT machine_id, reason, count(*) AS leases, coalesce(sum(proven_ms), 0) AS proven_ms
 FROM lease WHERE machine_id IN (:keys) GROUP BY machine_id, reason;
+
+-- name: served_since
+-- What these machines served since then.
+SELECT machine_id, devices, active_at, closed_at FROM lease
+WHERE active_at IS NOT NULL AND (closed_at IS NULL OR closed_at > ?) AND machine_id IN (:keys);

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
 from gondwana.wire.leases import ServedLease, ServedLeases
+from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
 from gondwana.wire.views import MachineRegistration, MachineView
 
 
@@ -51,6 +52,20 @@ class Machines:
         change = {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour}
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, change).decode(MachineView)
+
+    def pricing(self, machine: str) -> PricingView:
+        """The machine's price, the policy that sets it, and why it is this."""
+        return self._transport.get(f"/v1/machines/{segment(machine)}/pricing").decode(PricingView)
+
+    def set_pricing(self, machine: str, policy: PricePolicy) -> PricingView:
+        """Have the price set by a policy, within its floor and ceiling."""
+        path = f"/v1/machines/{segment(machine)}/pricing"
+        return self._transport.write("PUT", path, policy).decode(PricingView)
+
+    def answer_pricing(self, machine: str, answer: ScriptAnswer) -> PricingView:
+        """Tell what the owner's script said, or how it failed."""
+        path = f"/v1/machines/{segment(machine)}/pricing/answer"
+        return self._transport.write("POST", path, answer).decode(PricingView)
 
     def set_sla(self, machine: str, sla: str) -> MachineView:
         """Promise this class of service in leases made from now on."""

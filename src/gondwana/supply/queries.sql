@@ -131,3 +131,7 @@ SELECT id, owner_id FROM machine WHERE id IN (:keys);
 -- name: prove_life
 -- The machine is alive at :now.
 UPDATE machine SET proven_at = :now WHERE id = :id;
+
+-- name: is_priced
+-- Whether a policy sets the machine's price.
+SELECT 1 AS found FROM price_policy WHERE machine_id = :machine_id;

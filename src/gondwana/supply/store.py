@@ -76,7 +76,8 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
                       region=new.region, sla=new.sla)  # fmt: skip
     tx.execute(SQL.save_machine, to_row(current))
     old = offer_of(tx, known.id)
-    price = offer.price_micro_usd_per_device_hour
+    kept = old if tx.one(SQL.is_priced, {"machine_id": known.id}) else offer
+    price = kept.price_micro_usd_per_device_hour  # a policy's price is not the one typed at joining
     tx.execute(SQL.save_offer, to_row(replace(old, price_micro_usd_per_device_hour=price)))
     _emit(tx, current, now, "machine.rejoined", {"region": current.region})
     return current
@@ -90,21 +91,19 @@ def offer_of(reader: Reader, machine_id: MachineId) -> Offer:
 
 
 def set_price(
-    tx: Transaction, now: Instant, target: Machine, price_micro_usd_per_device_hour: int
+    tx: Transaction,
+    now: Instant,
+    target: Machine,
+    price_micro_usd_per_device_hour: int,
+    *,
+    reason: str = "",
 ) -> None:
-    """Sell at this price from the next lease on."""
+    """Sell at this price from the next lease on; `reason`: why, where no person typed it."""
     offer = offer_of(tx, target.id)
-    tx.execute(
-        SQL.save_offer,
-        to_row(replace(offer, price_micro_usd_per_device_hour=price_micro_usd_per_device_hour)),
-    )
-    _emit(
-        tx,
-        target,
-        now,
-        "offer.priced",
-        {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour},
-    )
+    price = price_micro_usd_per_device_hour
+    tx.execute(SQL.save_offer, to_row(replace(offer, price_micro_usd_per_device_hour=price)))
+    told: dict[str, Any] = {"price_micro_usd_per_device_hour": price}
+    _emit(tx, target, now, "offer.priced", {**told, "reason": reason} if reason else told)
 
 
 def set_notice(tx: Transaction, now: Instant, target: Machine, notice_seconds: int) -> None:

@@ -203,5 +203,6 @@ def bound(spec: JobSpec, option: PlanOption) -> JobSpec:
         spec,
         train=train,
         price_cap_micro_usd_per_device_hour=option.price_max_micro_usd_per_device_hour,
-        market=replace(spec.market, where=where),
+        # an auction's winners may be paid up to the cap: the plan reckons with what owners ask
+        market=replace(spec.market, where=where, mechanism=spec.market.mechanism or "posted"),
     )

@@ -68,6 +68,7 @@ def test_a_chosen_plan_binds_the_job(make):
     told = bound(spec, FRONT[0])
     assert told.price_cap_micro_usd_per_device_hour == 250_000
     assert told.market.where == "region=eu-* steps>=9.877"
+    assert told.market.mechanism == "posted"
     trained = bound(
         make.train_spec(islands_min=2, islands_max=8),
         option(1.0, 1, machines=("a",), inner_steps=20, window_seconds=24.0, rounds=33, codec="int8"),

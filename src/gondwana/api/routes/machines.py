@@ -29,6 +29,7 @@ from gondwana.policy import rules as policy_rules
 from gondwana.policy.model import Caller, Scope
 from gondwana.supply import rules, store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
+from gondwana.supply.pricing import store as pricing
 from gondwana.wire.views import MachineRegistration, MachineView
 
 KEY_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
@@ -124,6 +125,7 @@ def set_terms(
     def run(tx: Transaction, now: Instant) -> Any:
         machine = machine_for(tx, caller, name)
         if price_micro_usd_per_device_hour is not None:
+            pricing.forget(tx, machine.id)  # who types a price sets it himself
             store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
         if notice_seconds is not None:
             store.set_notice(tx, now, machine, notice_seconds)

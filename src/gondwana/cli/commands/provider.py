@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from gondwana.cli.commands import provider_bids
+from gondwana.cli.commands import provider_bids, provider_price
+from gondwana.cli.commands.provider_price import notice_words, spot_words
 from gondwana.cli.output import columns, facts, moment, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, MissingToken
 from gondwana.core.money import format_usd, parse_usd
-from gondwana.core.units import format_bytes, format_seconds, parse_bytes, parse_seconds
+from gondwana.core.units import format_bytes, format_seconds, parse_bytes
 from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.ledger import EarningsView
 from gondwana.wire.views import MachineView
@@ -33,6 +34,7 @@ def command() -> None:
 
 
 provider_bids.add_to(command)
+provider_price.add_to(command)
 
 
 @shell_command(group=command, remote=False)
@@ -160,49 +162,6 @@ _verb("leave", "Leave now; jobs go on elsewhere.")
 _verb("reinstate", "Lift a suspension (operator).")
 
 
-@shell_command(name="price", group=command)
-@click.argument("machine")
-@click.argument("usd", required=False)
-@click.option(
-    "--notice",
-    metavar="TIME",
-    help="How long before you take the machine back you promise to say so: 0, or 1h to 720h.",
-)
-@click.option(
-    "--spot-floor",
-    metavar="USD",
-    help="Sell idle time on spot too: to interruptible jobs, at the market's price, never below this.",
-)
-@click.option("--no-spot", is_flag=True, help="Sell no spot any more; what runs on spot has 2 minutes.")  # fmt: skip
-def set_price(
-    shell: Shell, machine: str, usd: str | None, notice: str | None, spot_floor: str | None, no_spot: bool
-) -> None:  # fmt: skip
-    """Ask USD per accelerator and hour, promise a notice, sell on spot, in leases made from now on."""
-    machines = shell.client.machines
-    if usd is None and notice is None and spot_floor is None and not no_spot:
-        hint = "0.20, --notice 24h, --spot-floor 0.05 or --no-spot"
-        raise InvalidValue("name a price, or what else to change", field="USD", hint=hint)
-    if spot_floor is not None and no_spot:
-        raise InvalidValue("a floor and no spot", field="--no-spot", hint="take one of them out")
-    floor = None if spot_floor is None else parse_usd(spot_floor, field="--spot-floor")
-    seconds = None if notice is None else round(parse_seconds(notice, field="--notice"))
-    view = None if usd is None else machines.set_price(machine, parse_usd(usd, field="USD"))
-    if seconds is not None:
-        view = machines.set_notice(machine, seconds)
-    if floor is not None:
-        view = machines.set_spot_floor(machine, floor)
-    if no_spot:
-        view = machines.sell_no_spot(machine)
-    assert view is not None
-    told = f"{view.name} asks {price(view.price_micro_usd_per_device_hour)} per hour"
-    shell.result(view, lambda: f"{told}; notice: {_notice(view.notice_seconds)}; {_spot(view)}")
-
-
-def _spot(view: MachineView) -> str:
-    floor = view.spot_floor_micro_usd_per_device_hour
-    return "no spot" if floor is None else f"on spot from {price(floor)}"
-
-
 @shell_command(group=command)
 @click.argument("machine")
 def leases(shell: Shell, machine: str) -> None:
@@ -262,9 +221,9 @@ def show_machine(view: MachineView) -> str:
         ("state", f"{view.state} ({view.reason})" if view.reason else view.state),
         ("region", view.region),
         ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
-        ("spot", _spot(view)),
+        ("spot", spot_words(view)),
         ("promises", view.sla),
-        ("notice", _notice(view.notice_seconds)),
+        ("notice", notice_words(view.notice_seconds)),
         ("free", f"{view.devices_free} of {view.devices}"),
     ]
     if inventory is not None:
@@ -288,10 +247,6 @@ def show_machine(view: MachineView) -> str:
     )
 
 
-def _notice(seconds: int) -> str:
-    return format_seconds(seconds) if seconds else "none"
-
-
 def _show_leases(view: ServedLeases) -> str:
     rows = [_lease_row(each) for each in view.leases]
     return table(LEASE_HEADS, rows, empty=f"{view.machine} is {view.state} and serves nobody")
@@ -303,7 +258,7 @@ def _lease_row(lease: ServedLease) -> list[str]:
         lease.state,
         str(lease.devices),
         price(lease.price_micro_usd_per_device_hour),
-        _notice(lease.notice_seconds),
+        notice_words(lease.notice_seconds),
         moment(lease.reclaim_at or lease.ends_at),
         lease.reason,
     ]

@@ -1,0 +1,82 @@
+"""A plan is made, one is launched and bound, and what it took stands beside it; an owner's script sets a price."""
+
+import pytest
+from network import job_file, until
+
+pytestmark = pytest.mark.sandbox
+SCRIPT = """
+import json, sys
+told = json.load(sys.stdin)
+print(json.dumps({"price_micro_usd_per_device_hour": told["lowest_competing_micro_usd_per_device_hour"] + 7}))
+"""
+
+
+@pytest.fixture(scope="module")
+def network(sandboxed, make_network):
+    network = make_network()
+    network.person("ada", "tenant", usd=50)
+    network.join("atlas", "--region", "eu", price="0.10")
+    network.join("birch", "--region", "eu", owner="bert", price="0.50")
+    return network
+
+
+@pytest.fixture
+def ada(network):
+    return network.people["ada"]
+
+
+def test_plan_launch_and_what_it_took_side_by_side(ada, network):
+    job = job_file(network.folder, "short", "run: sleep 3\ngondwana:\n  max_duration: 10m\n")
+    plan = ada.json("plan", job)
+    assert plan["fits"]
+    assert plan["basis"] == "limit"
+    assert plan["default"]["machines"] == ["atlas"]
+    assert plan["no_comparison"].startswith("no comparison: CPU")
+    cheapest = ada.json("plan", "--cheapest", job)
+    assert cheapest["cost_micro_usd"] == min(each["cost_micro_usd"] for each in plan["front"])
+    done = ada.cli("launch", "--yes", "--cheapest", job)
+    assert done.returncode == 0, done.stderr + network.logs()
+    view = until(
+        lambda: (found := ada.client.jobs.get("short")).predicted.actual_seconds and found,
+        what="the comparison",
+        note=network.logs,
+    )
+    told = view.predicted
+    assert told.basis == "limit"
+    assert 2 < told.actual_seconds < 120
+    assert told.actual_machines == 1
+    assert told.actual_cost_micro_usd == view.paid_micro_usd
+    shown = ada.cli("jobs", "show", "short").stdout
+    assert "predicted" in shown
+    assert "× the time" in shown
+    (accuracy,) = ada.json("plan", "--accuracy")
+    assert (accuracy["bucket"], accuracy["jobs"]) == ("CPU", 1)
+    again = ada.json("plan", job)
+    assert again["basis"] == "measured"
+    assert again["default"]["seconds"] < 120
+
+
+def test_where_nothing_fits_the_plan_says_what_would(ada, network):
+    cap = "run: echo\ngondwana:\n  price_cap_usd_per_gpu_hour: 0.05\n"
+    job = job_file(network.folder, "poor", cap)
+    refused = ada.cli("plan", job)
+    assert refused.returncode == 6
+    assert "raise the price cap from $0.05 to $0.10 per device-hour" in refused.stdout
+
+
+def test_an_owners_script_sets_the_price_of_his_machine(network):
+    path = network.folder / "price.py"
+    path.write_text(SCRIPT)
+    bert = network.people["bert"]
+    limits = ("--floor", "0.01", "--ceiling", "1", "--every", "60s", "--step", "50%")
+    stated = bert.cli("provider", "price", "birch", "--policy", "script", "--script", path, *limits)
+    assert stated.returncode == 0, stated.stderr
+    price = until(
+        lambda: (now := bert.client.machines.pricing("birch")).reason and now,
+        150,
+        what="the script's price",
+        note=network.logs,
+    )
+    assert price.facts.answer_micro_usd_per_device_hour == 100_007
+    assert price.price_micro_usd_per_device_hour == 250_000
+    assert price.reason == "your script said $0.100007, at most 50 % at once"
