@@ -1,7 +1,7 @@
 """A plan is made, one is launched and bound, and what it took stands beside it; an owner's script sets a price."""
 
 import pytest
-from network import job_file, until
+from network import GONDWANA, job_file, training_job, until
 
 pytestmark = pytest.mark.sandbox
 SCRIPT = """
@@ -80,3 +80,30 @@ def test_an_owners_script_sets_the_price_of_his_machine(network):
     assert price.facts.answer_micro_usd_per_device_hour == 100_007
     assert price.price_micro_usd_per_device_hour == 250_000
     assert price.reason == "your script said $0.100007, at most 50 % at once"
+
+
+@pytest.mark.torch
+def test_a_training_that_ran_tells_the_plan_of_the_next_one_how_fast_it_is(sandboxed, make_network):
+    network = make_network()
+    ada = network.person("ada", "tenant", usd=20)
+    names = ("cedar", "drift")
+    agents = [
+        network.join(name, owner=name, price="20", program=GONDWANA, wait=False) for name in names
+    ]
+    for name, agent in zip(names, agents, strict=True):
+        network.await_machine(name, agent=agent)
+    job = training_job(network.folder, "words", rounds=6, islands={"min": 2, "max": 2})
+    assert ada.json("plan", job)["basis"] == "window"
+    done = ada.cli("launch", "--yes", job, seconds=240)
+    assert done.returncode == 0, done.stderr + network.logs()
+    told = until(
+        lambda: (now := ada.client.jobs.get("words").predicted).actual_seconds and now,
+        what="the comparison",
+        note=network.logs,
+    )
+    assert told.actual_step_seconds > 0
+    plan = ada.json("plan", job)
+    assert plan["basis"] == "measured"
+    assert plan["default"]["seconds"] == pytest.approx(told.actual_seconds, rel=1.0)
+    assert plan["default"]["step_seconds"] == pytest.approx(told.actual_step_seconds, rel=2.0)
+    assert plan["default"]["loss_gap"] is not None

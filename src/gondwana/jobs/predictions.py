@@ -11,8 +11,9 @@ from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, store
-from gondwana.jobs.model import Job, JobState
-from gondwana.jobs.rules.work import Measured, Past, measured_batch, measured_training
+from gondwana.jobs.listings import listings_of
+from gondwana.jobs.model import Island, Job, JobState
+from gondwana.jobs.rules.work import Measured, Past, link_of, measured_batch, measured_training
 from gondwana.market import store as market
 from gondwana.market.model import Lease
 from gondwana.market.plans.accuracy import JOBS_MAX, Accuracy, Actual, Expected, accuracies
@@ -45,6 +46,7 @@ class Prediction:
     parameters: int | None = None
     steps_per_reference_step: float | None = None
     overhead_seconds: float | None = None
+    start_seconds: float | None = None
 
     @property
     def expected(self) -> Expected:
@@ -95,6 +97,7 @@ def past(reader: Reader, work_key: str) -> Past | None:
         parameters=found.parameters,
         steps_per_reference_step=found.steps_per_reference_step,
         overhead_seconds=found.overhead_seconds,
+        start_seconds=found.start_seconds,
     )
 
 
@@ -110,19 +113,21 @@ def settle(tx: Transaction, now: Instant, job_id: JobId) -> bool:
         return False
     leases = [each for each in market.leases_of_job(tx, job_id) if each.active_at is not None]
     began = min((each.active_at for each in leases if each.active_at is not None), default=None)
-    told = _measured(tx, job, leases)
+    seconds = None if began is None else job.ended_at - began
+    told = _measured(tx, job, leases, seconds)
     after = replace(
         before,
         settled_at=now,
         succeeded=job.state is JobState.SUCCEEDED,
         actual_machines=len({each.machine_id for each in leases}),
-        actual_seconds=None if began is None else job.ended_at - began,
+        actual_seconds=seconds,
         actual_cost_micro_usd=money.paid_micro_usd(tx, job),
         actual_step_seconds=told.step_seconds,
         reference_steps=told.past.reference_steps,
         parameters=told.past.parameters,
         steps_per_reference_step=told.past.steps_per_reference_step,
         overhead_seconds=told.past.overhead_seconds,
+        start_seconds=told.past.start_seconds,
     )
     tx.execute(SQL.settle, to_row(after))
     data = {"seconds": after.actual_seconds, "seconds_predicted": after.seconds}
@@ -130,17 +135,24 @@ def settle(tx: Transaction, now: Instant, job_id: JobId) -> bool:
     return True
 
 
-def _measured(reader: Reader, job: Job, leases: list[Lease]) -> Measured:
+def _measured(reader: Reader, job: Job, leases: list[Lease], seconds: float | None) -> Measured:
     train = job.spec.train
     if train is None:
         machines = [supply.machine(reader, each.machine_id) for each in leases]
         speeds = [(each.speed.steps_per_second or 0.0) if each.speed else 0.0 for each in machines]
         return measured_batch(store.runs_of_job(reader, job.id), speeds)
     training = store.training(reader, job.id)
+    islands = [from_row(Island, row) for row in reader.all(SQL.islands, {"job_id": job.id})]
+    listed = listings_of(reader, [each.machine_id for each in islands])
     return measured_training(
-        train, store.rounds(reader, job.id), store.units_of_job(reader, job.id),
-        store.islands(reader, job.id), training.parameters if training else 0,
-    )  # fmt: skip
+        train,
+        store.rounds(reader, job.id),
+        store.units_of_job(reader, job.id),
+        islands,
+        links={str(each.machine_id): link_of(each) for each in listed},
+        parameters=training.parameters if training else 0,
+        seconds=seconds,
+    )
 
 
 def accuracy(reader: Reader) -> tuple[Accuracy, ...]:

@@ -16,9 +16,14 @@ WHERE job_prediction.settled_at IS NULL AND job.ended_at IS NOT NULL ORDER BY jo
 UPDATE job_prediction SET settled_at = :settled_at, succeeded = :succeeded, actual_machines = :actual_machines,
     actual_seconds = :actual_seconds, actual_cost_micro_usd = :actual_cost_micro_usd,
     actual_step_seconds = :actual_step_seconds, reference_steps = :reference_steps, parameters = :parameters,
-    steps_per_reference_step = :steps_per_reference_step, overhead_seconds = :overhead_seconds
+    steps_per_reference_step = :steps_per_reference_step, overhead_seconds = :overhead_seconds,
+    start_seconds = :start_seconds
 WHERE job_id = :job_id AND settled_at IS NULL;
 
 -- name: settled
 -- The newest jobs of which it is known what became of them.
 SELECT * FROM job_prediction WHERE settled_at IS NOT NULL ORDER BY settled_at DESC, job_id DESC LIMIT :limit;
+
+-- name: islands
+-- Every island that a job ever had; its leases are closed by the time it is compared.
+SELECT * FROM island WHERE job_id = :job_id ORDER BY lease_id;

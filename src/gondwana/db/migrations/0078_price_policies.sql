@@ -10,3 +10,6 @@ CREATE TABLE price_policy (
     answered_at REAL,
     answer_error TEXT NOT NULL
 ) STRICT;
+
+-- What a training took beside its rounds.
+ALTER TABLE job_prediction ADD COLUMN start_seconds REAL;

@@ -1,7 +1,7 @@
 """What a job's work is to the market's plans, from its file and from what the same work took before; pure."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -31,7 +31,10 @@ class Past:
     reference_steps: float | None = None  # of a command, per node
     parameters: int | None = None  # of a training, as are the rest
     steps_per_reference_step: float | None = None
-    overhead_seconds: float | None = None  # of a round, beside training and link
+    overhead_seconds: float | None = (
+        None  # of a round, beside training and link; below 0 where the link is better
+    )
+    start_seconds: float | None = None  # of the whole, beside its rounds
 
 
 def work_key(tenant_id: PrincipalId, spec: JobSpec) -> str:
@@ -70,7 +73,9 @@ def work_of(spec: JobSpec, past: Past | None) -> Work:
         basis=basis,
         init_steps=islands.INIT_STEPS,
         evaluation_steps=islands.evaluation_steps(train.gates.evaluate_per_round),
-        start_seconds=START_SECONDS,
+        start_seconds=START_SECONDS
+        if past is None or past.start_seconds is None
+        else past.start_seconds,
     )
 
 
@@ -101,9 +106,19 @@ def measured_batch(runs: Sequence[Run], speeds: Sequence[float]) -> Measured:
 
 
 def measured_training(
-    train: Train, rounds: Sequence[Round], units: Sequence[Unit], islands: Sequence[Island], parameters: int
-) -> Measured:  # fmt: skip
-    """Of a training: its steps' time in rounds that all islands did, the recipe's speed, what a round costs beside."""
+    train: Train,
+    rounds: Sequence[Round],
+    units: Sequence[Unit],
+    islands: Sequence[Island],
+    *,
+    links: Mapping[str, Link],
+    parameters: int,
+    seconds: float | None,
+) -> Measured:
+    """Of a training: its steps' time, the recipe's speed, what a round and the whole cost beside that.
+
+    `islands`: all that it ever had, also those whose leases are closed; `links` by machine; `seconds`: what it took.
+    """
     ratios = [
         each.steps_per_second / each.reference_steps_per_second
         for each in islands
@@ -128,14 +143,17 @@ def measured_training(
             )
             beside.append(
                 done.seconds
-                - max(_unit_seconds(train, unit, parameters, speeds) for unit in trained)
+                - max(_unit_seconds(train, unit, parameters, speeds, links) for unit in trained)
             )
     return Measured(
         step_seconds=median(steps) if steps else None,
         past=Past(
             parameters=parameters or None,
             steps_per_reference_step=median(ratios) if ratios else None,
-            overhead_seconds=max(0.0, median(beside)) if beside else None,
+            overhead_seconds=median(beside) if beside else None,
+            start_seconds=None
+            if seconds is None
+            else max(0.0, seconds - sum(done.seconds for done in rounds)),
         ),
     )
 
@@ -146,11 +164,27 @@ def _typical(train: Train, rounds: Sequence[Round]) -> list[Round]:
     return cold[1:] or cold or list(rounds[1:]) or list(rounds)
 
 
-def _unit_seconds(train: Train, unit: Unit, parameters: int, speeds: dict[str, float]) -> float:
+def _unit_seconds(
+    train: Train,
+    unit: Unit,
+    parameters: int,
+    speeds: Mapping[str, float],
+    links: Mapping[str, Link],
+) -> float:
     """What the model says of a unit at the speed that was measured on its machine."""
-    speed = speeds.get(str(unit.machine_id))
+    machine_id = str(unit.machine_id)
+    speed = speeds.get(machine_id)
     computing = unit.spec.inner_steps / speed if speed else 0.0
-    return computing + cost.link_seconds(parameters, train.codec, LINK_USUAL)
+    link = links.get(machine_id, LINK_USUAL)
+    return computing + cost.link_seconds(parameters, train.codec, link)
+
+
+def link_of(listing: Listing) -> Link:
+    """A machine's measured link; the usual one where it was not measured."""
+    return Link(
+        up_bits_per_second=listing.up_bits_per_second or LINK_USUAL.up_bits_per_second,
+        down_bits_per_second=listing.down_bits_per_second or LINK_USUAL.down_bits_per_second,
+    )
 
 
 def host_of(listing: Listing, basis: Basis, *, seconds_proven: int, interruptions: int) -> Host:
@@ -160,9 +194,6 @@ def host_of(listing: Listing, basis: Basis, *, seconds_proven: int, interruption
         listing=listing,
         seconds_proven=seconds_proven,
         interruptions=interruptions,
-        link=Link(
-            up_bits_per_second=listing.up_bits_per_second or LINK_USUAL.up_bits_per_second,
-            down_bits_per_second=listing.down_bits_per_second or LINK_USUAL.down_bits_per_second,
-        ),
+        link=link_of(listing),
         steps_by_tflops=by_tflops if basis is Basis.TOLD else 0.0,
     )

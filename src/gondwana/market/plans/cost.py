@@ -138,20 +138,16 @@ def forecast_training(
     judging = work.evaluation_steps / median(speeds) if choice.count > 1 else 0.0
     overhead = judging if work.overhead_seconds is None else work.overhead_seconds
     trained = max(a + b for a, b in zip(computes, syncs, strict=True))
-    round_seconds = trained + overhead
+    round_seconds = max(max(computes), trained + overhead)  # a measured overhead may be below 0
     best = max(range(choice.count), key=lambda place: (speeds[place], hosts[place].id))
-    warm_compute = (
-        max(choice.window_seconds, 1.0 / speeds[best]) if choice.count > 1 else computes[0]
-    )
-    warm_seconds = warm_compute + syncs[best] + overhead
+    warm_compute = _warm_seconds(work, choice, speeds[best])
+    warm_seconds = warm_compute + work.warm_rounds * max(0.0, syncs[best] + overhead)
     cold_rounds = choice.rounds - work.warm_rounds
     init = work.init_steps / speeds[best]
-    seconds = (
-        work.start_seconds + init + work.warm_rounds * warm_seconds + cold_rounds * round_seconds
-    )
+    seconds = work.start_seconds + init + warm_seconds + cold_rounds * round_seconds
     judged = judging * sum(prices) / choice.count * choice.rounds
     per_round = sum(price * each for price, each in zip(prices, computes, strict=True))
-    paid = prices[best] * (init + work.warm_rounds * warm_compute) + cold_rounds * per_round
+    paid = prices[best] * (init + warm_compute) + cold_rounds * per_round
     rate = risk.rate_per_hour(hosts)
     lost = risk.seconds_lost_by_rounds(rate, seconds, round_seconds)
     known = work.parameters > 0
@@ -167,6 +163,16 @@ def forecast_training(
         seconds_lost=round(lost, 3),
         interruption_probability=risk.probability(rate, seconds),
     )
+
+
+def _warm_seconds(work: TrainingWork, choice: Choice, speed: float) -> float:
+    """What the strongest island computes alone: the inner steps at first, which measure it, then windows."""
+    if not work.warm_rounds:
+        return 0.0
+    first = choice.inner_steps / speed
+    if choice.count == 1:
+        return work.warm_rounds * first
+    return first + (work.warm_rounds - 1) * max(choice.window_seconds, 1.0 / speed)
 
 
 def forecast_batch(hosts: Sequence[Host], *, reference_steps: float, devices: int) -> Forecast:
