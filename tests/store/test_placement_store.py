@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gondwana.core.clock import Instant
-from gondwana.jobs import end
+from gondwana.jobs import admit, end
 from gondwana.jobs import network as measured
 from gondwana.jobs.probes import Probe, Probes
 from gondwana.jobs.rules import memory
@@ -125,6 +125,12 @@ def test_a_gang_gets_the_site_and_one_machine_gets_the_cheapest(world, make):
     pair(world, "site-a", "site-b")
     survey_network(world.context, world.now)
     gang, single = world.submit(make.spec(num_nodes=2)), world.submit(make.spec(name="one"))
+    planned = admit.plan(
+        world.reader, world.context.shelf, world.tenant, make.spec(num_nodes=2), world.now
+    )
+    assert {each.name for each in planned.machines} == {"site-a", "site-b"}, (
+        "it pays what it is told"
+    )
     assert follow(world) == 3
     assert set(leased(world, gang)) == {"mac_site-a", "mac_site-b"}
     assert leased(world, single) == ["mac_cheap-a"]

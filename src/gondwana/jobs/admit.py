@@ -12,7 +12,7 @@ from gondwana.core.money import due_micro_usd
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import holders, money, quotas, store
+from gondwana.jobs import choosing, holders, money, quotas, store
 from gondwana.jobs.listings import listings, listings_of
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
@@ -82,7 +82,7 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     """
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
-    found = listings_of(reader, shelf.find(reader, wanted))
+    found = choosing.find(reader, shelf, wanted)
     bids = wanted.mechanism is Mechanism.SPOT
     return _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
 
@@ -96,7 +96,7 @@ def look(
     """
     policy.check_spec(spec)
     wanted = order_for(spec, tenant_id, JobId("look"), OrderId("look"), now)
-    found = listings_of(reader, shelf.find(reader, wanted, taken_too=True))
+    found = choosing.find(reader, shelf, wanted, taken_too=True)
     return _screen(reader, wanted, found, all_free=True)
 
 

@@ -12,8 +12,10 @@ from gondwana.jobs.probes import Probes
 from gondwana.jobs.rules import memory
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
-from gondwana.market.model import Charge, Lease, LeaseState, Listing, Order
+from gondwana.market.model import Charge, Lease, LeaseState, Listing, Mechanism, Order
+from gondwana.market.placement.model import Placement
 from gondwana.supply import network
+from gondwana.supply.model import Pair
 
 PROBE_WAIT_SECONDS_MAX: Final = 5.0  # that a gang waits for its links to be measured
 PAIRS_OF_ORDER_MAX: Final = 64  # links measured for one gang
@@ -78,19 +80,12 @@ class Chooser:
         lacking = order.count_max - held
         if held + len(found) < order.count_min:
             return ()
-        alone = order.count_max == 1
-        if alone or (order.charge is Charge.UNIT and len(found) <= lacking):
-            return found[:lacking]
         kept = listings_of(self.reader, kept_ids)
-        if not gangs.differ_in_place([*found, *kept]):
-            return found[:lacking]
-        both = [*found, *kept]
-        pairs = network.pairs_among(self.reader, [str(each.machine_id) for each in both])
-        placed = gangs.place(order, found, kept, pairs)
+        placed, pairs = _placed(self.reader, order, found, kept, lacking)
         if placed is None:
             return found[:lacking]
         if order.charge is Charge.SECOND and self._is_measuring(
-            order, gangs.unmeasured(placed, both, pairs, PAIRS_OF_ORDER_MAX)
+            order, gangs.unmeasured(placed, [*found, *kept], pairs, PAIRS_OF_ORDER_MAX)
         ):
             return None
         return [found[row] for row in placed.rows if row < len(found)]
@@ -100,3 +95,26 @@ class Chooser:
         if not pairs or self.now - order.created_at >= PROBE_WAIT_SECONDS_MAX:
             return False
         return self.probes.ask(pairs, self.now) > 0
+
+
+def find(reader: Reader, shelf: Shelf, order: Order, *, taken_too: bool = False) -> list[Listing]:
+    """The machines that a new order would get now, or if nothing were leased; takes nothing.
+
+    Where these are too few they are what there is, cheapest first.
+    """
+    if order.count_max == 1 or order.mechanism is not Mechanism.POSTED:
+        return listings_of(reader, shelf.find(reader, order, taken_too=taken_too))
+    found = shelf.candidates(reader, order, taken_too=taken_too)
+    placed, _ = _placed(reader, order, found, (), order.count_max)
+    return found[: order.count_max] if placed is None else [found[row] for row in placed.rows]
+
+
+def _placed(
+    reader: Reader, order: Order, found: Sequence[Listing], kept: Sequence[Listing], lacking: int
+) -> tuple[Placement | None, list[Pair]]:
+    """(where an order goes, the links that are known); no place where the cheapest will do, or all are needed."""
+    all_are_needed = order.charge is Charge.UNIT and len(found) <= lacking
+    if order.count_max == 1 or all_are_needed or not gangs.differ_in_place([*found, *kept]):
+        return None, []
+    pairs = network.pairs_among(reader, [str(each.machine_id) for each in (*found, *kept)])
+    return gangs.place(order, found, kept, pairs), pairs
