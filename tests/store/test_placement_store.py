@@ -131,6 +131,8 @@ def test_a_gang_gets_the_site_and_one_machine_gets_the_cheapest(world, make):
     assert {each.name for each in planned.machines} == {"site-a", "site-b"}, (
         "it pays what it is told"
     )
+    (note,) = planned.notes
+    assert note.startswith("at one site: ")
     assert follow(world) == 3
     assert set(leased(world, gang)) == {"mac_site-a", "mac_site-b"}
     assert leased(world, single) == ["mac_cheap-a"]

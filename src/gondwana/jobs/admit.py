@@ -84,7 +84,8 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     found = choosing.find(reader, shelf, wanted)
     bids = wanted.mechanism is Mechanism.SPOT
-    return _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
+    planned = _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
+    return replace(planned, notes=choosing.told(reader, wanted, planned.machines))
 
 
 def look(

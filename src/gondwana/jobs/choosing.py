@@ -109,6 +109,15 @@ def find(reader: Reader, shelf: Shelf, order: Order, *, taken_too: bool = False)
     return found[: order.count_max] if placed is None else [found[row] for row in placed.rows]
 
 
+def told(reader: Reader, order: Order, listings: Sequence[Listing]) -> tuple[str, ...]:
+    """What there is to say of where an order's machines stand."""
+    alone = order.count_max == 1 or order.charge is Charge.UNIT or len(listings) < 2
+    if alone or not gangs.differ_in_place(listings):
+        return ()
+    pairs = network.pairs_among(reader, [str(each.machine_id) for each in listings])
+    return (gangs.told(listings, order.devices, pairs),)
+
+
 def _placed(
     reader: Reader, order: Order, found: Sequence[Listing], kept: Sequence[Listing], lacking: int
 ) -> tuple[Placement | None, list[Pair]]:

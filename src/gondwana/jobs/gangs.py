@@ -13,6 +13,7 @@ from gondwana.market.placement.coordinates import Coordinate
 from gondwana.market.placement.model import (
     Floats,
     Gang,
+    How,
     Integers,
     IslandWork,
     Link,
@@ -189,3 +190,15 @@ def _trip(listing: Listing) -> float:
     at = listing.network
     known = None if at is None else at.round_trip_seconds
     return 2 * rules.DELAY_SECONDS if known is None else known
+
+
+def told(listings: Sequence[Listing], devices: int, pairs: Iterable[Pair]) -> str:
+    """Where a gang's machines stand, and how long a step of reference work takes there, in words."""
+    nodes = nodes_of(listings, devices)
+    rows = np.arange(len(listings))
+    placed = choose.ring(nodes, rows, How.NEAR, REFERENCE, pairs=links(listings, pairs))
+    where = {How.SITE: "at one site", How.CITY: "in one city"}.get(placed.how, "in several places")
+    return (
+        f"{where}: a step of {REFERENCE.compute_seconds:g} s on a machine of middling speed, after which "
+        f"{REFERENCE.volume_bytes / 1e9:g} GB are exchanged, takes about {placed.step_seconds:.1f} s there"
+    )

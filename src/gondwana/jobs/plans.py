@@ -61,7 +61,7 @@ def make(
         front=found,
         comparisons=told,
         no_comparison=why_not,
-        notes=(*_of_auction(wanted), *_notes(spec, work, found)),
+        notes=(*_of_auction(wanted), *plan.notes, *_notes(spec, work, found)),
     )
 
 
