@@ -7,9 +7,10 @@
 - durable leases: orders that wait are leased by the product's own pass (`loops.match_orders`: it proposes from memory,
   the writer looks again). A lease is all it means: devices free at that moment, the machine's next epoch, order and
   job moved, escrow posted in the books, run stored, events written, hash chain sealed, synced to disk.
-- order to lease: orders come at 1,000 a second, stored in bulk (what launching costs itself is not in it), and the
-  same pass runs whenever something was committed, as in the server; from an order's being handed to the writer to its
-  lease's being synced.
+- order to lease: orders come at 1,000 a second, stored in bulk (what launching costs itself is not in it). All that a
+  server does beside runs in its two threads: what serves orders and jobs whenever something was committed, and what
+  keeps the books (metering every lease, prices, …). From an order's being handed to the writer, so its own commit is in
+  it, to its lease's being synced and active.
 SQLite runs with synchronous = FULL, PostgreSQL as a server of the benchmark's own (fsync on, 1 GB of buffers).
 """
 
@@ -37,6 +38,7 @@ from gondwana.db.database import Database
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
 from gondwana.loops.match_orders import match_orders
+from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
 from gondwana.market.book import FREE, Book
 from gondwana.market.search import SEARCH, cheapest
 from gondwana.server.serve import calm_collector
@@ -49,6 +51,7 @@ MATCHES = 20_000
 ROUNDS = 4  # of waiting orders; the median tells
 ORDERS_PER_SECOND, TICK_SECONDS = 1_000, 0.01
 NEWS_SECONDS_MAX = 0.5  # as the server's
+SILENT_SECONDS_MAX = 1e9  # the world's machines have no agents
 POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as for a database of this size
 LATE_SECONDS_MAX = 20.0  # an order that waits longer counts as unserved
 TARGETS = {
@@ -109,8 +112,9 @@ class Plane:
         self.database = database
         self.cluster = cluster
         self.context = Context(
-            database=database, blobs=MemoryStore(SystemClock()), random=SecureRandom()
-        )
+            database=database, blobs=MemoryStore(SystemClock()), random=SecureRandom(),
+            down_after_seconds=SILENT_SECONDS_MAX,
+        )  # fmt: skip
         database.writer.listen(self.context.shelf.follow)
         database.writer.listen(self.context.fairness.follow)
 
@@ -176,18 +180,28 @@ def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[st
         )
         news.set()
 
+    def now() -> Instant:
+        return Instant(BORN + 2_000 + time.perf_counter())
+
     def reconcile() -> None:
+        serving = Reconcilers(plane.context, SERVING)
         while not over.is_set():
             news.wait(NEWS_SECONDS_MAX)
             news.clear()
-            match_orders(plane.context, Instant(BORN + 2_000 + time.perf_counter()))
+            serving.run(now())
+
+    def keep_books() -> None:
+        keeping = Reconcilers(plane.context, BOOKKEEPING)
+        while not over.wait(NEWS_SECONDS_MAX):
+            keeping.run(now())
 
     plane.database.writer.listen(hear)
     size, first = round(ORDERS_PER_SECOND * TICK_SECONDS), 10_000_000
     ticks = round(seconds / TICK_SECONDS)
     made = [jobs(tenants, first + n * size, size, Instant(BORN + 3_000)) for n in range(ticks)]
-    loop = threading.Thread(target=reconcile)
-    loop.start()
+    loops = [threading.Thread(target=each) for each in (reconcile, keep_books)]
+    for each in loops:
+        each.start()
     start, pause = time.perf_counter(), threading.Event()
     for number, part in enumerate(made):
         pause.wait(max(0.0, start + number * TICK_SECONDS - time.perf_counter()))
@@ -198,7 +212,8 @@ def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[st
     while len(ended) < len(begun) and time.perf_counter() < patience:
         pause.wait(0.1)
     over.set()
-    loop.join()
+    for each in loops:
+        each.join()
     waited = [(ended[job] - begun[job]) * 1_000 for job in begun if job in ended]
     assert len(waited) > 0.9 * len(begun), f"{len(waited)} of {len(begun)} were leased"
     p50, p99 = np.percentile(waited, [50, 99])

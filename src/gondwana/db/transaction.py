@@ -23,6 +23,7 @@ from gondwana.db.rows import RowLike
 Row = RowLike
 
 _OVERRIDES_TRIGGERS: Final = re.compile(r"\b(INSERT|UPDATE)\s+OR\b|\bREPLACE\s+INTO\b", re.I)
+_READS_EVENTS: Final = re.compile(r"\bFROM\s+event\b", re.I)
 _CHANGES_THE_SESSION: Final = re.compile(
     r"(?:^|;)\s*(?:SET|RESET|DISCARD|DO)\b|\bset_config\b", re.I
 )  # a role can be left
@@ -97,6 +98,7 @@ class Transaction(Reader):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._events: list[StoredEvent] = []
+        self._untold: list[Event] = []  # written with the next statement about events
         self._open = True
         self._spoilt: Exception | None = None
 
@@ -105,9 +107,14 @@ class Transaction(Reader):
         rows = self.all(sql, params)
         return rows[0] if rows else None
 
+    def _check_and_tell(self, sql: str) -> None:
+        self._check(sql)
+        if self._untold and _READS_EVENTS.search(sql):
+            self._tell()
+
     def all(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows; also for `… RETURNING`. Raises Refused or Denied, as all of these methods do."""
-        self._check(sql)
+        self._check_and_tell(sql)
         try:
             return self._connection.all(sql, params)
         except Exception as error:
@@ -165,14 +172,20 @@ class Transaction(Reader):
 
     def emit(self, event: Event) -> int:
         """Write what happened beside the change itself; returns its number in the log."""
+        self._tell()
         seq = self.insert(INSERT_EVENT, event_row(event))
         self._events.append(StoredEvent(seq=seq, event=event))
         return seq
 
     def emit_many(self, events: Sequence[Event]) -> None:
-        """`emit` each of them, in this order, at the price of two statements."""
-        if not events:
+        """`emit` each of them, in this order; all such events of a call are written with two statements at its end."""
+        self._check("")
+        self._untold += events
+
+    def _tell(self) -> None:
+        if not self._untold:
             return
+        events, self._untold = self._untold, []
         self.insert_rows("event", EVENT_COLUMNS, [event_row(event) for event in events])
         last = self.one(LAST_EVENT_SEQ)
         assert last is not None
@@ -188,6 +201,7 @@ class Transaction(Reader):
     def savepoint(self) -> Generator[None]:
         """What is written in this block, events too, is undone when the block raises; the transaction goes on."""
         self._check("")
+        self._tell()
         events_before = len(self._events)
         try:
             savepoint = self._connection.savepoint()
@@ -206,6 +220,7 @@ class Transaction(Reader):
                     raise
                 self._spoilt = None
             del self._events[events_before:]
+            self._untold.clear()
             raise
         try:
             self._connection.release(savepoint)
@@ -220,6 +235,8 @@ class Transaction(Reader):
 
     def finish(self) -> list[StoredEvent]:
         """The events written; nothing may use this transaction afterwards. Raises what a call hid."""
+        if self._spoilt is None:
+            self._tell()
         self._open = False
         if self._spoilt is not None:
             raise self._spoilt

@@ -130,6 +130,18 @@ ORDER BY id DESC LIMIT :limit;
 SELECT * FROM job WHERE state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
 ORDER BY created_at, id LIMIT :limit;
 
+-- name: jobs_with_ended_runs
+-- Jobs that have not ended, though a run of theirs has, oldest first.
+SELECT job.* FROM job WHERE job.state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
+    AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job.id AND run.state IN ('exited', 'lost'))
+ORDER BY job.created_at, job.id LIMIT :limit;
+
+-- name: jobs_in_training
+-- Jobs that have not ended and whose training has begun, oldest first.
+SELECT job.* FROM job JOIN training ON training.job_id = job.id
+WHERE job.state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
+ORDER BY job.created_at, job.id LIMIT :limit;
+
 -- name: count_live_jobs
 -- How many of a tenant's jobs have not ended.
 SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id

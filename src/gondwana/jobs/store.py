@@ -71,6 +71,16 @@ def live_jobs(reader: Reader) -> list[Job]:
     return [from_row(Job, row) for row in reader.all(SQL.live_jobs, {"limit": JOBS_MAX})]
 
 
+def jobs_with_ended_runs(reader: Reader) -> list[Job]:
+    """Jobs that have not ended, though a run of theirs has, oldest first."""
+    return [from_row(Job, row) for row in reader.all(SQL.jobs_with_ended_runs, {"limit": JOBS_MAX})]
+
+
+def jobs_in_training(reader: Reader) -> list[Job]:
+    """Jobs that have not ended and whose training has begun, oldest first."""
+    return [from_row(Job, row) for row in reader.all(SQL.jobs_in_training, {"limit": JOBS_MAX})]
+
+
 def count_live_jobs(reader: Reader, tenant_id: PrincipalId) -> int:
     """How many of a tenant's jobs have not ended."""
     row = reader.one(SQL.count_live_jobs, {"tenant_id": tenant_id})

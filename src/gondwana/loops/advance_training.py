@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 def advance_training(context: Context, now: Instant) -> int:
     """Returns how many training runs made a step."""
     reader, steps = context.database.reader(), 0
-    for job in store.live_jobs(reader):
-        training = store.training(reader, job.id) if job.spec.train else None
+    for job in store.jobs_in_training(reader):
+        training = store.training(reader, job.id)
         if training is not None:
             steps += _advance_alone(context, job, training, now)
     return steps

@@ -11,7 +11,8 @@ from gondwana.jobs.context import Context
 
 T = TypeVar("T")
 
-AT_ONCE_MAX: Final = 500  # transactions that share a commit; leaves room in the queue for requests
+# transactions submitted at once: 50 ms of work, so that what others submit meanwhile does not wait longer
+AT_ONCE_MAX: Final = 100
 # things of one transaction: 60 ms of work, and the sync is shared well enough
 PART_MAX: Final = 200
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ def finish_jobs(context: Context, now: Instant) -> int:
     reader = context.database.reader()
     over = [
         job.id
-        for job in store.live_jobs(reader)
+        for job in store.jobs_with_ended_runs(reader)
         if job.spec.train is None and batch.batch_end(job.spec, store.runs_of_job(reader, job.id))
     ]
     return write_each(context, _finish, [(now, job_id) for job_id in over])

@@ -1,7 +1,7 @@
 """One pass of all reconcilers, each as often as it is worth."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -78,17 +78,33 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
 }
 """How long a reconciler rests; 0: it runs in each pass."""
 
+BOOKKEEPING: Final = frozenset(
+    {
+        expire_runs, meter_leases, meter_draining, credit_breaches, publish_roots, mature_holdbacks, expire_promos,
+        settle_cases, record_prices, settle_predictions, release_stakes, collect_blobs, issue_invoices,
+        publish_solvency, run_subsidies, vest_subsidies,
+    }
+)  # fmt: skip
+"""Those that may look at every lease or account: a server runs them beside the others, so that no order waits for
+them. Each reads and writes in transactions of its own, as all reconcilers do."""
+SERVING: Final = frozenset(EVERY_SECONDS) - BOOKKEEPING
+
 
 class Reconcilers:
-    """All reconcilers; `run` does what is due and may be called as often as one likes."""
+    """All reconcilers, or some; `run` does what is due and may be called as often as one likes."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, only: Collection[Callable[[Context, Instant], int]] = EVERY_SECONDS
+    ) -> None:
         self._context = context
+        self._only = only
         self._ran_at: dict[Callable[[Context, Instant], int], Instant] = {}
 
     def run(self, now: Instant) -> None:
         """One pass. What fails is logged and tried again in the next; the others go on."""
         for reconcile, rest_seconds in EVERY_SECONDS.items():
+            if reconcile not in self._only:
+                continue
             last = self._ran_at.get(reconcile)
             if last is not None and now - last < rest_seconds:
                 continue

@@ -23,7 +23,7 @@ from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
-from gondwana.loops.run import Reconcilers
+from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
 from gondwana.market.plans.list_prices import ListPrices, packaged, parse
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
@@ -142,16 +142,21 @@ def _list_prices(path: Path | None) -> ListPrices:
 
 
 class Background:
-    """The threads beside the event loop: one reconciles, one writes heartbeats, one ends us when another leads."""
+    """The threads beside the event loop.
+
+    One serves orders and jobs, one keeps the books, one writes heartbeats, one ends us when another leads.
+    """
 
     def __init__(self, plane: Plane, *, end: Callable[[], None]) -> None:
         self._plane = plane
         self._end = end
-        self._reconcilers = Reconcilers(plane.context)
+        self._serving = Reconcilers(plane.context, SERVING)
+        self._bookkeeping = Reconcilers(plane.context, BOOKKEEPING)
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._reconcile, name="gondwana-reconcilers", daemon=True),
+            threading.Thread(target=self._keep_books, name="gondwana-bookkeeping", daemon=True),
             threading.Thread(target=self._flush, name="gondwana-proofs", daemon=True),
             threading.Thread(target=self._watch, name="gondwana-lead", daemon=True),
         ]
@@ -174,7 +179,11 @@ class Background:
             self._news.wait(TICK_SECONDS)
             self._news.clear()
             if not self._stopping.is_set():
-                self._reconcilers.run(self._plane.clock.now())
+                self._serving.run(self._plane.clock.now())
+
+    def _keep_books(self) -> None:
+        while not self._stopping.wait(TICK_SECONDS):
+            self._bookkeeping.run(self._plane.clock.now())
 
     def _watch(self) -> None:
         lost = self._plane.context.database.writer.lost
