@@ -71,6 +71,9 @@ def calls(network):
         ("account", "invoices"): ("ada", []),
         ("budget", "set"): ("ada", ["500", "--project", "vision"]),
         ("budget", "list"): ("ada", []),
+        ("quota", "set"): ("ada", ["--devices-max", "500", "--project", "vision"]),
+        ("quota", "list"): ("ada", []),
+        ("queue",): ("ada", []),
         ("provider", "sla"): ("olga", ["atlas", "mixed"]),
         ("stake", "show"): ("olga", []),
         ("case", "list"): ("olga", []),
@@ -105,7 +108,8 @@ ELSEWHERE = {
     ("provider", "bid"), ("provider", "withdraw"),  # test_auction
     ("provider", "reclaim"), ("jobs", "extend"), ("jobs", "resize"),  # test_leases
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
-    ("budget", "remove"), ("stake", "add"), ("stake", "unbond"),  # once: test_budgets, test_stakes
+    ("budget", "remove"), ("quota", "remove"),  # once: test_budgets, test_quotas
+    ("stake", "add"), ("stake", "unbond"),  # once: test_stakes
     *(("case", verb) for verb in ("show", "appeal", "report", "open", "decide", "correct")),
     *(("subsidy", verb) for verb in ("create", "show", "stop", "clawback")),  # test_subsidies
     ("account", "invoice"), ("ledger", "proof"), ("ledger", "check"),  # test_books

@@ -42,20 +42,21 @@ def ending(view: JobView) -> str:
 
 
 class _States:
-    """Tells each change of a job's state once."""
+    """Tells each change of a job's state, or of what it waits for, once."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._last = ""
+        self._last = ("", "")
 
     def seen(self, view: JobView) -> None:
         """Tell the state if it is new."""
-        if view.state != self._last and view.state not in ENDED:
+        stands = (view.state, view.waits_for)
+        if stands != self._last and view.state not in ENDED:
             machines = ", ".join(lease.machine for lease in view.leases if lease.state != "closed")
-            self._shell.tell(
-                f"{view.name}: {view.state}{f' on {clean(machines)}' if machines else ''}"
-            )
-        self._last = view.state
+            on = f" on {clean(machines)}" if machines else ""
+            waits = f", waits for {clean(view.waits_for)}" if view.waits_for else ""
+            self._shell.tell(f"{view.name}: {view.state}{on}{waits}")
+        self._last = stands
 
 
 def _follow_output(shell: Shell, view: JobView, rank: int) -> JobView:

@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "provider": "Offer this machine, set its price, see what it earns.",
     "account": "Your balance, statement and invoices; record a deposit.",
     "budget": "Limit what jobs may spend: per month, per project, for good.",
+    "quota": "Limit what jobs may hold at once, and how projects share.",
+    "queue": "Who waits for machines: your jobs' places, and why.",
     "ledger": "The public books: recompute, check and export them.",
     "payout": "Have what you earned, or did not spend, paid out.",
     "deposit": "Pay money in: the code to write on a transfer, and what came.",

@@ -85,7 +85,9 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     found = choosing.find(reader, shelf, wanted)
     bids = wanted.mechanism is Mechanism.SPOT
     planned = _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
-    return replace(planned, notes=choosing.told(reader, wanted, planned.machines))
+    waits = quotas.why_waiting(reader, wanted)
+    notes = (f"it would wait: {waits}",) if waits else ()
+    return replace(planned, notes=(*notes, *choosing.told(reader, wanted, planned.machines)))
 
 
 def look(

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from gondwana.core.ids import OrderId
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
 from gondwana.market.fairness import Holdings
-from gondwana.market.model import Lease, Listing, Order, Sold
+from gondwana.market.model import Lease, Listing, Order, OrderState, Sold
 from gondwana.policy import limits, quotas
 from gondwana.policy.model import Quota
 
@@ -88,7 +89,12 @@ class Limits:
     @classmethod
     def read(cls, reader: Reader, orders: Iterable[Order]) -> "Limits":
         """Of the tenants of these orders; cheap where none of them has a quota."""
-        found = quotas.quotas_of(reader, {order.tenant_id for order in orders})
+        return cls.of_tenants(reader, sorted({order.tenant_id for order in orders}))
+
+    @classmethod
+    def of_tenants(cls, reader: Reader, tenant_ids: Sequence[str]) -> "Limits":
+        """Of these tenants; what is held is read of those who have a quota."""
+        found = quotas.quotas_of(reader, tenant_ids)
         holdings = Holdings()
         if found:
             rows = market.holdings_of_tenants(reader, list(found))
@@ -133,3 +139,14 @@ def why_waiting(reader: Reader, order: Order) -> str:
     found = Limits.read(reader, [order])
     mine = found.quotas.get(order.tenant_id, [])
     return blocking(order, mine, found.holdings) if mine else ""
+
+
+def waits_for(reader: Reader, order_id: OrderId | None) -> str:
+    """What keeps an open order from the machines it lacks: a quota, or that none is free; empty where it lacks none."""
+    order = None if order_id is None else market.order(reader, order_id)
+    if order is None or order.state is not OrderState.OPEN:
+        return ""
+    held = market.held_by(market.leases_of_job(reader, order.job_id), order.id)
+    if held >= order.count_min:
+        return ""
+    return why_waiting(reader, order) or f"{order.count_min - held} machines: gondwana queue"

@@ -18,6 +18,7 @@ from gondwana.sdk.machines import Machines
 from gondwana.sdk.offers import Offers, Prices
 from gondwana.sdk.pages import PageOf
 from gondwana.sdk.payouts import Deposits, Payouts
+from gondwana.sdk.quotas import Quotas
 from gondwana.sdk.service import Service
 from gondwana.sdk.stakes import Cases, Stakes
 from gondwana.sdk.subsidies import Subsidies
@@ -65,6 +66,7 @@ class Client:
         self.bids = Bids(transport)
         self.account = Account(transport)
         self.budgets = Budgets(transport)
+        self.quotas = Quotas(transport)
         self.invoices = Invoices(transport)
         self.ledger = Ledger(transport)
         self.payouts = Payouts(transport)

@@ -206,6 +206,7 @@ class JobView:
     created_at: float
     ended_at: float | None = None
     exit_code: int | None = None
+    waits_for: str = ""  # what keeps it from the machines it lacks, where it lacks any
     held_micro_usd: int = 0
     paid_micro_usd: int = 0
     credited_micro_usd: int = (

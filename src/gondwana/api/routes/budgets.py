@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from gondwana.api.deps import CallerDep, PlaneDep, ReaderDep, TenantDep, WriteDep, page, strict
+from gondwana.api.whose import whose
 from gondwana.core.clock import Instant
-from gondwana.core.errors import InvalidValue, NoSuchThing, ScopeMissing
+from gondwana.core.errors import InvalidValue
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs.settle import settle
@@ -17,7 +18,7 @@ from gondwana.ledger.store import balance
 from gondwana.market import store as market
 from gondwana.policy import rules as policy_rules
 from gondwana.policy import store as policy
-from gondwana.policy.model import Caller, Principal, Scope
+from gondwana.policy.model import Scope
 from gondwana.wire.budgets import BudgetRequest, BudgetView, SettleView
 
 router = APIRouter(prefix="/v1", tags=["budgets"])
@@ -28,8 +29,8 @@ def list_budgets(
     caller: CallerDep, reader: ReaderDep, plane: PlaneDep, principal: str = ""
 ) -> Response:
     """What limits the caller's spending, or for an operator somebody's, and what is used of it."""
-    whose, now = _whose(reader, caller, principal), plane.clock.now()
-    return page([_view(reader, each, now) for each in budgets.budgets(reader, whose.id)])
+    of, now = whose(reader, caller, principal), plane.clock.now()
+    return page([_view(reader, each, now) for each in budgets.budgets(reader, of.id)])
 
 
 @router.put("/budgets", response_model=BudgetView)
@@ -45,10 +46,10 @@ def set_budget(
     project, period = _project(told.project), _period(told.period)
 
     def run(tx: Transaction, now: Instant) -> Any:
-        whose = _whose(tx, caller, told.principal)
+        of = whose(tx, caller, told.principal)
         made = budgets.set_budget(
-            tx, plane.context.random, now, tenant_id=whose.id, project=project, period=period,
-            limit_micro_usd=told.limit_micro_usd, set_by=caller.principal.id, is_operators=whose != caller.principal,
+            tx, plane.context.random, now, tenant_id=of.id, project=project, period=period,
+            limit_micro_usd=told.limit_micro_usd, set_by=caller.principal.id, is_operators=of != caller.principal,
         )  # fmt: skip
         return _view(tx, made, now)
 
@@ -63,9 +64,9 @@ def remove_budget(
     """Lift a limit."""
 
     def run(tx: Transaction, now: Instant) -> Any:
-        whose = _whose(tx, caller, principal)
+        of = whose(tx, caller, principal)
         lifted = budgets.remove_budget(
-            tx, now, tenant_id=whose.id, project=_project(project), period=_period(period),
+            tx, now, tenant_id=of.id, project=_project(project), period=_period(period),
             is_operators=Scope.OPERATOR in caller.scopes,
         )  # fmt: skip
         return _view(tx, lifted, now)
@@ -89,20 +90,6 @@ def settle_lease(lease_id: str, caller: CallerDep, plane: PlaneDep, write: Write
         )
 
     return write(run)
-
-
-def _whose(reader: Reader, caller: Caller, name: str) -> Principal:
-    """The caller, or whom an operator names."""
-    if not name or name == caller.principal.name:
-        return caller.principal
-    if Scope.OPERATOR not in caller.scopes:
-        raise ScopeMissing(
-            "only an operator limits what others spend", hint="leave --principal away"
-        )
-    found = policy.principal_named(reader, name)
-    if found is None:
-        raise NoSuchThing(principal=name, hint="gondwana token list")
-    return found
 
 
 def _project(name: str) -> str:

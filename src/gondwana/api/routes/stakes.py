@@ -17,11 +17,12 @@ from gondwana.api.deps import (
     page_of,
     strict,
 )
+from gondwana.api.whose import named, whose
 from gondwana.core.clock import Instant
-from gondwana.core.errors import InvalidValue, NoSuchThing, ScopeMissing
+from gondwana.core.errors import InvalidValue
 from gondwana.core.ids import new_id
 from gondwana.core.money import MICRO_USD_MAX
-from gondwana.db.transaction import Reader, Transaction
+from gondwana.db.transaction import Transaction
 from gondwana.jobs import cases as work
 from gondwana.jobs import store as jobs
 from gondwana.ledger import reports, slashes, stakes
@@ -30,8 +31,7 @@ from gondwana.ledger.cases import Report, ReportState, SlashState, SlashTerms, S
 from gondwana.ledger.payments import check_rail_name
 from gondwana.ledger.settings import setting
 from gondwana.policy import rules as policy_rules
-from gondwana.policy import store as policy
-from gondwana.policy.model import Caller, Principal, Scope
+from gondwana.policy.model import Scope
 from gondwana.wire.stakes import (
     AppealRequest,
     CaseRequest,
@@ -63,7 +63,7 @@ JUDGEMENTS: Final = {"uphold": reports.uphold_report, "refuse": reports.refuse_r
 def show_stake(caller: ProviderDep, reader: ReaderDep, principal: str = "") -> Response:
     """What the caller has at stake, or for an operator somebody, and how much unverified work that allows."""
     with reader.snapshot():
-        return answer(stakeviews.stake_view(reader, _whose(reader, caller, principal)))
+        return answer(stakeviews.stake_view(reader, whose(reader, caller, principal)))
 
 
 @router.post("/stakes", response_model=StakeView)
@@ -75,7 +75,7 @@ def add_stake(told: StakeTold, caller: ProviderDep, plane: PlaneDep, write: Writ
         check_rail_name(told.rail)
 
     def run(tx: Transaction, now: Instant) -> Any:
-        owner = _whose(tx, caller, told.principal)
+        owner = whose(tx, caller, told.principal)
         key = new_id("stk", now, plane.context.random)
         stakes.add_stake(tx, now, owner.id, told.amount_micro_usd, key=key, rail=told.rail or None)
         return stakeviews.stake_view(tx, owner)
@@ -130,7 +130,7 @@ def open_case(told: CaseTold, caller: OperatorDep, plane: PlaneDep, write: Write
         machine = work.reported_machine(tx, "", told.machine, job)
         tenant_id = job.tenant_id if job is not None and told.made_whole_micro_usd else None
         if told.tenant:
-            tenant_id = _named(tx, told.tenant).id
+            tenant_id = named(tx, told.tenant).id
         terms = SlashTerms(
             case_id=new_id("case", now, plane.context.random),
             provider_id=machine.owner_id,
@@ -238,22 +238,6 @@ def decide_report(
         return stakeviews.report_view(tx, judge(tx, now, report_id, told.why))
 
     return write.money(run)
-
-
-def _whose(reader: Reader, caller: Caller, name: str) -> Principal:
-    """The caller, or for an operator who is named. Raises ScopeMissing, NoSuchThing."""
-    if not name or name == caller.principal.name:
-        return caller.principal
-    if Scope.OPERATOR not in caller.scopes:
-        raise ScopeMissing("only an operator does this for somebody else", hint="leave the name out")  # fmt: skip
-    return _named(reader, name)
-
-
-def _named(reader: Reader, name: str) -> Principal:
-    found = policy.principal_named(reader, name)
-    if found is None:
-        raise NoSuchThing(principal=name, hint="gondwana token list")
-    return found
 
 
 def _check_amount(field: str, micro_usd: int, *, least: int = 0) -> None:

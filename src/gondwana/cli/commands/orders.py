@@ -17,8 +17,8 @@ def command(shell: Shell, mine: bool) -> None:
     """Jobs that are auctioned now: gangs, long leases, and whoever asked for it.
 
     Owners bid with `gondwana provider bid ORDER --machine NAME --price USD` until an auction closes. Who asks least
-    wins, and is paid what the next one would have cost: docs/explanation/prices.md. CAP is for one accelerator and
-    hour, or for a machine without any.
+    wins, and is paid what the next one would have cost: docs/explanation/how-a-price-is-made.md. CAP is for one
+    accelerator and hour, or for a machine without any.
     """
     found = list(shell.client.auctions.list(mine=mine))
     if mine:
