@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gondwana.jobs import auctions
 from gondwana.jobs.listings import listings, rows, to_row
 from gondwana.jobs.shelf import HAS_SANDBOX, IS_OPEN
 from gondwana.ledger.chain import seal
@@ -11,6 +12,7 @@ from gondwana.market.book import Book
 from gondwana.market.prices import buckets, buckets_of
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.wire.jobs import MarketTerms
 from gondwana.wire.machines import MachineSpeed
 
 
@@ -57,6 +59,21 @@ def test_buckets_of_the_book_are_those_of_the_listings(stored_world, make):
     told = buckets(listings(stored_world.reader))
     assert buckets_of(Book(rows(stored_world.reader)), IS_OPEN | HAS_SANDBOX) == told
     assert any(bucket.leased for bucket in told)
+
+
+def test_devices_that_open_bids_hold_count_when_the_book_is_read_anew(stored_world, make):
+    world, cap = stored_world, 5_000_000
+    world.join("kauri", devices=3)
+    terms = MarketTerms(mechanism="auction")
+    for number in range(2):
+        job = world.submit(make.spec(name=f"j{number}", market=terms, price_cap_micro_usd_per_device_hour=cap))  # fmt: skip
+        world.write(
+            auctions.place_bid, world.random, world.now, world.owner, job.order_id, "kauri", 1_000_000
+        )  # fmt: skip
+    world.reserve(world.submit(make.spec(name="other")), "mac_kauri")
+    (told,) = listings(world.reader)
+    assert told.devices_free == 0
+    assert list(rows(world.reader)) == [to_row(told)]
 
 
 @pytest.mark.parametrize("asked_first", [False, True])

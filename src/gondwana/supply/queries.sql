@@ -82,7 +82,9 @@ SELECT machine.id, machine.owner_id, machine.region,
     CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
     json_extract(machine.inventory, '$.accelerators[0].name') AS accelerator, machine.devices,
     coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0) AS devices_leased,
+              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     json_extract(machine.inventory, '$.cpu_count') AS cpu_count, machine.cpus_max,
     json_extract(machine.inventory, '$.memory_bytes') AS memory_bytes, machine.memory_bytes_max,
     json_extract(machine.speed, '$.steps_per_second') AS steps_per_second, machine.joined_at,
@@ -94,8 +96,10 @@ WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIM
 SELECT machine.id, machine.owner_id, machine.region,
     CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
     machine.inventory::JSON #>> '{accelerators,0,name}' AS accelerator, machine.devices,
-    coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)::BIGINT AS devices_leased,
+    (coalesce((SELECT sum(lease.devices) FROM lease
+               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+     + coalesce((SELECT sum(bid.devices) FROM bid
+                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0))::BIGINT AS devices_leased,
     (machine.inventory::JSON ->> 'cpu_count')::BIGINT AS cpu_count, machine.cpus_max,
     (machine.inventory::JSON ->> 'memory_bytes')::BIGINT AS memory_bytes, machine.memory_bytes_max,
     (machine.speed::JSON ->> 'steps_per_second')::DOUBLE PRECISION AS steps_per_second, machine.joined_at,
