@@ -6,7 +6,7 @@ import pytest
 
 from gondwana.core.errors import StaleEpoch, WrongState
 from gondwana.db.blob_references import held_blobs
-from gondwana.jobs import reclaims, report
+from gondwana.jobs import end, reclaims, report
 from gondwana.jobs import store as jobs
 from gondwana.jobs.duty import duty
 from gondwana.jobs.model import JobReason, JobState, RunState
@@ -314,6 +314,33 @@ def test_a_replacement_has_what_is_left_of_the_agreed_time(lease_world, make):
     reclaim(lease_world, lease)
     pass_time(lease_world, HOUR)
     assert [each.ends_at for each in leases_of(lease_world, job)] == [lease.ends_at] * 2
+
+
+def test_a_job_whose_time_is_over_while_it_seeks_a_machine_again_ends_and_leases_no_other(
+    lease_world, make
+):
+    job, _ = running(lease_world, make.spec(market=MarketTerms(lease_seconds=HOUR)))
+    lease_world.write(
+        supply.move, lease_world.now, lease_world.machine("rimu"), MachineState.PAUSED
+    )
+    kauri = lease_world.machine("kauri")
+    lease_world.write(
+        end.lose_machine, lease_world.now, kauri, MachineState.DOWN, CloseReason.MACHINE_LOST
+    )
+    pass_time(lease_world, HOUR)
+    ended = jobs.job(lease_world.reader, job.id)
+    assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.LEASE_ENDED)
+    assert len(leases_of(lease_world, job)) == 1
+
+
+def test_nothing_is_placed_for_a_job_whose_agreed_time_is_over(lease_world, make):
+    job, _ = running(lease_world, make.spec(market=MarketTerms(lease_seconds=HOUR)))
+    kauri = lease_world.machine("kauri")
+    lease_world.write(
+        end.lose_machine, lease_world.now, kauri, MachineState.DOWN, CloseReason.MACHINE_LOST
+    )
+    lease_world.clock.advance(HOUR)
+    assert lease_world.reserve(job, "mac_rimu") == []
 
 
 def test_the_books_balance_after_all_of_it(lease_world):

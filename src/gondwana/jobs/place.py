@@ -112,6 +112,9 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
         if job is None:
             continue
         held = market.held_by(leases, order.id)
+        ends_at = market_rules.ends_at(order, leases, now)
+        if ends_at is not None and ends_at <= now:  # the time that it had is over: it ends
+            continue
         left = not_kept(order, _agreed(proposed, offers), holds, now)
         allowed = limits.allowed(order, held, left)
         for chosen in _choose(order, leases, allowed, now):
@@ -122,7 +125,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
                 lease_id,
                 rank=_rank(job, leases),
                 now=now,
-                ends_at=market_rules.ends_at(order, leases, now),
+                ends_at=ends_at,
             )
             offers[lease.machine_id] = market_rules.leased(chosen, lease)
             leases.append(lease)

@@ -164,6 +164,12 @@ UPDATE lease SET state = 'reclaiming', reclaim_at = ?, reason = ? WHERE state = 
 SELECT * FROM lease WHERE (state = 'reclaiming' AND reclaim_at <= :now)
     OR (state IN ('active', 'reclaiming') AND ends_at <= :now) ORDER BY coalesce(reclaim_at, ends_at), id LIMIT :limit;
 
+-- name: timed_out_orders
+-- Orders that seek machines again after the time is over that they had them for, the longest waiting first.
+SELECT * FROM market_order WHERE state = 'open' AND lease_seconds IS NOT NULL AND :now >= (
+    SELECT max(lease.ends_at) FROM lease WHERE lease.job_id = market_order.job_id AND lease.active_at IS NOT NULL)
+ORDER BY created_at, id LIMIT :limit;
+
 -- name: holds
 -- Machines kept for orders that still want them.
 SELECT market_hold.* FROM market_hold JOIN market_order ON market_order.id = market_hold.order_id

@@ -124,6 +124,12 @@ def overdue_orders(reader: Reader, now: Instant) -> list[Order]:
     return [from_row(Order, row) for row in rows]
 
 
+def timed_out_orders(reader: Reader, now: Instant) -> list[Order]:
+    """The orders that seek machines again, though the time is over by `now` that they had them for."""
+    rows = reader.all(SQL.timed_out_orders, {"now": now, "limit": ROWS_MAX})
+    return [from_row(Order, row) for row in rows]
+
+
 def place_order(tx: Transaction, new: Order) -> None:
     """Store a new order."""
     tx.execute(SQL.save_order, to_row(new))
