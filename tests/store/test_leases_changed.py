@@ -93,6 +93,29 @@ def test_an_order_that_is_not_standing_expires_after_a_day(changed_world):
     assert JobReason.NOTHING_FITS in ended
 
 
+@pytest.mark.parametrize("exits", [True, False])
+def test_a_gang_whose_lost_node_nobody_replaces_within_a_day_holds_the_others_no_longer(
+    changed_world, make, exits
+):
+    joined(changed_world, 2)
+    job = changed_world.submit(make.spec(num_nodes=2, seconds_max=30 * 86_400.0))
+    changed_world.reconcile()
+    job = begin(changed_world, job)
+    done, lost = jobs.runs_of_job(changed_world.reader, job.id)
+    if exits:
+        told(changed_world, done, "exited", exit_code=0)
+    told(changed_world, lost, "exited", reason="agent: no sandbox")
+    names = ("m0", "m1")
+    stand(changed_world, ORDER_SECONDS_MAX - 1.0, *names)
+    assert len(leases_of(changed_world, job, live=True)) == 1
+    stand(changed_world, 1.0, *names)
+    ended = stored(changed_world, job)
+    assert ended.ended is exits
+    assert len(leases_of(changed_world, job, live=True)) == 1 - exits
+    if exits:
+        assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.NOTHING_FITS)
+
+
 def test_a_standing_job_needs_a_limit_to_what_it_may_cost(changed_world, make):
     with pytest.raises(InvalidValue) as refused:
         changed_world.submit(make.spec(market=STANDING))

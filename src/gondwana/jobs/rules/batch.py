@@ -112,6 +112,13 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     return None
 
 
+def is_stuck(spec: JobSpec, runs: Sequence[Run]) -> bool:
+    """Whether nothing of a batch job is at work, and a node that was lost has no other machine."""
+    latest = _of_nodes(spec, runs).values()
+    at_work = any(RUN_TRANSITIONS[run.state] for run in latest)
+    return not at_work and any(run.state is RunState.LOST for run in latest)
+
+
 def _was_lost(run: Run) -> bool:
     """Whether an attempt was lost by somebody's fault; one that both sides agreed to end was not."""
     return run.state is RunState.LOST and run.reason not in WITH_NOTICE
