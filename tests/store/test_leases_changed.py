@@ -323,6 +323,26 @@ def test_an_elastic_job_gets_nodes_while_it_runs_and_ends_with_those_it_has(chan
     assert (ended.state, ended.reason) == (JobState.SUCCEEDED, JobReason.DONE)
 
 
+def test_an_elastic_job_that_grew_before_it_began_leases_nothing_until_it_may_begin(
+    changed_world, make
+):
+    job = changed_world.submit(
+        make.spec(
+            num_nodes=2,
+            is_elastic=True,
+            price_cap_micro_usd_per_device_hour=9_000_000,
+            market=MarketTerms(is_standing=True),
+        )
+    )
+    changed_world.write(resizes.resize, changed_world.now, job, 3)
+    joined(changed_world, 2)
+    changed_world.reconcile()
+    assert leases_of(changed_world, job) == []
+    changed_world.join("third", price=1_000_000)
+    changed_world.reconcile()
+    assert len(jobs.runs_of_job(changed_world.reader, job.id)) == 3
+
+
 def test_the_same_size_again_changes_nothing(changed_world, make):
     joined(changed_world, 2)
     job = changed_world.submit(make.spec(num_nodes=2, is_elastic=True))

@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, quotas, store
-from gondwana.jobs.model import Job
+from gondwana.jobs.model import Job, JobState
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, Lease, LeaseState
@@ -49,7 +49,9 @@ def resize(tx: Transaction, now: Instant, job: Job, count: int) -> Job:
     _check_live(job)
     assert job.order_id is not None, "a job that was launched has an order"
     resized, order = _with_size(job, count), market.order(tx, job.order_id)
-    wanted = replace(order, count_min=min(order.count_min, count), count_max=count)
+    begins_whole = job.spec.train is None and job.state in (JobState.SUBMITTED, JobState.ADMITTED)
+    least = count if begins_whole else min(order.count_min, count)
+    wanted = replace(order, count_min=least, count_max=count)
     if wanted == order:
         return job
     quotas.check_ever(tx, wanted)
