@@ -113,6 +113,17 @@ def test_in_a_thin_book_a_spot_order_gets_the_cheapest_ask_under_its_cap_at_once
     assert jobs.job(world.reader, job.id).state is JobState.PROVISIONING
 
 
+def test_an_order_goes_where_its_cap_reaches_though_there_is_room_on_spot_elsewhere(world, make):
+    sell(world, "kauri", 25 * CENT, price=40 * CENT, region="akl")
+    world.join("posted", price=15 * CENT, region="wlg")
+    sell(world, "taken", 5 * CENT, price=9 * CENT, region="akl")
+    first, second = bid(world, make, 10 * CENT, "first"), bid(world, make, 20 * CENT, "second")
+    minute(world)
+    minute(world)
+    assert [each.machine_id for each in live(world, first)] == ["mac_taken"]
+    assert [each.machine_id for each in live(world, second)] == ["mac_posted"]
+
+
 def test_a_machine_that_sells_no_spot_is_leased_at_its_posted_price_and_no_bid_evicts_it(
     world, make
 ):

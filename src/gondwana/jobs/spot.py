@@ -129,9 +129,28 @@ class _Books:
 
     def _preference(
         self, key: Key, fits: Iterable[str], order: Order, least: int
-    ) -> tuple[bool, int, Key]:
-        asks = sorted(_ask(order, self._listings[each]) for each in fits)
-        return self._buckets[key].room < order.devices * least, asks[least - 1], key
+    ) -> tuple[int, int, Key]:
+        """The less, the better: a bucket with room on spot, one with room at posted prices, one that may get room.
+
+        What asks more than the order's cap is no room, and comes last.
+        """
+        cap, listings = (
+            order.price_cap_micro_usd_per_device_hour or 0,
+            [self._listings[each] for each in fits],
+        )
+        asks = sorted(_ask(order, each) for each in listings)
+        room = [
+            each.spot_floor_micro_usd_per_device_hour is not None
+            for each in listings
+            if each.devices_free >= order.devices and _ask(order, each) <= cap
+        ]
+        if sum(room) >= least and self._buckets[key].room >= order.devices * least:
+            rank = 0
+        elif len(room) >= least:
+            rank = 1
+        else:
+            rank = 2 if asks[least - 1] <= cap else 3
+        return rank, asks[least - 1], key
 
     def _fitting(self, order: Order) -> Mapping[Key, frozenset[str]]:
         """The machines that have what an order asks, price and free devices aside, by bucket; alike orders share it."""
