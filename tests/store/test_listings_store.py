@@ -66,7 +66,8 @@ def test_devices_that_open_bids_hold_count_when_the_book_is_read_anew(stored_wor
     world.join("kauri", devices=3)
     terms = MarketTerms(mechanism="auction")
     for number in range(2):
-        job = world.submit(make.spec(name=f"j{number}", market=terms, price_cap_micro_usd_per_device_hour=cap))  # fmt: skip
+        wanted = make.spec(name=f"j{number}", market=terms, price_cap_micro_usd_per_device_hour=cap)
+        job = world.submit(wanted)
         world.write(
             auctions.place_bid, world.random, world.now, world.owner, job.order_id, "kauri", 1_000_000
         )  # fmt: skip

@@ -1,0 +1,106 @@
+"""What goes wrong with the control plane itself."""
+
+from typing import TYPE_CHECKING, Any
+
+from gondwana.core.errors import GondwanaError
+from gondwana.jobs import place
+from gondwana.jobs.place import Proposal
+from gondwana.jobs.rules import memory
+from gondwana.jobs.shelf import Shelf
+from gondwana.market import store as market
+from gondwana.market.model import Mechanism
+
+if TYPE_CHECKING:
+    from gondwana.sim.market.world import World
+
+
+def kill(world: "World") -> None:
+    """The process dies between two transactions, for seconds or for many minutes."""
+    world.seen["killed"] += 1
+    world.say("the control plane is killed")
+    world.plane.kill()
+    world.restart_in(world.dice.among({1.0: 3, 30.0: 2, 400.0: 1, 2_000.0: 0.5}))
+
+
+def doom(world: "World") -> None:
+    """The process dies at one of its next transactions: before it, or just after its commit."""
+    calls, after_commit = 1 + world.dice.upto(9), world.dice.chance(0.5)
+    world.say(f"it will die {'after' if after_commit else 'before'} commit {calls} from now")
+    if world.plane.life is not None:
+        world.plane.die_in(calls, after_commit=after_commit)
+
+
+def fail_commits(world: "World") -> None:
+    """Some of the next transactions are undone at their commit."""
+    count = 1 + world.dice.upto(3)
+    world.say(f"{count} commits will fail")
+    world.plane.failures += count
+
+
+def fail_over(world: "World") -> None:
+    """Another process leads, by another clock; the one before still lives and tries to write."""
+    if world.plane.life is None:
+        return
+    world.seen["failed over"] += 1
+    world.say("another process leads")
+    world.plane.fail_over(world.timeline.clock.now())
+
+
+def write_as_former(world: "World") -> None:
+    """A process that led before matches and clears; nothing of it may be written."""
+    former = world.plane.former
+    if former is None:
+        return
+    world.seen["a former leader wrote"] += 1
+    if not world.plane.is_fenced(former, world.timeline.clock.now()):
+        world.broke("a process that leads no more wrote, or may")
+
+
+def forget(world: "World") -> None:
+    """A matcher remembers the book as it is now, and proposes by it only later."""
+    if world.plane.life is not None:
+        shelf = Shelf()
+        shelf.refresh(world.plane.reader)
+        world.old_shelves.append(shelf)
+        del world.old_shelves[:-3]
+
+
+def place_by_old_book(world: "World") -> None:
+    """Proposals made by an old book, by nobody's turn and past every quota; the writer has to look again."""
+    _propose(world, lambda life, proposals: life.call(
+        place.place, world.plane.random, world.timeline.clock.now(), proposals))  # fmt: skip
+
+
+def reserve_and_die(world: "World") -> None:
+    """A matcher reserves and dies before it confirms."""
+
+    def reserve(life: Any, proposals: list[Proposal]) -> None:
+        life.call(place.reserve, world.plane.random, world.timeline.clock.now(), proposals)
+        world.seen["died between reserve and lease"] += 1
+        kill(world)
+
+    _propose(world, reserve)
+
+
+def _propose(world: "World", use: Any) -> None:
+    life, reader, now = world.plane.life, world.plane.reader, world.timeline.clock.now()
+    if life is None or not world.old_shelves:
+        return
+    shelf, proposals = world.dice.pick(world.old_shelves), list[Proposal]()
+    for order in market.orders(reader, market.open_orders(reader)).values():
+        if order.mechanism is not Mechanism.POSTED:
+            continue
+        leases = market.leases_of_job(reader, order.job_id)
+        held = market.held_by(leases, order.id)
+        found = shelf.propose(reader, order, held, memory.barred(leases, now))
+        if found:
+            proposals.append(Proposal(order=order, machine_ids=found))
+            proposals += [proposals[-1]] * world.dice.chance(0.2)  # said twice
+    if not proposals:
+        return
+    world.seen["placed by an old book"] += 1
+    world.say(f"an old book proposes {[(each.order.id, *each.machine_ids) for each in proposals]}")
+    try:
+        use(life, proposals)
+    except GondwanaError as error:
+        world.seen[f"undone: {error.code}"] += 1

@@ -1,0 +1,171 @@
+"""Who waits, and whether he has to: an oracle that looks at every machine for every order, and knows no book."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from gondwana.core.clock import Instant
+from gondwana.db.transaction import Reader
+from gondwana.policy import quotas
+from gondwana.policy.model import Quota
+from gondwana.sim.market.watch import FAILURES, NEVER_AGAIN
+
+PATIENCE_SECONDS: Final = 60.0  # that a job waits for others after a machine failed it
+_ORDERS: Final = """
+SELECT * FROM market_order WHERE state = 'open' ORDER BY created_at, id"""
+_LEASES: Final = "SELECT * FROM lease WHERE job_id = :job_id"
+_MACHINES: Final = """
+SELECT machine.id, machine.region, machine.devices,
+    coalesce(json_extract(machine.inventory, '$.accelerators[0].name'), 'CPU') AS model,
+    offer.price_micro_usd_per_device_hour AS posted, offer.notice_seconds AS notice,
+    offer.spot_floor_micro_usd_per_device_hour AS floor, machine.owner_id AS owner,
+    machine.devices
+    - coalesce((SELECT sum(devices) FROM lease WHERE machine_id = machine.id AND state <> 'closed'), 0)
+    - coalesce((SELECT sum(devices) FROM bid WHERE machine_id = machine.id AND state = 'open'), 0) AS free
+FROM machine JOIN offer ON offer.machine_id = machine.id
+WHERE machine.state = 'up' AND offer.state = 'open' AND machine.isolation = 'sandbox' ORDER BY machine.id"""
+_KEPT: Final = """
+SELECT market_hold.machine_id, market_hold.order_id FROM market_hold
+JOIN market_order ON market_order.id = market_hold.order_id WHERE market_order.state = 'open'"""
+_HELD: Final = """
+SELECT lease.tenant_id, market_order.project, lease.job_id, lease.devices,
+    coalesce(json_extract(machine.inventory, '$.accelerators[0].name'), 'CPU') AS model
+FROM lease JOIN market_order ON market_order.id = lease.order_id JOIN machine ON machine.id = lease.machine_id
+WHERE lease.state <> 'closed'"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """All that decides whether an order could be served."""
+
+    now: Instant
+    orders: Sequence[Any]
+    machines: Sequence[Any]
+    kept: dict[str, str]  # machine -> order
+    held: Sequence[Any]
+    quotas: dict[str, list[Quota]]
+
+    @classmethod
+    def read(cls, reader: Reader, now: Instant) -> "Market":
+        """As it is committed."""
+        found = reader.all(_ORDERS)
+        return cls(
+            now=now,
+            orders=found,
+            machines=reader.all(_MACHINES),
+            kept={row["machine_id"]: row["order_id"] for row in reader.all(_KEPT)},
+            held=reader.all(_HELD),
+            quotas=quotas.quotas_of(reader, {row["tenant_id"] for row in found}),
+        )
+
+
+def could_be_served(reader: Reader, market: Market, order: Any, *, if_free: bool) -> bool:
+    """Whether an order would get all that it needs at least, now, or with `if_free` if nothing were leased.
+
+    What is kept for others does not count as free, nor does what a quota might cut a gang by.
+    """
+    leases = reader.all(_LEASES, {"job_id": order["job_id"]})
+    live = [each for each in leases if each["state"] != "closed"]
+    held = sum(each["order_id"] == order["id"] and not _leaves(each) for each in live)
+    failed = [each for each in leases if each["state"] == "closed" and each["reason"] in FAILURES]
+    if not if_free and any(
+        market.now - each["closed_at"] < PATIENCE_SECONDS + 1 for each in failed
+    ):
+        return False
+    barred = {each["machine_id"] for each in live} | {
+        each["machine_id"] for each in leases if each["reason"] in NEVER_AGAIN
+    }
+    lacking = max(1, order["count_min"] - held)
+    models = _models(order)
+    if not _is_allowed(market, order, models, lacking, held=bool(live), if_free=if_free):
+        return False
+    fitting = [
+        each
+        for each in market.machines
+        if each["id"] not in barred
+        and (not models or each["model"] in models)
+        and _price(order, each) <= _cap(order)
+        and each["notice"] >= order["notice_seconds_min"]
+        and (each["devices"] if if_free else each["free"]) >= order["devices"]
+        and (if_free or market.kept.get(each["id"], order["id"]) == order["id"])
+    ]
+    if order["mechanism"] == "spot":  # it is sent to one book: of a model in a region
+        books = Counter((each["model"], each["region"]) for each in fitting)
+        return max(books.values(), default=0) >= lacking
+    return len(fitting) >= lacking
+
+
+def _leaves(lease: Any) -> bool:
+    return lease["state"] == "reclaiming" and lease["charge"] == "unit"
+
+
+def _cap(order: Any) -> int:
+    cap = order["price_cap_micro_usd_per_device_hour"]
+    return 2**62 if cap is None else cap
+
+
+def _price(order: Any, machine: Any) -> int:
+    if order["mechanism"] == "spot" and machine["floor"] is not None:
+        return machine["floor"]
+    return machine["posted"]
+
+
+def _models(order: Any) -> set[str]:
+    """The models that would do; none where any would."""
+    wanted = msgspec.json.decode(order["resources"])["accelerators"]
+    names = {each["name"] for each in wanted}
+    return set() if "" in names else names
+
+
+def _is_allowed(
+    market: Market, order: Any, models: set[str], lacking: int, *, held: bool, if_free: bool
+) -> bool:
+    """Whether no quota stands in the way, whichever of the models the order gets."""
+    project = order["project"]
+    for each in market.quotas.get(order["tenant_id"], ()):
+        if each.project not in ("", project):
+            continue
+        mine = [
+            row
+            for row in market.held
+            if row["tenant_id"] == order["tenant_id"] and each.project in ("", row["project"])
+        ]
+        if each.jobs_max is not None and not held:
+            jobs = 0 if if_free else len({row["job_id"] for row in mine})
+            if jobs >= each.jobs_max:
+                return False
+        if each.devices_max is None or (models and each.model and each.model not in models):
+            continue
+        devices = (
+            0
+            if if_free
+            else sum(row["devices"] for row in mine if each.model in ("", row["model"]))
+        )
+        if devices + lacking * order["devices"] > each.devices_max:
+            return False
+    return True
+
+
+def overlooked(
+    reader: Reader, now: Instant, mechanisms: Sequence[str] = ("posted",)
+) -> Iterator[str]:
+    """Orders that wait though what they need is free: right after a good pass there is none."""
+    market = Market.read(reader, now)
+    for order in market.orders:
+        if order["mechanism"] in mechanisms and could_be_served(
+            reader, market, order, if_free=False
+        ):
+            yield f"{order['id']} ({order['mechanism']}) waits though machines that fit are free"
+
+
+def waiting(reader: Reader, now: Instant) -> list[Any]:
+    """The posted orders that machines which exist would serve if these were free, oldest first."""
+    market = Market.read(reader, now)
+    return [
+        order
+        for order in market.orders
+        if order["mechanism"] == "posted" and could_be_served(reader, market, order, if_free=True)
+    ]
