@@ -32,8 +32,7 @@ class Plane:
         self._followers: dict[
             str | None, list[Callable[[], None]]
         ] = {}  # job id -> tells who waits for what happens to it
-        context.database.writer.listen(context.shelf.follow)
-        context.database.writer.listen(context.fairness.follow)
+        context.database.writer.listen(context.follow)
         context.database.writer.listen(self._committed)
         context.probes.wake = self._wake_link
         self.bandwidth_slots = asyncio.Semaphore(BANDWIDTHS_AT_ONCE)

@@ -1,5 +1,6 @@
 """What reconcilers and routes are given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -7,7 +8,9 @@ from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.random import Random, SecureRandom
 from gondwana.db.database import Database
+from gondwana.db.events import StoredEvent
 from gondwana.jobs.fairness import Fairness
+from gondwana.jobs.heard import Heard
 from gondwana.jobs.probes import Probes
 from gondwana.jobs.proofs import Proofs
 from gondwana.jobs.shelf import Shelf
@@ -34,5 +37,12 @@ class Context:
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
+    ended_runs: Heard = field(default_factory=lambda: Heard("run.exited", "run.lost"))
+    trainings: Heard = field(default_factory=lambda: Heard("training.begun"))  # those that go on
     list_prices: ListPrices = field(default_factory=packaged)  # what others ask, to compare
     probes: Probes = field(default_factory=_probes)  # links that are being measured
+
+    def follow(self, events: Sequence[StoredEvent]) -> None:
+        """Tell all that is kept in memory what was committed."""
+        for each in (self.shelf, self.fairness, self.ended_runs, self.trainings):
+            each.follow(events)

@@ -379,6 +379,7 @@ def count_bytes_down(tx: Transaction, job_id: str, count: int) -> None:
 
 def begin_training(tx: Transaction, now: Instant, target: Job) -> Training:
     """The training run of a job that just got its machines."""
+    tx.emit(Event(at=now, kind="training.begun", subject=target.id, job_id=target.id))
     return save_training(tx, Training(job_id=target.id, phase=Phase.INIT, started_at=now))
 
 

@@ -26,7 +26,14 @@ _log = logging.getLogger(__name__)
 def advance_training(context: Context, now: Instant) -> int:
     """Returns how many training runs made a step."""
     reader, steps = context.database.reader(), 0
-    for job in store.jobs_in_training(reader):
+    known = context.trainings.take(now)
+    jobs = (
+        store.jobs_in_training(reader)
+        if known is None
+        else [job for job in store.jobs_by_id(reader, known).values() if not job.ended]
+    )
+    context.trainings.keep(job.id for job in jobs)
+    for job in jobs:
         training = store.training(reader, job.id)
         if training is not None:
             steps += _advance_alone(context, job, training, now)

@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 # transactions submitted at once: 50 ms of work, so that what others submit meanwhile does not wait longer
 AT_ONCE_MAX: Final = 100
-# things of one transaction: 60 ms of work, and the sync is shared well enough
-PART_MAX: Final = 200
+# things of one transaction: 120 ms of work while many wait, and the sync is shared well enough
+PART_MAX: Final = 400
 _log = logging.getLogger(__name__)
 
 

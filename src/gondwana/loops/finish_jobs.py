@@ -10,11 +10,18 @@ from gondwana.loops.each import write_each
 
 def finish_jobs(context: Context, now: Instant) -> int:
     """Returns how many jobs ended."""
-    reader = context.database.reader()
+    reader, heard = context.database.reader(), context.ended_runs.take(now)
+    jobs = (
+        store.jobs_with_ended_runs(reader)
+        if heard is None
+        else store.jobs_by_id(reader, heard).values()
+    )
     over = [
         job.id
-        for job in store.jobs_with_ended_runs(reader)
-        if job.spec.train is None and batch.batch_end(job.spec, store.runs_of_job(reader, job.id))
+        for job in jobs
+        if job.spec.train is None
+        and not job.ended
+        and batch.batch_end(job.spec, store.runs_of_job(reader, job.id))
     ]
     return write_each(context, _finish, [(now, job_id) for job_id in over])
 

@@ -177,8 +177,8 @@ WHERE market_order.state = 'open' ORDER BY market_hold.machine_id;
 
 -- name: holds_on
 -- Of these machines those that are kept.
-SELECT market_hold.* FROM market_hold JOIN market_order ON market_order.id = market_hold.order_id
-WHERE market_order.state = 'open' AND market_hold.machine_id IN (:keys);
+SELECT * FROM market_hold WHERE machine_id IN (:keys)
+    AND EXISTS (SELECT 1 FROM market_order WHERE market_order.id = market_hold.order_id AND market_order.state = 'open');
 
 -- name: drop_holds
 -- Nothing is kept.
