@@ -21,6 +21,7 @@ from gondwana.ledger.accounts import stake
 from gondwana.ledger.audit import audit
 from gondwana.ledger.chain import seal
 from gondwana.ledger.rules.stakes import stake_from_rail
+from gondwana.ledger.settings import change_setting
 from gondwana.ledger.store import balance, post
 from gondwana.loops.run_auctions import run_auctions
 from gondwana.market import store as market
@@ -32,7 +33,9 @@ from gondwana.policy import quotas
 from gondwana.policy.model import Quota, Scope
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.supply.pricing import store as pricing
 from gondwana.wire.jobs import MarketTerms
+from gondwana.wire.pricing import PolicyKind, PricePolicy
 
 USD = 1_000_000
 CAP = 5 * USD
@@ -268,6 +271,29 @@ def test_a_bid_below_the_owners_own_floor_is_refused(fair):
     with pytest.raises(InvalidValue, match="own floor"):
         fair.bid(order, "rimu", USD)
     fair.bid(order, "rimu", 2 * USD)
+
+
+def test_a_bid_below_the_floor_of_the_owners_policy_is_refused(fair):
+    machine = fair.join("rimu")
+    policy = PricePolicy(
+        kind=PolicyKind.UNDERCUT, floor_micro_usd_per_device_hour=2 * USD,
+        ceiling_micro_usd_per_device_hour=9 * USD,
+    )  # fmt: skip
+    fair.world.write(pricing.set_policy, fair.world.now, machine, policy)
+    order = fair.order()
+    with pytest.raises(InvalidValue, match="own floor"):
+        fair.bid(order, "rimu", USD)
+    fair.bid(order, "rimu", 2 * USD)
+
+
+def test_the_operator_sets_how_long_new_auctions_take_bids(fair):
+    world = fair.world
+    fair.join("rimu")
+    world.write(change_setting, world.now, "auction", {"window_seconds": 30}, by="operator")
+    order = fair.order()
+    assert order.closes_at == world.now + 30
+    with pytest.raises(InvalidValue, match="window_seconds"):
+        world.write(change_setting, world.now, "auction", {"window_seconds": 31}, by="operator")
 
 
 def test_nobody_bids_for_his_own_order(fair):

@@ -18,11 +18,13 @@ from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
 from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.frozen import check_not_frozen
+from gondwana.ledger.settings import setting
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.auction import bidding
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
 from gondwana.policy import rules as policy
+from gondwana.wire.auctions import WINDOW_SECONDS, AuctionSettings
 from gondwana.wire.jobs import JobSpec
 from gondwana.wire.manifests import manifest_hash
 
@@ -62,7 +64,7 @@ def order_for(
         created_at=now,
         expires_at=Instant(now + ORDER_SECONDS_MAX),
         mechanism=mechanism,
-        closes_at=bidding.first_window(now) if mechanism is Mechanism.AUCTION else None,
+        closes_at=Instant(now + WINDOW_SECONDS) if mechanism is Mechanism.AUCTION else None,
         filters=spec.market.where,
         notice_seconds_min=spec.market.notice_seconds_min,
         priority=spec.market.priority,
@@ -123,6 +125,8 @@ def submit(
         )
     job_id, order_id = JobId(new_id("job", now, random)), OrderId(new_id("ord", now, random))
     wanted = order_for(spec, tenant_id, job_id, order_id, now)
+    if wanted.closes_at is not None:
+        wanted = replace(wanted, closes_at=Instant(now + window_seconds(tx)))
     quotas.check_ever(tx, wanted)
     _check_standing(tx, spec, tenant_id)
     planned = _plan(spec, wanted, _seen_again(tx, wanted, seen))
@@ -147,6 +151,11 @@ def submit(
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
     return store.move_job(tx, now, job, JobState.ADMITTED)
+
+
+def window_seconds(reader: Reader) -> int:
+    """How long a new auction takes bids."""
+    return setting(reader, "auction", AuctionSettings).window_seconds
 
 
 def _check_standing(tx: Transaction, spec: JobSpec, tenant_id: PrincipalId) -> None:

@@ -33,6 +33,7 @@ from gondwana.market.auction.model import (
 )
 from gondwana.market.model import Listing, Order, OrderState
 from gondwana.supply import store as supply
+from gondwana.supply.pricing import store as pricing
 
 OFFERS_MAX: Final = 512  # standing offers that one order is cleared with: the cheapest per work
 RESTARTS: Final = 2_000  # of the search for the best sequence: 0.15 s for 200 orders × 2,000 offers
@@ -65,7 +66,7 @@ def place_bid(
         raise NoSuchThing(
             f"{known.name} sells nothing", hint=f"gondwana provider show {known.name}"
         )
-    bidding.check_ask(order, listing, ask_micro_usd_per_device_hour)
+    bidding.check_ask(order, listing, ask_micro_usd_per_device_hour, floor=_floor(tx, listing))
     bidding.check_bids(store.bids_of(tx, [order.id])[order.id], known.id)
     past = market.leases_of_job(tx, order.job_id)
     bidding.check_fit(order, listing, past, ask_micro_usd_per_device_hour)
@@ -87,6 +88,13 @@ def place_bid(
     )
     store.add(tx, bid)
     return bid
+
+
+def _floor(reader: Reader, listing: Listing) -> int:
+    """The least that an owner sells his machine at, as far as he ever said."""
+    priced = pricing.of_machine(reader, listing.machine_id)
+    of_policy = 0 if priced is None else priced.policy.floor_micro_usd_per_device_hour
+    return max(of_policy, listing.spot_floor_micro_usd_per_device_hour or 0)
 
 
 def withdraw_bid(tx: Transaction, now: Instant, owner_id: PrincipalId, bid_id: str) -> Bid:

@@ -14,7 +14,6 @@ from gondwana.jobs.predictions import Prediction
 from gondwana.jobs.rules.work import bucket_of, host_of, work_key, work_of
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import rules as market_rules
-from gondwana.market.auction.bidding import WINDOW_SECONDS
 from gondwana.market.history import History, histories
 from gondwana.market.model import Listing, Mechanism, Order, Plan, Screening
 from gondwana.market.plans import front, relax
@@ -61,7 +60,7 @@ def make(
         front=found,
         comparisons=told,
         no_comparison=why_not,
-        notes=(*_of_auction(wanted), *plan.notes, *_notes(spec, work, found)),
+        notes=(*_of_auction(reader, wanted), *plan.notes, *_notes(spec, work, found)),
     )
 
 
@@ -143,12 +142,12 @@ _TOLD: Final = {
 }
 
 
-def _of_auction(wanted: Order) -> Iterable[str]:
+def _of_auction(reader: Reader, wanted: Order) -> Iterable[str]:
     cap = wanted.price_cap_micro_usd_per_device_hour
     if wanted.mechanism is Mechanism.AUCTION and cap is not None:
         yield (
-            f"it is auctioned: owners bid for {WINDOW_SECONDS:.0f} seconds from its launch; prices are at most those "
-            f"shown while their offers stand, and never above {format_usd(cap)}"
+            f"it is auctioned: owners bid for {admit.window_seconds(reader)} seconds from its launch; "
+            f"prices are at most those shown while their offers stand, and never above {format_usd(cap)}"
         )
 
 

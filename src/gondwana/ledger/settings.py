@@ -17,6 +17,7 @@ from gondwana.ledger.model import Shares
 from gondwana.ledger.payments import HoldbackSettings, PayoutSettings
 from gondwana.ledger.rules.risk import RiskSettings
 from gondwana.ledger.solvency import InsuranceSettings
+from gondwana.wire.auctions import AuctionSettings
 from gondwana.wire.ledger import Seller
 from gondwana.wire.spot import SpotSettings
 
@@ -31,6 +32,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "seller": Seller(),  # on invoices; without a name none is issued
     "insurance": InsuranceSettings(),
     "spot": SpotSettings(),
+    "auction": AuctionSettings(),
 }
 """Name -> its value while nobody changed it. A new one is a line here; it checks itself in `__post_init__`."""
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")

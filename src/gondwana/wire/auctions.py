@@ -1,6 +1,24 @@
 """Auctions and bids: an ask is told to nobody but who made it."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from gondwana.core.errors import InvalidValue
+
+WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX = 10, 30  # of a first window
+WINDOW_SECONDS: Final = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuctionSettings:
+    """How auctions are held; what an operator may change with `gondwana settings set auction`."""
+
+    window_seconds: int = WINDOW_SECONDS  # in which bids for a new order are taken
+
+    def __post_init__(self) -> None:
+        if not WINDOW_SECONDS_MIN <= self.window_seconds <= WINDOW_SECONDS_MAX:
+            hint = f"a whole number from {WINDOW_SECONDS_MIN} to {WINDOW_SECONDS_MAX}"
+            raise InvalidValue(field="auction.window_seconds", value=self.window_seconds, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,8 @@ from gondwana.core.money import format_usd
 from gondwana.market import rules
 from gondwana.market.auction.model import Bid, BidState, Gang
 from gondwana.market.model import Lease, LeaseState, Listing, Mechanism, Order, OrderState
+from gondwana.wire.auctions import WINDOW_SECONDS
 
-WINDOW_SECONDS: Final = 15.0  # in which bids are taken
-WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX = 10.0, 30.0  # of a first window
 AGAIN_SECONDS_MAX: Final = 300.0  # between two tries of an auction that nothing could serve
 BIDS_MAX: Final = 20  # that stand for one order; standing offers do not count
 TRIES_MAX: Final = 5  # bids of one machine for one order, withdrawn ones too
@@ -34,11 +33,6 @@ def mechanism_for(
     is_big = devices_min > DEVICES_POSTED_MAX
     is_long = (lease_seconds or 0) > LEASE_SECONDS_POSTED_MAX
     return Mechanism.AUCTION if has_cap and (is_big or is_long) else Mechanism.POSTED
-
-
-def first_window(now: Instant, seconds: float = WINDOW_SECONDS) -> Instant:
-    """When a new auction closes."""
-    return Instant(now + min(max(seconds, WINDOW_SECONDS_MIN), WINDOW_SECONDS_MAX))
 
 
 def next_window(order: Order, now: Instant, *, held: int = 0) -> Instant:
@@ -79,11 +73,12 @@ def check_order(order: Order, owner_id: PrincipalId, now: Instant) -> None:
         )
 
 
-def check_ask(order: Order, listing: Listing, ask_micro_usd_per_device_hour: int) -> None:
-    """Raise InvalidValue for a price that cannot be asked."""
+def check_ask(
+    order: Order, listing: Listing, ask_micro_usd_per_device_hour: int, *, floor: int = 0
+) -> None:
+    """Raise InvalidValue for a price that cannot be asked; `floor`: the least that the owner sells at."""
     ask, posted = ask_micro_usd_per_device_hour, listing.price_micro_usd_per_device_hour
     cap = order.price_cap_micro_usd_per_device_hour
-    floor = listing.spot_floor_micro_usd_per_device_hour
     told, hint = "", ""
     if not 0 <= ask <= ASK_MAX:
         told, hint = "A price is 0 or more.", "say what a device-hour costs you, e.g. 0.80"
@@ -93,7 +88,7 @@ def check_ask(order: Order, listing: Listing, ask_micro_usd_per_device_hour: int
     elif ask > posted:
         told = f"Your machine stands at {format_usd(posted)} for anybody; a bid asks no more."
         hint = f"ask less, or: gondwana provider price {listing.name} {format_usd(ask)[1:]}"
-    elif floor is not None and ask < floor:
+    elif ask < floor:
         told = f"Your own floor for this machine is {format_usd(floor)} per device-hour."
         hint = f"ask {format_usd(floor)} or more"
     if told:
