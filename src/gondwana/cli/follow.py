@@ -42,21 +42,25 @@ def ending(view: JobView) -> str:
 
 
 class _States:
-    """Tells each change of a job's state, or of what it waits for, once."""
+    """Tells each change of a job's state once, and from the second look on what it waits for."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._last = ("", "")
+        self._state = self._waits = ""
 
     def seen(self, view: JobView) -> None:
-        """Tell the state if it is new."""
-        stands = (view.state, view.waits_for)
-        if stands != self._last and view.state not in ENDED:
+        """Tell what is new."""
+        if view.state in ENDED:
+            return
+        if view.state != self._state:
             machines = ", ".join(lease.machine for lease in view.leases if lease.state != "closed")
-            on = f" on {clean(machines)}" if machines else ""
-            waits = f", waits for {clean(view.waits_for)}" if view.waits_for else ""
-            self._shell.tell(f"{view.name}: {view.state}{on}{waits}")
-        self._last = stands
+            self._shell.tell(
+                f"{view.name}: {view.state}{f' on {clean(machines)}' if machines else ''}"
+            )
+        elif view.waits_for and view.waits_for != self._waits:
+            self._shell.tell(f"{view.name}: waits for {clean(view.waits_for)}")
+            self._waits = view.waits_for
+        self._state = view.state
 
 
 def _follow_output(shell: Shell, view: JobView, rank: int) -> JobView:

@@ -149,4 +149,6 @@ def waits_for(reader: Reader, order_id: OrderId | None) -> str:
     held = market.held_by(market.leases_of_job(reader, order.job_id), order.id)
     if held >= order.count_min:
         return ""
-    return why_waiting(reader, order) or f"{order.count_min - held} machines: gondwana queue"
+    lacking = order.count_min - held
+    machines = "a machine" if lacking == 1 else f"{lacking} machines"
+    return why_waiting(reader, order) or f"{machines}: gondwana queue"
