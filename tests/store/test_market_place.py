@@ -329,7 +329,7 @@ def test_what_is_proposed_counts_until_it_is_returned_whatever_is_committed_mean
     shelf, reader = stored_world.context.shelf, stored_world.reader
 
     def propose(job):
-        return shelf.propose(reader, market.order(reader, job.order_id), 0, ())
+        return shelf.propose(reader, market.order(reader, job.order_id), 0, (), stored_world.now)
 
     assert propose(first) == ["mac_kauri"]
     placed(stored_world, (first, ["kauri"]))

@@ -279,9 +279,9 @@ def test_who_was_evicted_again_and_again_has_not_failed(opened, make):
     for _ in range(4):
         minute(opened, 120)
         (lease,) = live(opened, job)
-        seat = jobs_spot.books(opened.reader, opened.context.shelf.listings(opened.reader))[
-            0
-        ].standing
+        seat = jobs_spot.books(
+            opened.reader, opened.context.shelf.listings(opened.reader), opened.now
+        )[0].standing
         opened.write(jobs_spot.evict, opened.now, 120, seat)
         opened.clock.advance(120)
         end_leases(opened.context, opened.now)
@@ -351,7 +351,7 @@ def test_an_owner_who_asks_more_by_now_is_not_leased_for_less(opened, make):
     machine = sell(opened)
     job = bid(opened, make, 30 * CENT)
     opened.clock.advance(60)
-    books = jobs_spot.books(opened.reader, opened.context.shelf.listings(opened.reader))
+    books = jobs_spot.books(opened.reader, opened.context.shelf.listings(opened.reader), opened.now)
     found = rules.call(books, {}, jobs_spot.settings(opened.reader), opened.now)
     opened.write(supply.set_spot_floor, opened.now, machine, 90 * CENT)  # he asks more by now
     proposed = jobs_spot.proposals(opened.reader, found[0].grants)

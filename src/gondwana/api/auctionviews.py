@@ -69,19 +69,19 @@ def _auction_view(
         lease_seconds=order.lease_seconds,
         notice_seconds_min=order.notice_seconds_min,
         bids=bids,
-        fits=() if is_own else _fits(order, listings),
+        fits=() if is_own else _fits(order, listings, now),
         job=order.job_id if is_own else "",
         wins=_wins(reader, order) if is_own else (),
     )
 
 
-def _fits(order: Order, listings: Sequence[Listing]) -> tuple[str, ...]:
+def _fits(order: Order, listings: Sequence[Listing], now: Instant) -> tuple[str, ...]:
     """The machines that could bid: their posted prices may be above the cap, a bid need not be."""
     cap = order.price_cap_micro_usd_per_device_hour or 0
     asked = [
         bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap)) for each in listings
     ]
-    return tuple(each.name for each in rules.screen(order, asked).fits)
+    return tuple(each.name for each in rules.screen(order, asked, now).fits)
 
 
 def _wins(reader: Reader, order: Order) -> tuple[AuctionWin, ...]:

@@ -31,6 +31,7 @@ from gondwana.jobs.rules.reach import Reached
 from gondwana.supply import rules as supply_rules
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState
+from gondwana.supply.network import save_network
 from gondwana.wire import agent as wire
 
 T = TypeVar("T")
@@ -243,17 +244,14 @@ def _connected(tx: Transaction, now: Instant, machine_id: str, *, address: str, 
 
 def _facts(tx: Transaction, now: float, machine_id: str, facts: wire.Facts) -> None:
     instant = supply.Instant(now)
-    machine = supply.machine(tx, machine_id)
-    machine = supply.save(
-        tx,
-        replace(
-            machine,
-            inventory=supply_rules.bounded_inventory(facts.inventory),
-            speed=supply_rules.measured(facts.speed),
-            isolation=supply_rules.bounded_isolation(facts.isolation),
-            proven_at=instant,
-        ),
+    machine = replace(
+        supply.machine(tx, machine_id),
+        inventory=supply_rules.bounded_inventory(facts.inventory),
+        speed=supply_rules.measured(facts.speed),
+        isolation=supply_rules.bounded_isolation(facts.isolation),
+        proven_at=instant,
     )
+    machine = save_network(tx, instant, machine)
     supply.move(tx, instant, machine, supply_rules.state_on_facts(machine))
 
 

@@ -12,7 +12,6 @@ from gondwana.market.plans.accuracy import Accuracy, Spread
 from gondwana.market.plans.list_prices import Comparison
 from gondwana.market.plans.model import Forecast, Plan
 from gondwana.market.plans.relax import Relaxation
-from gondwana.policy.rules import NOT_SERVED
 from gondwana.wire import plans as wire
 from gondwana.wire.views import PlanMachine, PlanView
 
@@ -112,9 +111,9 @@ def _option(plan: Plan) -> wire.PlanOption:
 
 
 def _speed_term(steps_per_second: float) -> str:
-    """What binds a job to machines that are as fast; nothing where speed was not measured, or filters do not bind."""
+    """What binds a job to machines that are as fast; nothing where speed was not measured."""
     measured = round(steps_per_second, 3)
-    return f"steps>={measured:.3f}" if measured > 0 and "where" not in NOT_SERVED else ""
+    return f"steps>={measured:.3f}" if measured > 0 else ""
 
 
 def _relaxation(each: Relaxation, told: Forecast) -> wire.RelaxationView:

@@ -23,6 +23,7 @@ from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.auction import bidding
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
+from gondwana.market.where import check_where
 from gondwana.policy import rules as policy
 from gondwana.wire.auctions import WINDOW_SECONDS, AuctionSettings
 from gondwana.wire.jobs import JobSpec
@@ -43,13 +44,8 @@ def order_for(
     """What a job wants of the market: a gang of nodes, or as many islands as there are between its bounds."""
     train, cap = spec.train, spec.price_cap_micro_usd_per_device_hour
     count_min = train.islands_min if train else spec.num_nodes
-    devices = max((wanted.count for wanted in spec.resources.accelerators), default=1)
-    mechanism = bidding.mechanism_for(
-        spec.market.mechanism,
-        devices_min=count_min * devices,
-        lease_seconds=spec.market.lease_seconds,
-        has_cap=cap is not None,
-    )
+    devices = _devices(spec)
+    mechanism = _mechanism(spec)
     return Order(
         id=order_id,
         job_id=job_id,
@@ -77,16 +73,37 @@ def order_for(
     )
 
 
+def _devices(spec: JobSpec) -> int:
+    return max((wanted.count for wanted in spec.resources.accelerators), default=1)
+
+
+def _mechanism(spec: JobSpec) -> Mechanism:
+    nodes = spec.train.islands_min if spec.train else spec.num_nodes
+    return bidding.mechanism_for(
+        spec.market.mechanism,
+        devices_min=nodes * _devices(spec),
+        lease_seconds=spec.market.lease_seconds,
+        has_cap=spec.price_cap_micro_usd_per_device_hour is not None,
+    )
+
+
+def check(spec: JobSpec) -> None:
+    """Raise InvalidValue for a job that no machine could run as written, or whose filter cannot be read."""
+    policy.check_spec(spec)
+    if spec.market.where:
+        check_where(spec.market.where, _mechanism(spec))
+
+
 def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
     """Which machines the job would get now, for how much; changes nothing. Raises for a job that is not valid.
 
     On spot a machine that is taken may be had too: by the higher bid.
     """
-    policy.check_spec(spec)
+    check(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
-    found = choosing.find(reader, shelf, wanted)
+    found = choosing.find(reader, shelf, wanted, now)
     bids = wanted.mechanism is Mechanism.SPOT
-    planned = _plan(spec, wanted, _screen(reader, wanted, found, all_free=bids))
+    planned = _plan(spec, wanted, _screen(reader, wanted, found, now, all_free=bids))
     waits = quotas.why_waiting(reader, wanted)
     notes = (f"it would wait: {waits}",) if waits else ()
     return replace(planned, notes=(*notes, *choosing.told(reader, wanted, planned.machines)))
@@ -99,10 +116,10 @@ def look(
 
     It is done before the transaction, since the reason takes a look at every offer, and nobody else should wait.
     """
-    policy.check_spec(spec)
+    check(spec)
     wanted = order_for(spec, tenant_id, JobId("look"), OrderId("look"), now)
-    found = choosing.find(reader, shelf, wanted, taken_too=True)
-    return _screen(reader, wanted, found, all_free=True)
+    found = choosing.find(reader, shelf, wanted, now, taken_too=True)
+    return _screen(reader, wanted, found, now, all_free=True)
 
 
 def submit(
@@ -116,7 +133,7 @@ def submit(
     machine could ever serve it as written (a standing job waits for one), BudgetTooSmall and FundsTooLow where the
     money does not reach. A job that only has to wait for machines that are taken is accepted.
     """
-    policy.check_spec(spec)
+    check(spec)
     check_not_frozen(tx, tenant_id)
     if store.count_live_jobs(tx, tenant_id) >= LIVE_JOBS_MAX:
         raise Exhausted(
@@ -129,7 +146,7 @@ def submit(
         wanted = replace(wanted, closes_at=Instant(now + window_seconds(tx)))
     quotas.check_ever(tx, wanted)
     _check_standing(tx, spec, tenant_id)
-    planned = _plan(spec, wanted, _seen_again(tx, wanted, seen))
+    planned = _plan(spec, wanted, _seen_again(tx, wanted, seen, now))
     if not planned.machines and not spec.market.is_standing:
         raise NothingFits(planned.why_not, hint=planned.hint)
     policy.check_budget(
@@ -235,16 +252,16 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
     )  # fmt: skip
 
 
-def _seen_again(tx: Transaction, wanted: Order, seen: Screening) -> Screening:
+def _seen_again(tx: Transaction, wanted: Order, seen: Screening, now: Instant) -> Screening:
     """What a look found, as it is now; a look that found too little stays as it is."""
     chosen = seen.fits[: wanted.count_max]
     if len(chosen) < wanted.count_min:
         return seen
     found = listings_of(tx, (each.machine_id for each in chosen))
-    return screen(wanted, _all_free(found))
+    return screen(wanted, _all_free(found), now)
 
 
-def screen(wanted: Order, found: Sequence[Listing]) -> Screening:
+def screen(wanted: Order, found: Sequence[Listing], now: Instant) -> Screening:
     """What fits an order at what it is asked now: on spot a floor; in an auction less may be bid than is posted."""
     cap = wanted.price_cap_micro_usd_per_device_hour
     posted = found
@@ -255,18 +272,18 @@ def screen(wanted: Order, found: Sequence[Listing]) -> Screening:
             bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
             for each in posted
         ]
-    return market_rules.screen(wanted, found)
+    return market_rules.screen(wanted, found, now)
 
 
 def _screen(
-    reader: Reader, wanted: Order, found: Sequence[Listing], *, all_free: bool = False
+    reader: Reader, wanted: Order, found: Sequence[Listing], now: Instant, *, all_free: bool = False
 ) -> Screening:
     """What fits of those found; where that is too little, of all, for the reason, and as spot asks other prices."""
-    screening = screen(wanted, _all_free(found) if all_free else found)
+    screening = screen(wanted, _all_free(found) if all_free else found, now)
     if len(screening.fits) >= wanted.count_min:
         return screening
     every = listings(reader)
-    return screen(wanted, _all_free(every) if all_free else every)
+    return screen(wanted, _all_free(every) if all_free else every, now)
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

@@ -69,7 +69,7 @@ def place_bid(
     bidding.check_ask(order, listing, ask_micro_usd_per_device_hour, floor=_floor(tx, listing))
     bidding.check_bids(store.bids_of(tx, [order.id])[order.id], known.id)
     past = market.leases_of_job(tx, order.job_id)
-    bidding.check_fit(order, listing, past, ask_micro_usd_per_device_hour)
+    bidding.check_fit(order, listing, past, ask_micro_usd_per_device_hour, now)
     if not place.not_kept(order, [listing], market.holds_on(tx, [known.id]), now):
         raise NothingFits(
             f"{known.name} is kept for an order that waits longer", hint="bid with another"
@@ -107,6 +107,7 @@ def withdraw_bid(tx: Transaction, now: Instant, owner_id: PrincipalId, bid_id: s
 
 def clear(reader: Reader, shelf: Shelf, now: Instant, due: Sequence[Order]) -> list[Award]:
     """What all these auctions come to together, by the bids and offers committed now."""
+    shelf.begin_pass()
     table = _Table(reader, shelf, now, due)
     cleared = rules.clear(table.auction(), restarts=RESTARTS)
     return [
@@ -124,6 +125,7 @@ class _Table:
     """The gangs and asks of one clearing as they are gathered."""
 
     def __init__(self, reader: Reader, shelf: Shelf, now: Instant, due: Sequence[Order]) -> None:
+        self._now = now
         self._gangs: list[Gang] = []
         self._asks: list[Ask] = []
         self._fits: list[list[int]] = []
@@ -136,12 +138,12 @@ class _Table:
         self._listings = {str(each.machine_id): each for each in listings_of(reader, named)}
         barred = {order.id: place.barred_machines(past[order.job_id]) for order in due}
         offers = {
-            order.id: shelf.fitting(reader, order, barred[order.id], OFFERS_MAX) for order in due
+            order.id: shelf.fitting(reader, order, barred[order.id], OFFERS_MAX, now)
+            for order in due
         }
         standing = {each.machine_id: each for found in offers.values() for each in found}
         self._left |= {name: each.devices_free for name, each in standing.items()}
         self._holds = market.holds_on(reader, sorted(standing.keys() | self._listings.keys()))
-        self._now = now
         bids = {order.id: self._bids_for(order, barred[order.id]) for order in due}
         for order in due:  # what is set aside for second choices is known
             gang = bidding.gang_of(order, market.held_by(past[order.job_id], order.id))
@@ -185,7 +187,7 @@ class _Table:
             return False
         offered = bidding.at_price(listing, bid.ask_micro_usd_per_device_hour, more=held)
         free = place.not_kept(order, [offered], self._holds, self._now)
-        return bool(market_rules.screen(order, free).fits)
+        return bool(market_rules.screen(order, free, self._now).fits)
 
     def _add_bid(self, bid: Bid) -> int:
         self._asks.append(
@@ -207,7 +209,7 @@ class _Table:
         """The asks of the standing offers that an order may have; a machine that bids for it stands for others only."""
         bidders = {self._asks[each].machine_id for each in bids}
         free = place.not_kept(order, offers, self._holds, self._now)
-        fits = market_rules.screen(order, free).fits
+        fits = market_rules.screen(order, free, self._now).fits
         return [self._stand(each) for each in fits if each.machine_id not in bidders]
 
     def _stand(self, listing: Listing) -> int:
@@ -246,7 +248,7 @@ def settle(tx: Transaction, random: Random, now: Instant, award: Award) -> int:
     offers = {
         str(each.machine_id): each for each in listings_of(tx, [w.machine_id for w in award.wins])
     }
-    if not _still_stands(order, award, bids, offers, place.barred_machines(past)):
+    if not _still_stands(order, award, bids, offers, place.barred_machines(past), now):
         return 0
     _end_bids(tx, now, award, bids)
     active = 0
@@ -277,6 +279,7 @@ def postpone(tx: Transaction, now: Instant, order_id: str) -> None:
 
 def _still_stands(
     order: Order, award: Award, bids: Mapping[str, Bid], offers: Mapping[str, Listing], barred: Sequence[str],
+    now: Instant,
 ) -> bool:  # fmt: skip
     """Whether each winner can still give what it won, at the price agreed or less."""
     for win in award.wins:
@@ -287,7 +290,8 @@ def _still_stands(
         if bid is None and (win.bid_id or listing.price_micro_usd_per_device_hour > agreed):
             return False
         held = bid.devices if bid is not None and bid.state is BidState.OPEN else 0
-        if not market_rules.screen(order, [bidding.at_price(listing, agreed, more=held)]).fits:
+        offered = bidding.at_price(listing, agreed, more=held)
+        if not market_rules.screen(order, [offered], now).fits:
             return False
     return True
 

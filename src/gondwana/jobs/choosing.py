@@ -38,11 +38,16 @@ class Chooser:
         barred = [*memory.barred(leases, self.now), *not_machines]
         failed = memory.failures(leases, self.now)
         if order.count_max == 1 and not failed:
-            return self.shelf.propose(self.reader, order, held, barred)
+            return self.shelf.propose(self.reader, order, held, barred, self.now)
         kept = [lease.machine_id for lease in leases if lease.state is not LeaseState.CLOSED]
         if not failed:
             return self.shelf.propose_chosen(
-                self.reader, order, held, barred, lambda found: self._best(order, held, found, kept)
+                self.reader,
+                order,
+                held,
+                barred,
+                self.now,
+                lambda found: self._best(order, held, found, kept),
             )
         return self._after_failure(order, held, barred, kept, failed)
 
@@ -55,7 +60,7 @@ class Chooser:
         domains = frozenset[tuple[str, str]]().union(*map(memory.domains_of, known))
         domains = domains.difference(*map(memory.domains_of, with_them))
         lately = memory.Failed(machines=failed, domains=domains)
-        could = self.shelf.candidates(self.reader, order, barred, taken_too=True)
+        could = self.shelf.candidates(self.reader, order, self.now, barred, taken_too=True)
         lacking = max(1, order.count_min - held)
 
         def choose(found: Sequence[Listing]) -> Sequence[Listing] | None:
@@ -71,7 +76,7 @@ class Chooser:
                     return None
             return None if memory.is_resting(lately, self.now) else ()
 
-        return self.shelf.propose_chosen(self.reader, order, held, barred, choose)
+        return self.shelf.propose_chosen(self.reader, order, held, barred, self.now, choose)
 
     def _best(
         self, order: Order, held: int, found: Sequence[Listing], kept_ids: Sequence[str]
@@ -97,14 +102,16 @@ class Chooser:
         return self.probes.ask(pairs, self.now) > 0
 
 
-def find(reader: Reader, shelf: Shelf, order: Order, *, taken_too: bool = False) -> list[Listing]:
+def find(
+    reader: Reader, shelf: Shelf, order: Order, now: Instant, *, taken_too: bool = False
+) -> list[Listing]:
     """The machines that a new order would get now, or if nothing were leased; takes nothing.
 
     Where these are too few they are what there is, cheapest first.
     """
     if order.count_max == 1 or order.mechanism is not Mechanism.POSTED:
-        return listings_of(reader, shelf.find(reader, order, taken_too=taken_too))
-    found = shelf.candidates(reader, order, taken_too=taken_too)
+        return listings_of(reader, shelf.find(reader, order, now, taken_too=taken_too))
+    found = shelf.candidates(reader, order, now, taken_too=taken_too)
     placed, _ = _placed(reader, order, found, (), order.count_max)
     return found[: order.count_max] if placed is None else [found[row] for row in placed.rows]
 

@@ -19,6 +19,8 @@ HAS_ACCELERATOR, RUNS_WORK, HAS_SANDBOX, IS_OPEN = (1 << bit for bit in range(4)
 """Bits of a row's tags, and one for each step of notice that an owner promises."""
 NOTICE_STEPS_HOURS: Final = (1, 2, 4, 8, 24, 72, 168, 720)
 NOTICE_BIT_FIRST: Final = 40
+FILTER_BITS: Final = tuple(1 << bit for bit in (*range(4, 40), *range(48, 63)))
+"""Bits that `jobs.verdicts` lends to filters."""
 
 
 def listings(reader: Reader) -> list[Listing]:

@@ -169,7 +169,7 @@ def _choose(
     barred = set(memory.barred(past, now))
     offers = [each for each in offers if each.machine_id not in barred]
     chosen = market_rules.match(
-        order, market.held_by(past, order.id), market_rules.screen(order, offers)
+        order, market.held_by(past, order.id), market_rules.screen(order, offers, now)
     )
     if len(chosen) < len(offers):
         return chosen

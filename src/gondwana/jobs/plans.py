@@ -47,8 +47,8 @@ def make(
     wanted = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
     if not plan.machines:
-        return _refused(reader, shelf, plan, wanted, work)
-    fits = admit.screen(wanted, _pool(reader, shelf, wanted)).fits
+        return _refused(reader, shelf, plan, wanted, work, now)
+    fits = admit.screen(wanted, _pool(reader, shelf, wanted, now), now).fits
     found = front.front(work, _hosts(reader, fits, work), devices=wanted.devices)
     if found.default is None:  # what fitted a moment ago is gone
         return Planned(plan=plan, front=found)
@@ -90,9 +90,11 @@ def predict(
     )
 
 
-def _refused(reader: Reader, shelf: Shelf, plan: Plan, wanted: Order, work: Work) -> Planned:
+def _refused(
+    reader: Reader, shelf: Shelf, plan: Plan, wanted: Order, work: Work, now: Instant
+) -> Planned:  # fmt: skip
     nothing = Front(plans=(), default=None, basis=work.basis, candidates=0)
-    found = relax.relaxations(wanted, shelf.listings(reader))
+    found = relax.relaxations(wanted, shelf.listings(reader), now)
     told = [(each, _expected(reader, work, each)) for each in found]
     return Planned(plan=plan, front=nothing, relaxations=tuple(told))
 
@@ -110,11 +112,11 @@ def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
     return told.forecast
 
 
-def _pool(reader: Reader, shelf: Shelf, wanted: Order) -> list[Listing]:
+def _pool(reader: Reader, shelf: Shelf, wanted: Order, now: Instant) -> list[Listing]:
     everything = shelf.listings(reader)
     if len(everything) <= LISTINGS_MAX:
         return everything
-    return listings_of(reader, shelf.find(reader, replace(wanted, count_max=front.POOL_MAX)))
+    return listings_of(reader, shelf.find(reader, replace(wanted, count_max=front.POOL_MAX), now))
 
 
 def _hosts(reader: Reader, listings: Sequence[Listing], work: Work) -> list[Host]:

@@ -3,12 +3,14 @@
 It is a cache and proposes only: whoever reserves looks at the database again, in the transaction that writes.
 """
 
+import functools
 import gc
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
@@ -23,6 +25,7 @@ from gondwana.jobs.listings import (
     rows,
     to_row,
 )
+from gondwana.jobs.verdicts import Verdicts
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
 from gondwana.market.model import Listing, Mechanism, Order
 from gondwana.market.prices import Bucket, buckets_of
@@ -49,6 +52,16 @@ class Shelved(NamedTuple):
     memory_bytes: int
 
 
+@dataclass(slots=True)
+class _Looks:
+    """One question to the shelf, and whether what a filter left open was all looked at."""
+
+    reader: Reader
+    now: Instant
+    in_pass: bool = False  # of the matcher, whose looks are counted together
+    saw_all: bool = True
+
+
 class Shelf:
     """A book that several threads ask, one at a time.
 
@@ -68,6 +81,8 @@ class Shelf:
         self._taken: set[str] = set()  # proposed: what may be on its way to the database counts
         self._has_news = True
         self._version = 0  # grows whenever an offer becomes better for somebody
+        self._verdicts = Verdicts()
+        self._now = Instant(0.0)  # when somebody asked last
         self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
@@ -83,7 +98,7 @@ class Shelf:
             self._has_news = True
 
     def propose(
-        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str]
+        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str], now: Instant
     ) -> list[str]:
         """The machines that an order with `held` leases might get now, cheapest per work first; they count as taken.
 
@@ -94,17 +109,18 @@ class Shelf:
             book = self._fresh(reader)
             if self._idle.get(order.id) == self._version:
                 return []
+            looks = _Looks(reader, now, in_pass=True)
             want = want_of(order, not_machines)
-            found = self._cheapest(book, want, order, order.count_max - held)
+            found = self._cheapest(book, want, order, order.count_max - held, looks)
             if not found or held + len(found) < order.count_min:
-                self._remember_idle(order.id)
+                self._remember_idle(order.id, looks)
                 return []
             for machine_id in found:
                 self._take(book, machine_id, order.devices)
             return found
 
     def propose_chosen(
-        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str],
+        self, reader: Reader, order: Order, held: int, not_machines: Sequence[str], now: Instant,
         choose: Callable[[Sequence[Listing]], Sequence[Listing] | None],
     ) -> list[str]:  # fmt: skip
         """The same where `choose` picks among many that fit: None where the order waits for what may be better."""
@@ -112,12 +128,13 @@ class Shelf:
             book = self._fresh(reader)
             if self._idle.get(order.id) == self._version:
                 return []
-            found = self._candidates(reader, book, order, not_machines)
+            looks = _Looks(reader, now, in_pass=True)
+            found = self._candidates(book, order, not_machines, looks)
             chosen = choose(found)
             if chosen is None:
                 return []
             if not chosen or held + len(chosen) < order.count_min:
-                self._remember_idle(order.id)
+                self._remember_idle(order.id, looks)
                 return []
             for each in chosen:
                 self._take(book, each.machine_id, order.devices)
@@ -127,34 +144,40 @@ class Shelf:
         self,
         reader: Reader,
         order: Order,
+        now: Instant,
         not_machines: Sequence[str] = (),
         *,
         taken_too: bool = False,
     ) -> list[Listing]:
         """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
         with self._lock:
-            book = self._fresh(reader)
-            return self._candidates(reader, book, order, not_machines, taken_too=taken_too)
+            book, looks = self._fresh(reader), _Looks(reader, now)
+            return self._candidates(book, order, not_machines, looks, taken_too=taken_too)
 
     def _candidates(
-        self, reader: Reader, book: Book, order: Order, not_machines: Sequence[str], *, taken_too: bool = False
+        self, book: Book, order: Order, not_machines: Sequence[str], looks: _Looks, *, taken_too: bool = False
     ) -> list[Listing]:  # fmt: skip
         """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
         want = replace(want_of(order, not_machines), taken_too=taken_too)
-        names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2))
+        names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2, looks))
         if len(names) == CANDIDATES_MAX // 2:
             of_region = max(order.count_max, CANDIDATES_MAX // 2 // len(book.by_region))
             for region in sorted(book.by_region):
                 if len(names) >= CANDIDATES_MAX:
                     break
                 here = replace(want, regions=(region,))
-                names |= dict.fromkeys(self._cheapest(book, here, order, of_region))
-        return listings_of(reader, names)
+                names |= dict.fromkeys(self._cheapest(book, here, order, of_region, looks))
+        return listings_of(looks.reader, names)
 
-    def without_idle(self, reader: Reader, order_ids: Sequence[OrderId]) -> list[OrderId]:
+    def without_idle(
+        self, reader: Reader, order_ids: Sequence[OrderId], now: Instant
+    ) -> list[OrderId]:
         """The orders that something may fit now: no offer has become better since nothing fitted the others."""
+        self.begin_pass()
         with self._lock:
-            self._fresh(reader)
+            self._now = now
+            book = self._fresh(reader)
+            self._version += self._verdicts.outdated(book, now)
             return [each for each in order_ids if self._idle.get(each) != self._version]
 
     def returned(self, machine_ids: Sequence[str]) -> None:
@@ -169,19 +192,36 @@ class Shelf:
         with self._lock:
             self._version += 1
 
-    def find(self, reader: Reader, order: Order, *, taken_too: bool = False) -> list[str]:
+    def begin_pass(self) -> None:
+        """A reconciler begins to ask: what it may look at in all, for filters, is whole again."""
+        with self._lock:
+            self._verdicts.begin_pass()
+
+    def find(
+        self, reader: Reader, order: Order, now: Instant, *, taken_too: bool = False, in_pass: bool = False
+    ) -> list[str]:  # fmt: skip
         """The machines that an order would get now, or if nothing were leased; takes nothing."""
         want = replace(want_of(order, ()), taken_too=taken_too)
-        with self._lock:
-            return self._cheapest(self._fresh(reader), want, order, order.count_max)
+        return self._search(want, order, order.count_max, _Looks(reader, now, in_pass=in_pass))
 
     def fitting(
-        self, reader: Reader, order: Order, not_machines: Sequence[str], limit: int
+        self, reader: Reader, order: Order, not_machines: Sequence[str], limit: int, now: Instant
     ) -> list[Listing]:
         """The standing offers, as they are committed, that may serve an order, at most `limit`; takes nothing."""
-        with self._lock:
-            found = cheapest(self._fresh(reader), want_of(order, not_machines), limit)
+        looks = _Looks(reader, now, in_pass=True)
+        found = self._search(want_of(order, not_machines), order, limit, looks)
         return listings_of(reader, found)
+
+    def _search(self, want: Want, order: Order, count: int, looks: _Looks) -> list[str]:
+        """What `_cheapest` finds; outside of a pass it looks at more, and others have their turn between two looks."""
+        found: list[str] = []
+        for _ in range(1 if looks.in_pass else LOOKS_MAX):
+            looks.saw_all = True
+            with self._lock:
+                found = self._cheapest(self._fresh(looks.reader), want, order, count, looks)
+            if looks.saw_all:
+                break
+        return found
 
     def book(self, reader: Reader) -> Book:
         """The book as it is now; for one thread at a time."""
@@ -251,6 +291,7 @@ class Shelf:
             self._leased &= self._taken  # until they are returned
         try:
             if self._book is None:
+                self._verdicts.forget()
                 self._book = Book(rows(reader))
                 self._version += 1
                 self._freeze()
@@ -272,15 +313,30 @@ class Shelf:
             self._hold(self._book, machine_id, epoch, devices)
         return self._book
 
-    def _cheapest(self, book: Book, want: Want, order: Order, count: int) -> list[str]:
-        """The cheapest that fit, also by what the book's numbers tell only roughly."""
+    def _cheapest(
+        self, book: Book, want: Want, order: Order, count: int, looks: _Looks
+    ) -> list[str]:
+        """The cheapest that fit, also by what the book's numbers tell only roughly, and by the order's filter."""
         for _ in range(LOOKS_MAX):
-            found = cheapest(book, want, count)
+            if order.filters:
+                found, saw_all = self._verdicts.cheapest(
+                    book, want, order, count, functools.partial(self._listed, looks.reader), looks.now,
+                    in_pass=looks.in_pass,
+                )  # fmt: skip
+                looks.saw_all &= saw_all
+            else:
+                found = cheapest(book, want, count)
             unfit = [each for each in found if not _promises_enough(book, each, order)]
             if not unfit:
                 return found
             want = replace(want, not_machines=(*want.not_machines, *unfit))
         return []
+
+    def _listed(self, reader: Reader, machine_ids: Iterable[str]) -> Mapping[str, Listing]:
+        """The listings of machines; without asking the database where all of them are known."""
+        if self._listings is not None:
+            return self._listings
+        return {str(each.machine_id): each for each in listings_of(reader, machine_ids)}
 
     def _hold(self, book: Book, machine_id: str, epoch: int, devices: int) -> None:
         """So many devices of a standing offer are leased now."""
@@ -304,7 +360,8 @@ class Shelf:
         if self._listings is not None:
             self._listings[machine_id] = listing
         before = None if place is None else book.columns[:, place].copy()
-        book.put(to_row(listing))
+        row = to_row(listing)
+        book.put(row._replace(tags=row.tags | self._verdicts.bits_of(listing, self._now)))
         place = book.row_of(machine_id)
         assert place is not None
         if before is None or _is_better(book.columns[:, place], before):
@@ -321,7 +378,9 @@ class Shelf:
         if self._book is not None and len(self._book) >= FREEZE_OFFERS_MIN:
             gc.freeze()
 
-    def _remember_idle(self, order_id: str) -> None:
+    def _remember_idle(self, order_id: str, looks: _Looks) -> None:
+        if not looks.saw_all:
+            return
         if len(self._idle) >= IDLE_ORDERS_MAX:
             self._idle.clear()
         self._idle[order_id] = self._version

@@ -39,12 +39,12 @@ def settings(reader: Reader) -> SpotSettings:
     return setting(reader, "spot", SpotSettings)
 
 
-def books(reader: Reader, listings: Sequence[Listing]) -> list[Book]:
+def books(reader: Reader, listings: Sequence[Listing], now: Instant) -> list[Book]:
     """The book of each bucket in which somebody wants or runs something on spot; `listings`: all that stand."""
     wanted, running = spot.open_orders(reader), spot.running(reader)
     if not wanted and not running:
         return []
-    found = _Books(listings)
+    found = _Books(listings, now)
     for order, leases in running:
         found.stand(order, leases)
     past = market.leases_of_jobs(reader, [order.job_id for order in wanted])
@@ -56,7 +56,8 @@ def books(reader: Reader, listings: Sequence[Listing]) -> list[Book]:
 class _Books:
     """Books while they are put together, oldest order first."""
 
-    def __init__(self, listings: Sequence[Listing]) -> None:
+    def __init__(self, listings: Sequence[Listing], now: Instant) -> None:
+        self._now = now
         self._buckets: dict[Key, _Bucket] = {}
         self._listings = {str(each.machine_id): each for each in listings}
         self._owners = {each.owner_id for each in listings}
@@ -172,7 +173,7 @@ class _Books:
                 for each in bucket.listings
                 if each.devices >= order.devices
             ]
-            fits = market_rules.screen(any_price, free).fits
+            fits = market_rules.screen(any_price, free, self._now).fits
             if fits:
                 found[key] = frozenset(str(each.machine_id) for each in fits)
         return found

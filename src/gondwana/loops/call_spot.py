@@ -23,7 +23,7 @@ def call_spot(context: Context, now: Instant) -> int:
         return 0
     settings, is_due = jobs.settings(reader), False
     listings = context.shelf.listings(reader)
-    books = jobs.books(reader, listings)
+    books = jobs.books(reader, listings, now)
     past = spot.past(reader, [book.key for book in books], now, settings)
     outcomes = rules.call(books, past, settings, now)
     if spot.is_due(reader, now, settings):

@@ -29,6 +29,7 @@ def _meaning(hold: Hold) -> tuple[str, str, int, float]:
 
 def _wanted(context: Context, reader: Reader, now: Instant) -> list[Hold]:
     """One order by age and one by turn for each kind of device, as far as anything can be kept for it."""
+    context.shelf.begin_pass()
     by_turn = context.fairness.queue(reader, context.shelf, market.open_orders(reader), now)
     chosen: dict[str, list[Hold]] = {}
     kinds = set[tuple[tuple[str, ...], bool]]()
@@ -57,9 +58,9 @@ def _keep(
     past = market.leases_of_jobs(reader, [order.job_id])[order.job_id]
     lacking = max(1, order.count_min - market.held_by(past, order.id))
     wide = replace(order, count_max=keeping.FITTING_MAX)
-    names = context.shelf.find(reader, wide, taken_too=True)
+    names = context.shelf.find(reader, wide, now, taken_too=True, in_pass=True)
     free = [replace(each, devices_free=each.devices) for each in listings_of(reader, names)]
-    fits = rules.screen(order, free).fits
+    fits = rules.screen(order, free, now).fits
     serving = market.serving(reader, [each.machine_id for each in fits])
     return keeping.keep(order, lacking, fits, serving, {*taken, *memory.barred(past, now)}, now)
 

@@ -45,7 +45,7 @@ def _proposals(
     fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
     if fairness.held_back(holds):
         shelf.reconsider()
-    waiting = shelf.without_idle(reader, market.open_orders(reader))
+    waiting = shelf.without_idle(reader, market.open_orders(reader), now)
     for part in parts(fairness.turns(reader, shelf, waiting, now)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
         for each in part:

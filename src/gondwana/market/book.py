@@ -195,6 +195,19 @@ class Book:
         rows = self.columns[FREE, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
         self.zones[ZONE_COLUMNS.index(FREE), zone] = rows.max()
 
+    def tag_all(self, bits: int) -> None:
+        """Set bits of every row's tags."""
+        self.columns[TAGS] |= bits
+        self.zones[ZONE_COLUMNS.index(TAGS)] |= bits
+
+    def untag(self, machine_id: str, bits: int) -> None:
+        """Clear bits of one row's tags."""
+        place = int(self._places[self._slots[machine_id]])
+        self.columns[TAGS, place] &= ~bits
+        zone = place // ZONE_ROWS
+        rows = self.columns[TAGS, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
+        self.zones[ZONE_COLUMNS.index(TAGS), zone] = np.bitwise_or.reduce(rows)
+
     def _values(self, row: Row) -> Numbers:
         owner = self._owners.setdefault(row.owner, len(self._owners))
         return np.array([row.cost, row.price, row.free, row.devices, row.cpu_milli, row.memory_bytes, row.tags, owner,

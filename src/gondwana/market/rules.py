@@ -1,6 +1,7 @@
 """Decisions of the market; pure. A test needs no database."""
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 from zlib import crc32
@@ -10,6 +11,7 @@ from gondwana.core.devices import CPU, meant_device
 from gondwana.core.ids import LeaseId
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
+from gondwana.market import where
 from gondwana.market.model import (
     CloseReason,
     Lease,
@@ -61,8 +63,11 @@ def serial(joined_at: float, machine_id: str) -> int:
     return (round(joined_at * 1_000) << 16) | (crc32(machine_id.encode()) & 0xFFFF)
 
 
-def screen(order: Order, listings: Iterable[Listing]) -> Screening:
-    """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out."""
+def screen(order: Order, listings: Iterable[Listing], now: Instant) -> Screening:
+    """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out.
+
+    `now` is for tags that a filter asks: they expire.
+    """
     left = list(listings)
     if not left:
         return Screening(
@@ -70,7 +75,7 @@ def screen(order: Order, listings: Iterable[Listing]) -> Screening:
             why_not="no machine has joined",
             hint="gondwana provider join URL --price 0.20",
         )
-    for name, passes, hint in _constraints(order):
+    for name, passes, hint in _constraints(order, now):
         kept = [listing for listing in left if passes(listing)]
         if not kept:
             return Screening(
@@ -85,7 +90,7 @@ _Constraint = tuple[
 ]
 
 
-def _constraints(order: Order) -> list[_Constraint]:
+def _constraints(order: Order, now: Instant) -> list[_Constraint]:
     want, cap = order.resources, order.price_cap_micro_usd_per_device_hour
     return [
         (
@@ -128,6 +133,7 @@ def _constraints(order: Order) -> list[_Constraint]:
                 "lower gondwana.notice_hours_min"
             ),
         ),
+        *_filters(order, now),
         (
             lambda: f"price at most {format_usd(cap or 0)} per device-hour",
             lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
@@ -145,6 +151,29 @@ def _constraints(order: Order) -> list[_Constraint]:
             ),
         ),
     ]
+
+
+def _filters(order: Order, now: Instant) -> Iterator[_Constraint]:
+    """Each term of the order's filter."""
+    for term, test in where.tests_of(order, now):
+        yield (
+            functools.partial("where: {}".format, term),
+            _at_asked(order, test),
+            lambda left, term=term: where.nearest(term, [asked(order, each) for each in left]),
+        )
+
+
+def _at_asked(order: Order, test: Callable[[Listing], bool]) -> Callable[[Listing], bool]:
+    """The test at the price that is asked of the order."""
+    if order.mechanism is not Mechanism.SPOT:
+        return test
+    return lambda listing: test(asked(order, listing))
+
+
+def meets_filter(order: Order, now: Instant) -> Callable[[Listing], bool]:
+    """Whether a listing has all that an order's filter asks, at the price that is asked of the order."""
+    tests = [_at_asked(order, test) for _, test in where.tests_of(order, now)]
+    return lambda listing: all(test(listing) for test in tests)
 
 
 def promises_enough(order: Order, listing: Listing) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.devices import canonical_device, meant_device
 from gondwana.market.fields import FIELDS, ORDERED, Field, Kind, Scalar
-from gondwana.market.literals import Number, print_number
+from gondwana.market.literals import DECIMALS_MAX, Number, print_number
 from gondwana.market.model import Listing
 
 Test = Callable[[Listing], bool]
@@ -65,6 +65,10 @@ class Term:
             return _tag_test(self, now)
         return _test(self, field)
 
+    def holds(self) -> Callable[[Scalar], bool]:
+        """Whether a known value of the field is what is asked; not of tags."""
+        return _holds(self, FIELDS[self.field])
+
     def is_unknown(self, listing: Listing) -> bool:
         """Whether a listing does not fit because nobody knows."""
         return FIELDS[self.field].of(listing) is None
@@ -82,17 +86,21 @@ def _print(field: Field, value: Value) -> str:
 
 
 def _test(term: Term, field: Field) -> Test:
-    of = field.of
+    of, holds = field.of, _holds(term, field)
+    return lambda listing: (has := of(listing)) is not None and holds(has)
+
+
+def _holds(term: Term, field: Field) -> Callable[[Scalar], bool]:
     if term.operator in ORDERS:
         compare, wanted = _COMPARE[term.operator], number_of(field, term.values[0])
-        return lambda listing: (has := of(listing)) is not None and compare(has, wanted)
+        return lambda has: compare(has, wanted)
     if field.kind in ORDERED:
         numbers = {number_of(field, value) for value in term.values}
         has_any: Callable[[Scalar], bool] = numbers.__contains__
     else:
         has_any = _text_test(field, [value for value in term.values if isinstance(value, Text)])
     is_wanted = term.operator is not Operator.IS_NOT
-    return lambda listing: (has := of(listing)) is not None and has_any(has) is is_wanted
+    return lambda has: has_any(has) is is_wanted
 
 
 def _tag_test(term: Term, now: Instant) -> Test:
@@ -125,6 +133,15 @@ def number_of(field: Field, value: Value) -> int | float | Fraction:
     if field.kind in (Kind.NUMBER, Kind.SHARE):
         return float(value)
     return value.numerator if value.denominator == 1 else value
+
+
+def number_from(has: Scalar) -> Number:
+    """A field's number of a listing as a filter writes it: exactly, with as many decimals as can be written."""
+    return (
+        Fraction(round(has * 10**DECIMALS_MAX), 10**DECIMALS_MAX)
+        if isinstance(has, float)
+        else Fraction(has)
+    )
 
 
 def _text_test(field: Field, values: list[Text]) -> Callable[[Scalar], bool]:

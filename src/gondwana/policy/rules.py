@@ -106,7 +106,6 @@ def check_spec(spec: JobSpec) -> None:
 MECHANISMS: Final = ("", "posted", "auction", "spot")
 NOT_SERVED: Final = {
     "mechanism": ("", "posted", "auction", "spot"),
-    "where": ("",),
     "starts_at": (None,),
 }
 """Terms that nothing serves yet -> the values that ask for nothing."""

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.clock import Instant
 from gondwana.market import rules
 from gondwana.market.model import CloseReason, LeaseState
+
+NOW = Instant(1_800_000_000.0)
 
 HOUR = 3_600
 seconds = st.sampled_from([-1.0, -0.001, 0.0, 0.001, 1.0]) | st.floats(-1e6, 1e6)
@@ -55,6 +58,6 @@ def test_a_replacement_ends_with_the_lease_that_it_replaces_however_late_it_come
 )
 def test_a_promise_of_exactly_what_is_wanted_is_enough(make, promised, wanted, fits):
     order = make.order(notice_seconds_min=wanted)
-    screening = rules.screen(order, [make.listing(notice_seconds=promised)])
+    screening = rules.screen(order, [make.listing(notice_seconds=promised)], NOW)
     assert bool(screening.fits) is fits
     assert fits or "notice" in screening.why_not

@@ -5,9 +5,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gondwana.core.clock import Instant
 from gondwana.market.plans.relax import RELAXATIONS_MAX, relaxations
 from gondwana.market.rules import screen
 from gondwana.wire.jobs import Accelerators, Resources
+
+NOW = Instant(1_800_000_000.0)
 
 GIB = 1024**3
 offers = st.lists(
@@ -55,8 +58,8 @@ def test_every_relaxation_makes_it_fit_and_the_cheapest_comes_first(make, offere
         make.listing(f"m{n}", **{**each, "free": min(each["free"], each["devices"])})
         for n, each in enumerate(offered)
     ]
-    found = relaxations(order, listings)
-    if len(screen(order, listings).fits) >= order.count_min:
+    found = relaxations(order, listings, NOW)
+    if len(screen(order, listings, NOW).fits) >= order.count_min:
         assert found == ()
     assert len(found) <= RELAXATIONS_MAX
     costs = [(each.added_micro_usd_per_hour, each.price_micro_usd_per_hour) for each in found]
@@ -66,7 +69,7 @@ def test_every_relaxation_makes_it_fit_and_the_cheapest_comes_first(make, offere
         for change in each.changes:
             assert change.was != change.now
             waited = [as_waited_for(listing, change) for listing in waited]
-        fits = screen(each.order, waited).fits
+        fits = screen(each.order, waited, NOW).fits
         assert len(fits) >= each.order.count_min > 0
         assert {one.machine_id for one in each.machines} <= {one.machine_id for one in fits}
         assert len(each.machines) == each.order.count_min
@@ -74,17 +77,17 @@ def test_every_relaxation_makes_it_fit_and_the_cheapest_comes_first(make, offere
             one.price_micro_usd_per_device_hour for one in each.machines
         )
     random.shuffle(listings)
-    assert relaxations(order, listings) == found
+    assert relaxations(order, listings, NOW) == found
 
 
 def words(order, *listings):
-    return [each.words for each in relaxations(order, listings)]
+    return [each.words for each in relaxations(order, listings, NOW)]
 
 
 def test_a_cap_is_raised_to_what_the_cheapest_that_fit_ask(make):
     order = make.order(price_cap_micro_usd_per_device_hour=200_000, count_min=2, count_max=2)
     found = relaxations(
-        order, [make.listing(f"m{n}", price=price) for n, price in enumerate([350_000, 900_000, 300_001])]
+        order, [make.listing(f"m{n}", price=price) for n, price in enumerate([350_000, 900_000, 300_001])], NOW
     )  # fmt: skip
     assert found[0].words == "raise the price cap from $0.20 to $0.35 per device-hour"
     assert found[0].changes[0].now == "0.35"

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.clock import Instant
+from gondwana.core.errors import InvalidValue
 from gondwana.market import rules
 from gondwana.market.model import (
     CLOSE_CODES,
@@ -11,9 +13,13 @@ from gondwana.market.model import (
     ORDER_TRANSITIONS,
     CloseReason,
     LeaseState,
+    Mechanism,
     OrderState,
 )
+from gondwana.market.where import check_where
 from gondwana.wire.jobs import Accelerators, Resources
+
+NOW = Instant(1_800_000_000.0)
 
 GIB = 1024**3
 
@@ -34,7 +40,7 @@ def wants(make, *, cap=None, devices=1, **resources):
 
 
 def test_without_machines_the_first_thing_to_do_is_to_join_one(make):
-    said = rules.screen(make.order(), [])
+    said = rules.screen(make.order(), [], NOW)
     assert (said.fits, said.why_not) == ((), "no machine has joined")
     assert "provider join" in said.hint
 
@@ -59,7 +65,7 @@ def test_an_order_that_nothing_fits_is_told_which_constraint_left_nothing(
     make, order, sold, why, hint
 ):
     machines = [make.listing("kauri", **sold), make.listing("rimu", **sold)]
-    said = rules.screen(wants(make, **order), machines)
+    said = rules.screen(wants(make, **order), machines, NOW)
     assert said.fits == ()
     assert why in said.why_not
     assert "none of 2 machines" in said.why_not
@@ -72,24 +78,24 @@ def test_the_constraint_that_is_told_is_the_one_that_the_last_machines_fell_to(m
         make.listing("small", cpus=2),
         make.listing("dear", price=9_000_000, cpus=64),
     ]
-    said = rules.screen(wants(make, cpus_min=32, cap=1_000_000), machines)
+    said = rules.screen(wants(make, cpus_min=32, cap=1_000_000), machines, NOW)
     assert said.why_not == "price at most $1.00 per device-hour: none of 1 machines"
     assert "$9.00" in said.hint
 
 
 def test_the_owners_own_job_may_run_without_a_sandbox_where_the_owner_allowed_it(make):
     plain = [make.listing(isolation="plain", owner_id="pri_tenant")]
-    assert names(rules.screen(make.order(tenant_id="pri_tenant"), plain)) == ["kauri"]
-    assert names(rules.screen(make.order(tenant_id="pri_other"), plain)) == []
+    assert names(rules.screen(make.order(tenant_id="pri_tenant"), plain, NOW)) == ["kauri"]
+    assert names(rules.screen(make.order(tenant_id="pri_other"), plain, NOW)) == []
 
 
 def test_any_accelerator_will_do_when_none_is_named_but_a_machine_without_one_will_not(make):
     gpu = make.listing("gpu", accelerator="H100", devices=2)
     machines = [make.listing("cpu"), gpu]
-    assert names(rules.screen(wants(make, accelerators=(Accelerators(name=""),)), machines)) == [
-        "gpu"
-    ]
-    assert names(rules.screen(wants(make), machines)) == ["cpu", "gpu"]
+    assert names(
+        rules.screen(wants(make, accelerators=(Accelerators(name=""),)), machines, NOW)
+    ) == ["gpu"]
+    assert names(rules.screen(wants(make), machines, NOW)) == ["cpu", "gpu"]
 
 
 def test_one_of_several_accelerators_is_enough_and_their_count_must_be_there(make):
@@ -98,9 +104,9 @@ def test_one_of_several_accelerators_is_enough_and_their_count_must_be_there(mak
         make.listing("b", accelerator="H100", devices=8),
     ]
     either = (Accelerators(name="A100", count=1), Accelerators(name="H100", count=1))
-    assert names(rules.screen(wants(make, accelerators=either), machines)) == ["a", "b"]
+    assert names(rules.screen(wants(make, accelerators=either), machines, NOW)) == ["a", "b"]
     eight = (Accelerators(name="A100", count=8), Accelerators(name="H100", count=8))
-    assert names(rules.screen(wants(make, accelerators=eight), machines)) == ["b"]
+    assert names(rules.screen(wants(make, accelerators=eight), machines, NOW)) == ["b"]
 
 
 def test_the_cheapest_per_measured_speed_comes_first_and_the_unmeasured_last(make):
@@ -110,14 +116,14 @@ def test_the_cheapest_per_measured_speed_comes_first_and_the_unmeasured_last(mak
         make.listing("free-unmeasured", price=0, steps_per_second=0.0),
         make.listing("torchless", price=1, steps_per_second=0.0),
     ]
-    found = names(rules.screen(make.order(), machines))
+    found = names(rules.screen(make.order(), machines, NOW))
     assert found == ["dear-fast", "cheap-slow", "free-unmeasured", "torchless"]
 
 
 @given(st.permutations(["a", "b", "c", "d", "e"]))
 def test_equal_machines_come_in_one_order_however_they_were_listed(make, listed):
     machines = [make.listing(name) for name in listed]
-    assert names(rules.screen(make.order(), machines)) == ["a", "b", "c", "d", "e"]
+    assert names(rules.screen(make.order(), machines, NOW)) == ["a", "b", "c", "d", "e"]
 
 
 @given(
@@ -137,7 +143,7 @@ def test_screening_keeps_exactly_what_meets_every_constraint(make, sold, devices
         )
         for n, (free, price, cores, up) in enumerate(sold)
     ]  # fmt: skip
-    said = rules.screen(wants(make, devices=devices, cap=cap, cpus_min=cpus), machines)
+    said = rules.screen(wants(make, devices=devices, cap=cap, cpus_min=cpus), machines, NOW)
     meets = {
         f"m{n}"
         for n, (free, price, cores, up) in enumerate(sold)
@@ -159,18 +165,18 @@ def test_a_match_gives_all_that_is_lacking_or_nothing_below_the_minimum(
     order = make.order(count_min=low, count_max=low + more)
     held = min(held, order.count_max)
     fits = tuple(make.listing(f"m{n}") for n in range(there))
-    chosen = rules.match(order, held, replace(rules.screen(order, fits), why_not=""))
+    chosen = rules.match(order, held, replace(rules.screen(order, fits, NOW), why_not=""))
     assert held + len(chosen) <= order.count_max
     if chosen:
         assert held + len(chosen) >= order.count_min
-        assert chosen == rules.screen(order, fits).fits[: len(chosen)]
+        assert chosen == rules.screen(order, fits, NOW).fits[: len(chosen)]
     else:
         assert there == 0 or held == order.count_max or held + there < order.count_min
 
 
 def test_a_gang_that_lost_one_member_gets_just_that_one_replaced(make):
     gang = make.order(count_min=4, count_max=4)
-    fits = rules.screen(gang, [make.listing(f"m{n}") for n in range(6)])
+    fits = rules.screen(gang, [make.listing(f"m{n}") for n in range(6)], NOW)
     assert len(rules.match(gang, 0, fits)) == 4
     assert names(replace(fits, fits=rules.match(gang, 3, fits))) == ["m0"]
     assert rules.match(gang, 4, fits) == ()
@@ -283,3 +289,58 @@ def test_proven_time_never_exceeds_the_time_that_passed(make, beats, start):
         latest = max(latest, now)
         lease = rules.proved(lease, now, alive=alive)
         assert 0 <= lease.proven_ms <= (latest - start) * 1000 + 1e-6
+
+
+# -- an order's filter
+
+
+@pytest.mark.parametrize(
+    "where, why, hint",
+    [
+        ("price<=0.5", "where: price<=0.5: none of 2 machines", "has 1: loosen price<=0.5 in gondwana.where"),
+        ("cpus>=4 price_per_tflop<=0.01", "where: price_per_tflop<=0.01: none", "the nearest has 0.05: loosen"),
+        ("tflops>=100", "where: tflops>=100: none", "the nearest has 20: loosen"),
+        ("sla>=datacentre", "where: sla>=datacentre: none", "the nearest has home: loosen"),
+        ("region=mars", "where: region=mars: none", "there are: eu, home; change region=mars"),
+        ("country=DE", "where: country=DE: none", "nobody knows it of any of them: take country=DE out"),
+        ("tags has gdpr", "where: tags=gdpr: none", "they have none; change tags=gdpr"),
+        ("machine=kowhai", "where: machine=kowhai: none", "gondwana offers names them"),
+    ],
+)  # fmt: skip
+def test_the_term_of_a_filter_that_left_nothing_is_named_with_the_nearest_value(
+    make, where, why, hint
+):
+    machines = [make.listing("kauri", tflops=20.0), make.listing("rimu", region="eu", price=2_000_000)]  # fmt: skip
+    said = rules.screen(make.order(filters=where), machines, NOW)
+    assert said.fits == ()
+    assert why in said.why_not
+    assert hint in said.hint
+
+
+def test_a_price_in_a_filter_is_the_one_that_the_order_is_asked(make):
+    sold = [make.listing("both", spot_floor_micro_usd_per_device_hour=300_000)]
+    cheap = {"filters": "price<=0.5"}
+    assert names(rules.screen(make.order(**cheap), sold, NOW)) == []
+    assert names(rules.screen(make.order(mechanism=Mechanism.SPOT, **cheap), sold, NOW)) == ["both"]
+
+
+def test_an_order_whose_filter_cannot_be_read_any_more_fits_nothing_and_stops_nobody(make):
+    assert names(rules.screen(make.order(filters="colour=red"), [make.listing()], NOW)) == []
+
+
+@pytest.mark.parametrize(
+    "text, mechanism, told",
+    [
+        ("prize<=1", "posted", "did you mean price"),
+        ("price<=cheap", "posted", "At character 8: price<=▸cheap"),
+        ("price<=1; drop table lease", "posted", "At character"),
+        ("free>=2", "posted", "resources.accelerators"),
+        ("price<=1", "auction", "price_cap_usd_per_gpu_hour"),
+        ("region=eu price_per_tflop<=1", "auction", "price_cap_usd_per_gpu_hour"),
+    ],
+)
+def test_a_filter_that_no_order_can_have_is_refused_with_its_place(text, mechanism, told):
+    with pytest.raises(InvalidValue) as refused:
+        check_where(text, Mechanism(mechanism))
+    assert refused.value.fields["field"] == "gondwana.where"
+    assert told in f"{refused.value.message} {refused.value.hint}"

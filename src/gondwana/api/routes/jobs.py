@@ -30,7 +30,6 @@ from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import admit, end, plans, predictions, resizes, store
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch
-from gondwana.policy import rules as policy_rules
 from gondwana.policy.model import Caller, Scope
 from gondwana.wire.jobs import JobSpec
 from gondwana.wire.views import JobView, PlanView
@@ -61,7 +60,7 @@ def submit(
     spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, write: WriteDep
 ) -> Response:
     """Launch a job; its blobs have been uploaded before."""
-    policy_rules.check_spec(spec)
+    admit.check(spec)
     admit.check_blobs(plane.context.blobs, spec)
     tenant_id = caller.principal.id
     seen = admit.look(reader, plane.context.shelf, tenant_id, spec, plane.clock.now())

@@ -114,14 +114,16 @@ def check_bids(bids: Sequence[Bid], machine_id: str) -> None:
         )
 
 
-def check_fit(order: Order, listing: Listing, past: Sequence[Lease], ask: int) -> None:
+def check_fit(
+    order: Order, listing: Listing, past: Sequence[Lease], ask: int, now: Instant
+) -> None:
     """Raise NothingFits for a machine that could not serve the order now; `past` are all leases of its job."""
     if any(
         lease.machine_id == listing.machine_id and lease.state is not LeaseState.CLOSED
         for lease in past
     ):
         raise Conflict("Your machine serves this job already.", hint="bid with another one")
-    screened = rules.screen(order, [at_price(listing, ask)])
+    screened = rules.screen(order, [at_price(listing, ask)], now)
     if not screened.fits:
         named = screened.why_not.partition(": none of")[0]
         raise NothingFits(

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
 from gondwana.market.model import Listing, Order
-from gondwana.market.rules import price_per_work, screen
+from gondwana.market.rules import asked, price_per_work, screen
+from gondwana.market.terms import Term
+from gondwana.market.where import FIELD, loosened, tests_of, with_term, without_term
 from gondwana.wire.jobs import Accelerators
 
 LISTINGS_MAX: Final = (
@@ -21,6 +24,7 @@ LISTINGS_MAX: Final = (
 )
 RELAXATIONS_MAX: Final = 8  # told
 MODELS_NAMED_MAX: Final = 4
+TERMS_MAX: Final = 4  # of a filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +70,19 @@ class _Wish:
     ]  # as it was, without, machines -> with
 
 
-def relaxations(order: Order, listings: Iterable[Listing]) -> tuple[Relaxation, ...]:
+def relaxations(order: Order, listings: Iterable[Listing], now: Instant) -> tuple[Relaxation, ...]:
     """What would make the order fit, the least added cost first; nothing where it fits already.
 
     A pair of changes is told only where it is cheaper than either alone.
     """
     pool = _pool(order, listings)
-    if len(screen(order, pool).fits) >= order.count_min:
+    if len(screen(order, pool, now).fits) >= order.count_min:
         return ()
-    asked = [wish for wish in _WISHES if wish.is_asked(order)]
-    alone = {wish.name: found for wish in asked if (found := _relaxed(order, pool, (wish,)))}
+    wishes = [wish for wish in _WISHES if wish.is_asked(order)] + _of_filters(order, pool, now)
+    alone = {wish.name: found for wish in wishes if (found := _relaxed(order, pool, (wish,), now))}
     found = list(alone.values())
-    for pair in combinations(asked, 2):
-        made = _relaxed(order, pool, pair)
+    for pair in combinations(wishes, 2):
+        made = _relaxed(order, pool, pair, now)
         singles = [alone[wish.name] for wish in pair if wish.name in alone]
         if made and all(_cost(made) < _cost(single) for single in singles):
             found.append(made)
@@ -102,12 +106,14 @@ def _pool(order: Order, listings: Iterable[Listing]) -> list[Listing]:
     return near[:LISTINGS_MAX]
 
 
-def _relaxed(order: Order, pool: Sequence[Listing], wishes: Sequence[_Wish]) -> Relaxation | None:
+def _relaxed(
+    order: Order, pool: Sequence[Listing], wishes: Sequence[_Wish], now: Instant
+) -> Relaxation | None:
     without, offered = order, list(pool)
     for wish in wishes:
         without = wish.dropped(without)
         offered = [wish.offered(each) for each in offered]
-    fits = screen(without, offered).fits
+    fits = screen(without, offered, now).fits
     count = without.count_min if without.count_min > 0 else min(order.count_min, len(fits))
     if not 0 < count <= len(fits):
         return None
@@ -246,11 +252,39 @@ def _keep_count(order: Order, relaxed: Order, chosen: Sequence[Listing]) -> tupl
     return relaxed, change
 
 
-def _keep_filters(order: Order, relaxed: Order, chosen: Sequence[Listing]) -> tuple[Order, Change]:
-    change = Change(
-        field="gondwana.where", was=order.filters, now="", words=f"drop the filter {order.filters}"
+def _of_filters(order: Order, pool: Sequence[Listing], now: Instant) -> list[_Wish]:
+    """A wish for each term of the order's filter: those that the fewest machines have, since each is tried in pairs."""
+    tests = tests_of(order, now)
+    fits = [sum(test(asked(order, each)) for each in pool) for _, test in tests]
+    scarce = sorted(range(len(tests)), key=lambda place: fits[place])[:TERMS_MAX]
+    wishes = [_of_term(tests[place][0]) for place in sorted(scarce) if fits[place] < len(pool)]
+    if len(tests) > 1:
+        wishes.append(_WHOLE_FILTER)
+    return wishes
+
+
+def _of_term(term: Term) -> _Wish:
+    def keep(order: Order, relaxed: Order, chosen: Sequence[Listing]) -> tuple[Order, Change]:
+        looser = loosened(term, [asked(order, each) for each in chosen])
+        filters = with_term(relaxed.filters, looser) if looser else relaxed.filters
+        words = f"ask for {looser} instead of {term}" if looser else f"do without {term}"
+        told = Change(field=FIELD, was=str(term), now="" if looser is None else str(looser), words=words)  # fmt: skip
+        return replace(relaxed, filters=filters), told
+
+    return _Wish(
+        name=f"where {term}",
+        is_asked=lambda order: True,
+        dropped=lambda order: replace(order, filters=without_term(order.filters, term)),
+        offered=_same,
+        kept=keep,
     )
-    return relaxed, change
+
+
+def _keep_no_filters(
+    order: Order, relaxed: Order, chosen: Sequence[Listing]
+) -> tuple[Order, Change]:
+    words = f"drop the filter {order.filters}"
+    return relaxed, Change(field=FIELD, was=order.filters, now="", words=words)
 
 
 def _keep_notice(order: Order, relaxed: Order, chosen: Sequence[Listing]) -> tuple[Order, Change]:
@@ -342,13 +376,6 @@ _WISHES: Final = (
         kept=_keep_count,
     ),
     _Wish(
-        name="filters",
-        is_asked=lambda order: bool(order.filters),
-        dropped=lambda order: replace(order, filters=""),
-        offered=_same,
-        kept=_keep_filters,
-    ),
-    _Wish(
         name="notice",
         is_asked=lambda order: order.notice_seconds_min > 0,
         dropped=lambda order: replace(order, notice_seconds_min=0),
@@ -370,4 +397,11 @@ _WISHES: Final = (
         kept=_keep_closed,
     ),
 )
-"""What a job may give up; a sandbox for strangers' work is not among it."""
+"""What a job may give up beside terms of its filter; a sandbox for strangers' work is not among it."""
+_WHOLE_FILTER: Final = _Wish(
+    name="filters",
+    is_asked=lambda order: bool(order.filters),
+    dropped=lambda order: replace(order, filters=""),
+    offered=_same,
+    kept=_keep_no_filters,
+)
