@@ -25,7 +25,7 @@ def where(network, name, text):
 
 
 def test_a_job_runs_on_the_machine_that_its_filter_names_though_another_is_cheaper(ada, network):
-    job = where(network, "far", "region=us-* and tflops>0 and isolation=sandbox")
+    job = where(network, "far", "region=us-* and cpus>0 and isolation=sandbox")
     assert ada.json("plan", job)["default"]["machines"] == ["birch"]
     done = ada.cli("launch", "--yes", job)
     assert done.returncode == 0, done.stderr + network.logs()

@@ -34,6 +34,7 @@ from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
 LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
+_OF_WISHES: Final = ("quota.", "order.resized")  # what fitted nothing may fit now
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
@@ -79,6 +80,7 @@ class Shelf:
         self._changed: set[str] = set()  # machines whose rows in the book may be old
         self._leased: set[str] = set()  # of which only the free devices may be
         self._taken: set[str] = set()  # proposed: what may be on its way to the database counts
+        self._wishes_changed = False
         self._has_news = True
         self._version = 0  # grows whenever an offer becomes better for somebody
         self._verdicts = Verdicts()
@@ -93,6 +95,7 @@ class Shelf:
             if machine_id and not event.kind.startswith(_OF_WORK):
                 named[event.kind.startswith("lease.")].add(str(machine_id))
         with self._news:
+            self._wishes_changed |= any(each.event.kind.startswith(_OF_WISHES) for each in events)
             self._leased |= named[True]
             self._changed |= named[False]
             self._has_news = True
@@ -286,6 +289,8 @@ class Shelf:
             return self._book
         with self._news:
             self._has_news = False
+            self._version += self._wishes_changed
+            self._wishes_changed = False
             changed, self._changed = self._changed, set()
             leased = self._leased - changed - self._taken
             self._leased &= self._taken  # until they are returned

@@ -7,7 +7,7 @@ from typing import Any, Final
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
 from gondwana.jobs.fairness import Fairness
-from gondwana.jobs.listings import listings, rows
+from gondwana.jobs.listings import FILTER_BITS, listings, rows
 from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.audit import audit
 from gondwana.market import store as market
@@ -123,10 +123,16 @@ def _quotas(reader: Reader, held: dict[Any, int]) -> Iterator[str]:
             held[key] = now
 
 
+_OF_FILTERS: Final = sum(FILTER_BITS)  # what was seen of filters so far is the book's own
+
+
 def the_book(life: Life, reader: Reader) -> Iterator[str]:
     """The book in memory, followed step by step, is the book read anew; and so are the counts that people see."""
     shelf = life.context.shelf
-    told, anew = sorted(shelf.book(reader).rows()), sorted(rows(reader))
+    told = sorted(
+        each._replace(tags=each.tags & ~_OF_FILTERS) for each in shelf.book(reader).rows()
+    )
+    anew = sorted(rows(reader))
     if told != anew:
         for one, other in zip(told, anew, strict=False):
             if one != other:

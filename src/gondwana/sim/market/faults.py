@@ -92,7 +92,7 @@ def _propose(world: "World", use: Any) -> None:
             continue
         leases = market.leases_of_job(reader, order.job_id)
         held = market.held_by(leases, order.id)
-        found = shelf.propose(reader, order, held, memory.barred(leases, now))
+        found = shelf.propose(reader, order, held, memory.barred(leases, now), now)
         if found:
             proposals.append(Proposal(order=order, machine_ids=found))
             proposals += [proposals[-1]] * world.dice.chance(0.2)  # said twice

@@ -1,7 +1,7 @@
 """Who buys and sells, and chance for what they do."""
 
-from collections.abc import Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import PrincipalId
@@ -18,6 +18,13 @@ PROJECTS: Final = ("", "nest")
 MODELS: Final = ("A100", "H100")
 ABSENT_MODEL: Final = "B200"  # known to the market, owned by nobody
 REGIONS: Final = ("akl", "wlg")
+FILTERS: Final[dict[str, Callable[[Any], bool]]] = {
+    "": lambda machine: True,
+    "spot=yes": lambda machine: machine["floor"] is not None,
+    "notice>=1h": lambda machine: machine["notice"] >= 3_600,
+    f"region!={REGIONS[0]}": lambda machine: machine["region"] != REGIONS[0],
+}
+"""What jobs ask of machines in the market's words -> the same of a row of the oracle (`waiting`)."""
 USD: Final = 1_000_000
 
 

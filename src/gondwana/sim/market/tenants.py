@@ -11,7 +11,16 @@ from gondwana.api.routes import jobs
 from gondwana.core.ids import PrincipalId
 from gondwana.policy import limits, quotas
 from gondwana.policy.model import Quota
-from gondwana.sim.market.people import ABSENT_MODEL, MODELS, OWNERS, PROJECTS, TENANTS, USD, caller
+from gondwana.sim.market.people import (
+    ABSENT_MODEL,
+    FILTERS,
+    MODELS,
+    OWNERS,
+    PROJECTS,
+    TENANTS,
+    USD,
+    caller,
+)
 from gondwana.wire.jobs import Accelerators, JobSpec, MarketTerms, Resources, Train
 
 if TYPE_CHECKING:
@@ -84,6 +93,7 @@ def draw(world: "World", kind: str) -> JobSpec:
         train=_train(world) if is_train else None,
         market=MarketTerms(
             mechanism="posted" if is_train else kind,
+            where=dice.among({each: 1 if each else 20 for each in FILTERS}),
             notice_seconds_min=dice.among({0: 8, 3_600: 1}),
             priority=dice.among({0: 3, 30: 1, 100: 1}),
             lease_seconds=int(dice.between(1_800, LEASE_SECONDS_MAX)) if is_train or dice.chance(0.3) else None,

@@ -11,6 +11,7 @@ from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
+from gondwana.sim.market.people import FILTERS
 from gondwana.sim.market.watch import FAILURES, NEVER_AGAIN
 
 PATIENCE_SECONDS: Final = 60.0  # that a job waits for others after a machine failed it
@@ -89,6 +90,7 @@ def could_be_served(reader: Reader, market: Market, order: Any, *, if_free: bool
         and (not models or each["model"] in models)
         and _price(order, each) <= _cap(order)
         and each["notice"] >= order["notice_seconds_min"]
+        and FILTERS[order["filters"]](each)
         and (each["devices"] if if_free else each["free"]) >= order["devices"]
         and (if_free or market.kept.get(each["id"], order["id"]) == order["id"])
     ]
