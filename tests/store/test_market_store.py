@@ -57,7 +57,7 @@ def test_an_order_comes_back_as_it_was_placed(stored_world, make):
     )
     stored_world.write(store.place_order, order)
     assert store.order(stored_world.reader, order.id) == order
-    assert store.open_orders(stored_world.reader) == [order.id]
+    assert store.open_orders(stored_world.reader, stored_world.now) == [order.id]
     assert stored_world.kinds(order.id) == ["order.opened"]
     with pytest.raises(NoSuchThing):
         store.order(stored_world.reader, "ord_none")
@@ -67,7 +67,7 @@ def test_open_orders_come_oldest_first(stored_world, make):
     for name, at in (("late", 2), ("early", 1)):
         order = make.order(name, tenant_id=stored_world.tenant, created_at=make.NOW + at)
         stored_world.write(store.place_order, order)
-    assert store.open_orders(stored_world.reader) == ["ord_early", "ord_late"]
+    assert store.open_orders(stored_world.reader, stored_world.now) == ["ord_early", "ord_late"]
 
 
 @pytest.mark.parametrize("before", OrderState)

@@ -29,6 +29,8 @@ from gondwana.ledger.model import StatementLine
 from gondwana.ledger.periods import Period, Span, available_before, personal
 from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
+from gondwana.market.calendar import store as calendar
+from gondwana.market.calendar.model import Booking
 from gondwana.market.measures import (
     bandwidth_class,
     price_micro_usd_per_million_steps,
@@ -41,6 +43,7 @@ from gondwana.supply import store as supply
 from gondwana.supply.model import Machine
 from gondwana.wire import ledger as books
 from gondwana.wire import views
+from gondwana.wire.calendar import BookingView
 from gondwana.wire.proofs import BUDGET_CODES, RootRecord
 from gondwana.wire.units import UnitKind
 
@@ -70,6 +73,8 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
         sla=machine.sla,
         notice_seconds=offer.notice_seconds,
         spot_floor_micro_usd_per_device_hour=offer.spot_floor_micro_usd_per_device_hour,
+        reserve_seconds_max=offer.reserve_seconds_max,
+        discounts=offer.discounts,
     )
 
 
@@ -107,6 +112,8 @@ def offer_view(each: Listing, now: Instant) -> views.OfferView:
         ),
         notice_seconds=each.notice_seconds,
         spot_floor_micro_usd_per_device_hour=each.spot_floor_micro_usd_per_device_hour,
+        reserve_seconds_max=each.reserve_seconds_max,
+        discounts=each.discounts,
     )
 
 
@@ -131,6 +138,23 @@ def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
         training=_training_view(reader, job, training) if training and whole else None,
         outputs=_outputs(reader, job, training),
         predicted=prediction_view(reader, job) if whole else None,
+        reserved=_reserved(reader, job),
+    )
+
+
+def booking_view(each: Booking, machine: str) -> BookingView:
+    """Some time of a machine that is promised, or was."""
+    return BookingView(
+        id=each.id,
+        kind=each.kind,
+        state=each.state,
+        machine=machine,
+        devices=each.devices,
+        starts_at=each.starts_at,
+        ends_at=each.ends_at,
+        price_micro_usd_per_device_hour=each.price_micro_usd_per_device_hour,
+        deposit_micro_usd=each.deposit_micro_usd,
+        kept_micro_usd=each.kept_micro_usd,
     )
 
 
@@ -398,7 +422,16 @@ def _held(reader: Reader, job: Job) -> int:
         for lease in market.leases_of_job(reader, job.id)
         if lease.state is not LeaseState.CLOSED
     ]
-    return sum(balance(reader, lease_escrow(lease.id)).available_micro_usd for lease in live)
+    booked = [] if job.spec.market.starts_at is None else calendar.of_job(reader, job.id)
+    ids = [*(lease.id for lease in live), *(each.id for each in booked)]
+    return sum(balance(reader, lease_escrow(each)).available_micro_usd for each in ids)
+
+
+def _reserved(reader: Reader, job: Job) -> tuple[BookingView, ...]:
+    if job.spec.market.starts_at is None:
+        return ()
+    found = calendar.of_job(reader, job.id)
+    return tuple(booking_view(each, supply.machine(reader, each.machine_id).name) for each in found)
 
 
 def _outputs(reader: Reader, job: Job, training: Training | None) -> dict[str, str]:

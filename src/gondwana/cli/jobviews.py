@@ -3,7 +3,7 @@
 from gondwana.cli.output import columns, facts, moment, price, table
 from gondwana.cli.plans import prediction_pairs
 from gondwana.core.money import format_usd
-from gondwana.core.units import format_bytes, format_seconds
+from gondwana.core.units import format_bytes, format_instant, format_seconds
 from gondwana.wire.views import JobView, LeaseView, RoundView, TrainingView
 
 LIST_HEADS = columns("NAME", "ID", "KIND", "STATE", "CREATED", ">PAID", "REASON")
@@ -29,7 +29,8 @@ ROUND_WIDTHS = (5, 8, 7, 8, 8, 4, 12, 10, 12)
 def list_row(job: JobView) -> list[str]:
     """One job as a line of the list."""
     paid = format_usd(job.paid_micro_usd, decimals=6)
-    return [job.name, job.id, job.kind, job.state, moment(job.created_at), paid, job.reason]
+    why = job.reason or reserved_words(job)
+    return [job.name, job.id, job.kind, job.state, moment(job.created_at), paid, why]
 
 
 def show_job(job: JobView) -> str:
@@ -41,6 +42,7 @@ def show_job(job: JobView) -> str:
                 ("state", job.state),
                 ("reason", ": ".join(part for part in (job.reason, job.detail) if part)),
                 ("waits for", job.waits_for),
+                ("reserved", reserved_words(job)),
                 ("exit code", "" if job.exit_code is None else str(job.exit_code)),
                 ("created", moment(job.created_at)),
                 ("ended", moment(job.ended_at)),
@@ -57,6 +59,16 @@ def show_job(job: JobView) -> str:
     if job.training is not None:
         parts.append(show_training(job.training))
     return "\n\n".join(parts)
+
+
+def reserved_words(job: JobView) -> str:
+    """What waits for a job: `for 2026-12-01 08:00 UTC on 2 machines: atlas, birch`; empty where nothing does."""
+    booked = [each for each in job.reserved if each.state == "booked"]
+    if not booked:
+        return ""
+    names = ", ".join(each.machine for each in booked)
+    count = "1 machine" if len(booked) == 1 else f"{len(booked)} machines"
+    return f"reserved for {format_instant(booked[0].starts_at)} UTC on {count}: {names}"
 
 
 def _credited(job: JobView) -> str:

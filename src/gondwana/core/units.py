@@ -1,6 +1,7 @@
 """Sizes and times that people read and write: `16GB`, `2h`."""
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
@@ -30,6 +31,22 @@ def parse_seconds(text: str | float, *, field: str) -> float:
     if match is None:
         raise InvalidValue(field=field, value=text, hint="write a time such as 90s, 15m or 2h")
     return float(match.group(1)) * _TIME_FACTORS[match.group(2)]
+
+
+def parse_instant(text: str, *, field: str) -> float:
+    """Seconds since 1970 of `2026-12-01T08:00Z`; UTC where no zone is said."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue(
+            field=field, value=text, hint="write a time such as 2026-12-01T08:00Z"
+        ) from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def format_instant(at: float) -> str:
+    """`2026-12-01 08:00`, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def format_bytes(count: float) -> str:

@@ -12,7 +12,8 @@ from gondwana.core.money import due_micro_usd
 from gondwana.core.random import Random
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import choosing, holders, money, quotas, store
+from gondwana.jobs import choosing, holders, money, quotas, reservations, store
+from gondwana.jobs.calendar import Ahead
 from gondwana.jobs.listings import listings, listings_of
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
@@ -22,6 +23,7 @@ from gondwana.ledger.settings import setting
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
 from gondwana.market.auction import bidding
+from gondwana.market.calendar import rules as calendar
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
 from gondwana.market.where import check_where
 from gondwana.policy import rules as policy
@@ -58,7 +60,7 @@ def order_for(
         price_cap_micro_usd_per_device_hour=cap,
         charge=Charge.UNIT if train else Charge.SECOND,
         created_at=now,
-        expires_at=Instant(now + ORDER_SECONDS_MAX),
+        expires_at=_expires_at(spec, now),
         mechanism=mechanism,
         closes_at=Instant(now + WINDOW_SECONDS) if mechanism is Mechanism.AUCTION else None,
         filters=spec.market.where,
@@ -84,6 +86,7 @@ def _mechanism(spec: JobSpec) -> Mechanism:
         devices_min=nodes * _devices(spec),
         lease_seconds=spec.market.lease_seconds,
         has_cap=spec.price_cap_micro_usd_per_device_hour is not None,
+        is_ahead=spec.market.starts_at is not None,
     )
 
 
@@ -101,9 +104,12 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     """
     check(spec)
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
+    if wanted.starts_at is not None:
+        return _plan_ahead(reader, shelf, spec, wanted, now)
     found = choosing.find(reader, shelf, wanted, now)
     bids = wanted.mechanism is Mechanism.SPOT
-    planned = _plan(spec, wanted, _screen(reader, wanted, found, now, all_free=bids))
+    barred = Ahead.read(reader, now).not_for(wanted)
+    planned = _plan(spec, wanted, _screen(reader, wanted, found, now, all_free=bids, barred=barred))
     waits = quotas.why_waiting(reader, wanted)
     notes = (f"it would wait: {waits}",) if waits else ()
     return replace(planned, notes=(*notes, *choosing.told(reader, wanted, planned.machines)))
@@ -118,6 +124,9 @@ def look(
     """
     check(spec)
     wanted = order_for(spec, tenant_id, JobId("look"), OrderId("look"), now)
+    if wanted.starts_at is not None:
+        calendar.check_start(wanted.starts_at, calendar.lease_seconds(wanted), now)
+        return reservations.find(reader, shelf, wanted, now)
     found = choosing.find(reader, shelf, wanted, now, taken_too=True)
     return _screen(reader, wanted, found, now, all_free=True)
 
@@ -167,12 +176,34 @@ def submit(
     hold_blobs(tx, blobs_of(spec), holder=holders.of_job(job.id), at=now)
     money.hold_job(tx, now, job, planned.hold_micro_usd)
     market.place_order(tx, wanted)
+    if wanted.starts_at is not None:
+        calendar.check_start(wanted.starts_at, calendar.lease_seconds(wanted), now)
+        reservations.reserve(
+            tx, random, now, job, wanted, [str(each.machine_id) for each in seen.fits]
+        )
     return store.move_job(tx, now, job, JobState.ADMITTED)
 
 
 def window_seconds(reader: Reader) -> int:
     """How long a new auction takes bids."""
     return setting(reader, "auction", AuctionSettings).window_seconds
+
+
+def _expires_at(spec: JobSpec, now: Instant) -> Instant:
+    """Until when an order looks for machines: a day, or until the end of its own window."""
+    if spec.market.starts_at is None:
+        return Instant(now + ORDER_SECONDS_MAX)
+    return Instant(spec.market.starts_at + (spec.market.lease_seconds or 0))
+
+
+def _plan_ahead(reader: Reader, shelf: Shelf, spec: JobSpec, wanted: Order, now: Instant) -> Plan:
+    """Which machines the job could reserve now."""
+    assert wanted.starts_at is not None
+    calendar.check_start(wanted.starts_at, calendar.lease_seconds(wanted), now)
+    planned = _plan(spec, wanted, reservations.find(reader, shelf, wanted, now))
+    if not planned.machines:
+        return planned
+    return replace(planned, notes=reservations.told(wanted, planned.machines, now))
 
 
 def _check_standing(tx: Transaction, spec: JobSpec, tenant_id: PrincipalId) -> None:
@@ -255,7 +286,7 @@ def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
 def _seen_again(tx: Transaction, wanted: Order, seen: Screening, now: Instant) -> Screening:
     """What a look found, as it is now; a look that found too little stays as it is."""
     chosen = seen.fits[: wanted.count_max]
-    if len(chosen) < wanted.count_min:
+    if len(chosen) < wanted.count_min or wanted.starts_at is not None:  # `reserve` looks again
         return seen
     found = listings_of(tx, (each.machine_id for each in chosen))
     return screen(wanted, _all_free(found), now)
@@ -267,6 +298,8 @@ def screen(wanted: Order, found: Sequence[Listing], now: Instant) -> Screening:
     posted = found
     if wanted.mechanism is Mechanism.SPOT:
         found = [market_rules.asked(wanted, each) for each in posted]
+    elif wanted.mechanism is Mechanism.POSTED:
+        found = [market_rules.discounted(wanted, each) for each in posted]
     elif wanted.mechanism is Mechanism.AUCTION and cap is not None:
         found = [
             bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
@@ -276,14 +309,23 @@ def screen(wanted: Order, found: Sequence[Listing], now: Instant) -> Screening:
 
 
 def _screen(
-    reader: Reader, wanted: Order, found: Sequence[Listing], now: Instant, *, all_free: bool = False
-) -> Screening:
-    """What fits of those found; where that is too little, of all, for the reason, and as spot asks other prices."""
-    screening = screen(wanted, _all_free(found) if all_free else found, now)
-    if len(screening.fits) >= wanted.count_min:
-        return screening
-    every = listings(reader)
-    return screen(wanted, _all_free(every) if all_free else every, now)
+    reader: Reader, wanted: Order, found: Sequence[Listing], now: Instant, *, all_free: bool = False,
+    barred: Sequence[str] = (),
+) -> Screening:  # fmt: skip
+    """What fits of those found; where that is too little, of all, for the reason, and as spot asks other prices.
+
+    `barred`: machines that are booked, which is as if they were taken.
+    """
+
+    def look(every: Sequence[Listing]) -> Screening:
+        free = _all_free(every) if all_free else every
+        left = [
+            replace(each, devices_free=0) if each.machine_id in barred else each for each in free
+        ]
+        return screen(wanted, left, now)
+
+    screening = look(found)
+    return screening if len(screening.fits) >= wanted.count_min else look(listings(reader))
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

@@ -70,9 +70,10 @@ def place_bid(
     bidding.check_bids(store.bids_of(tx, [order.id])[order.id], known.id)
     past = market.leases_of_job(tx, order.job_id)
     bidding.check_fit(order, listing, past, ask_micro_usd_per_device_hour, now)
-    if not place.not_kept(order, [listing], market.holds_on(tx, [known.id]), now):
+    if not place.not_kept(order, [listing], place.Kept.read(tx, [known.id], now), now, past):
         raise NothingFits(
-            f"{known.name} is kept for an order that waits longer", hint="bid with another"
+            f"{known.name} is kept for an order that waits longer, or is booked",
+            hint="bid with another",
         )
     bid = Bid(
         id=new_id("bid", now, random),
@@ -143,7 +144,8 @@ class _Table:
         }
         standing = {each.machine_id: each for found in offers.values() for each in found}
         self._left |= {name: each.devices_free for name, each in standing.items()}
-        self._holds = market.holds_on(reader, sorted(standing.keys() | self._listings.keys()))
+        self._kept = place.Kept.read(reader, sorted(standing.keys() | self._listings.keys()), now)
+        self._past = past
         bids = {order.id: self._bids_for(order, barred[order.id]) for order in due}
         for order in due:  # what is set aside for second choices is known
             gang = bidding.gang_of(order, market.held_by(past[order.job_id], order.id))
@@ -186,7 +188,7 @@ class _Table:
         if listing is None:
             return False
         offered = bidding.at_price(listing, bid.ask_micro_usd_per_device_hour, more=held)
-        free = place.not_kept(order, [offered], self._holds, self._now)
+        free = place.not_kept(order, [offered], self._kept, self._now, self._past[order.job_id])
         return bool(market_rules.screen(order, free, self._now).fits)
 
     def _add_bid(self, bid: Bid) -> int:
@@ -208,7 +210,7 @@ class _Table:
     ) -> list[int]:
         """The asks of the standing offers that an order may have; a machine that bids for it stands for others only."""
         bidders = {self._asks[each].machine_id for each in bids}
-        free = place.not_kept(order, offers, self._holds, self._now)
+        free = place.not_kept(order, offers, self._kept, self._now, self._past[order.job_id])
         fits = market_rules.screen(order, free, self._now).fits
         return [self._stand(each) for each in fits if each.machine_id not in bidders]
 

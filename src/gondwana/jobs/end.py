@@ -6,7 +6,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
-from gondwana.jobs import holders, money, store, undelivered
+from gondwana.jobs import holders, money, reservations, store, undelivered
 from gondwana.jobs.model import Job, JobReason, JobState, RunState, Unit, UnitState
 from gondwana.jobs.rules import batch, rounds
 from gondwana.market import rules as market_rules
@@ -124,6 +124,8 @@ def end_job(tx: Transaction, now: Instant, job: Job, end: batch.End) -> Job:
         close_lease(tx, now, lease, reason)
     if job.order_id:
         order = market.order(tx, job.order_id)
+        if order.starts_at is not None:
+            reservations.cancel(tx, now, order.id)
         if order.state in (OrderState.OPEN, OrderState.MATCHED):
             market.move_order(tx, now, order, OrderState.CLOSED)
     for unit in store.units_delivered(tx, job.id):

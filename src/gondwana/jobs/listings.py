@@ -131,6 +131,8 @@ def to_listing(each: Supply) -> Listing:
         site=machine.site,
         address=machine.address,
         network=machine.network,
+        reserve_seconds_max=each.offer.reserve_seconds_max,
+        discounts=each.offer.discounts,
     )
 
 

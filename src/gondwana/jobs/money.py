@@ -6,7 +6,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import BudgetTooSmall, FundsTooLow
-from gondwana.core.ids import JobId
+from gondwana.core.ids import JobId, PrincipalId
 from gondwana.core.money import format_usd
 from gondwana.db.settings import read_setting
 from gondwana.db.transaction import Reader, Transaction
@@ -30,6 +30,7 @@ from gondwana.ledger.model import (
 )
 from gondwana.ledger.store import balance, post, post_all
 from gondwana.market import store as market
+from gondwana.market.calendar import store as calendar
 from gondwana.market.model import Charge, Lease, LeaseState
 from gondwana.supply import store as supply
 from gondwana.wire.units import UnitKind
@@ -220,11 +221,18 @@ def task_balance(reader: Reader, job: Job) -> Balance:
 
 
 def paid_micro_usd(reader: Reader, job: Job) -> int:
-    """What a job has cost its tenant so far: accepted units, or proven seconds as far as its escrows reached."""
+    """What a job has cost its tenant so far: accepted units, or proven seconds as far as its escrows reached.
+
+    With what a reservation cost that was cancelled late.
+    """
     if job.spec.train:
         counts = store.unit_counts(reader, job_id=job.id)
-        return sum(row["price_micro_usd"] for row in counts if row["state"] == UnitState.ACCEPTED)
-    return sum(_paid_of_lease(reader, lease) for lease in market.leases_of_job(reader, job.id))
+        paid = sum(row["price_micro_usd"] for row in counts if row["state"] == UnitState.ACCEPTED)
+    else:
+        paid = sum(_paid_of_lease(reader, lease) for lease in market.leases_of_job(reader, job.id))
+    if job.spec.market.starts_at is not None:
+        paid += sum(each.kept_micro_usd for each in calendar.of_job(reader, job.id))
+    return paid
 
 
 def _paid_of_lease(reader: Reader, lease: Lease) -> int:
@@ -252,6 +260,18 @@ def _task(job: Job) -> TaskTerms:
 
 def _terms(reader: Reader, lease: Lease, job: Job) -> LeaseTerms:
     return _lease(lease, job, supply.machine(reader, lease.machine_id).owner_id)
+
+
+def terms_of(id: str, job: Job, owner_id: PrincipalId, price_micro_usd_per_hour: int) -> LeaseTerms:
+    """What the books need to know of something that is like a lease: a reservation."""
+    return LeaseTerms(
+        lease_id=id,
+        tenant_id=job.tenant_id,
+        provider_id=owner_id,
+        price_micro_usd_per_hour=price_micro_usd_per_hour,
+        shares=job.shares,
+        job_id=job.id,
+    )
 
 
 def _lease(lease: Lease, job: Job, owner_id: str) -> LeaseTerms:

@@ -12,14 +12,16 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, RunId, new_id
 from gondwana.core.money import format_usd
 from gondwana.core.random import Random
-from gondwana.db.transaction import Transaction
-from gondwana.jobs import end, money, store
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.jobs import end, money, reservations, store
+from gondwana.jobs.calendar import Calendar
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.quotas import Limits
 from gondwana.jobs.rules import batch, memory
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
+from gondwana.market.calendar.model import Booking
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
 from gondwana.supply import store as supply
@@ -41,6 +43,21 @@ class Chosen:
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])  # that they serve
     names: dict[str, str] = field(default_factory=dict[str, str])  # of their machines
+    booked: list[Booking] = field(default_factory=list[Booking])  # that they are made for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What of some machines is kept for others: for large orders, and for what is booked."""
+
+    holds: Mapping[str, Hold]
+    calendar: Calendar
+
+    @classmethod
+    def read(cls, reader: Reader, machine_ids: Sequence[str], now: Instant) -> "Kept":
+        """As it is stored."""
+        holds = market.holds_on(reader, machine_ids)
+        return cls(holds=holds, calendar=Calendar.read(reader, machine_ids, now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +101,7 @@ def confirm_reserved(
 def reserve(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Proposal]) -> Seen:
     """Reserve what was proposed, where it still fits, to be confirmed by a later call."""
     seen = choose(tx, random, now, proposals)
+    _use_booked(tx, now, seen)
     _write(tx, now, seen, [])
     return replace(seen, unwritten=None)
 
@@ -104,7 +122,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
     seen = Seen(jobs=jobs, leases=past, unwritten=(chosen_of := Chosen()))
     named = (machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
-    holds = market.holds_on(tx, list(offers))
+    kept = Kept.read(tx, list(offers), now)
     limits = Limits.read(tx, [each.order for each in wanted])
     for proposed in wanted:
         order = proposed.order
@@ -115,7 +133,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
         ends_at = market_rules.ends_at(order, leases, now)
         if ends_at is not None and ends_at <= now:  # the time that it had is over: it ends
             continue
-        left = not_kept(order, _agreed(proposed, offers), holds, now)
+        left = not_kept(order, _agreed(proposed, offers, kept), kept, now, leases)
         allowed = limits.allowed(order, held, left)
         for chosen in _choose(order, leases, allowed, now):
             lease_id = LeaseId(new_id("lea", now, random))
@@ -131,33 +149,37 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
             leases.append(lease)
             seen.reserved.append(lease)
             limits.count(order, lease, chosen.accelerator)
+            if (booked := kept.calendar.count(order, lease)) is not None:
+                chosen_of.booked.append(booked)
             chosen_of.orders[order.id] = order
             chosen_of.names[lease.machine_id] = chosen.name
     return seen
 
 
 def not_kept(
-    order: Order, offers: Sequence[Listing], holds: Mapping[str, Hold], now: Instant
+    order: Order, offers: Sequence[Listing], kept: Kept, now: Instant, past: Sequence[Lease] = ()
 ) -> list[Listing]:
-    """The offers of which nothing is kept for others that this order would take."""
+    """The offers of which nothing is kept for others that this order would take; `past`: all leases of its job."""
     return [
         each
         for each in offers
-        if (hold := holds.get(each.machine_id)) is None
-        or may_take(order, hold, each.devices_free, now)
+        if (
+            (hold := kept.holds.get(each.machine_id)) is None
+            or may_take(order, hold, each.devices_free, now)
+        )
+        and kept.calendar.has_room(order, each, past)
     ]
 
 
-def _agreed(proposed: Proposal, offers: Mapping[str, Listing]) -> list[Listing]:
-    """What is proposed as it stands now, at the prices that were agreed."""
+def _agreed(proposed: Proposal, offers: Mapping[str, Listing], kept: Kept) -> list[Listing]:
+    """What is proposed as it stands now, at the prices that were agreed, else at those that are asked."""
+    order = proposed.order
     found = [offers[each] for each in proposed.machine_ids if each in offers]
-    prices = proposed.prices
-    if not prices:
-        return found
+    prices = {**(proposed.prices or {}), **kept.calendar.prices(order)}
     return [
         replace(each, price_micro_usd_per_device_hour=price)
         if (price := prices.get(each.machine_id)) is not None
-        else each
+        else market_rules.discounted(order, each)
         for each in found
     ]
 
@@ -193,6 +215,12 @@ def _write(tx: Transaction, now: Instant, seen: Seen, active: Sequence[Lease]) -
     return active
 
 
+def _use_booked(tx: Transaction, now: Instant, seen: Seen) -> None:
+    """What was booked is a lease now; its deposit is there again to open that."""
+    if seen.unwritten is not None:
+        reservations.use(tx, now, seen.unwritten.booked)
+
+
 def _rank(job: Job, past: Sequence[Lease]) -> int:
     live = [lease for lease in past if lease.state is not LeaseState.CLOSED]
     return batch.free_rank(job.spec, live)
@@ -209,6 +237,7 @@ def confirm(tx: Transaction, random: Random, now: Instant, seen: Seen) -> int:
     A job that has no funds for a lease ends, whatever else it has. One whose tenant is about to get money back from
     such an end waits for it, reserved.
     """
+    _use_booked(tx, now, seen)
     over = [lease for lease in seen.reserved if seen.jobs[lease.job_id].ended]
     live = [lease for lease in seen.reserved if lease not in over] if over else seen.reserved
     opened = money.open_leases(tx, now, live, seen.jobs, seen.leases)

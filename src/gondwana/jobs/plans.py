@@ -48,7 +48,12 @@ def make(
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
     if not plan.machines:
         return _refused(reader, shelf, plan, wanted, work, now)
-    fits = admit.screen(wanted, _pool(reader, shelf, wanted, now), now).fits
+    is_ahead = wanted.starts_at is not None
+    fits = (
+        plan.machines
+        if is_ahead
+        else admit.screen(wanted, _pool(reader, shelf, wanted, now), now).fits
+    )
     found = front.front(work, _hosts(reader, fits, work), devices=wanted.devices)
     if found.default is None:  # what fitted a moment ago is gone
         return Planned(plan=plan, front=found)
@@ -94,7 +99,8 @@ def _refused(
     reader: Reader, shelf: Shelf, plan: Plan, wanted: Order, work: Work, now: Instant
 ) -> Planned:  # fmt: skip
     nothing = Front(plans=(), default=None, basis=work.basis, candidates=0)
-    found = relax.relaxations(wanted, shelf.listings(reader), now)
+    is_ahead = wanted.starts_at is not None  # what would have to change is another time
+    found = () if is_ahead else relax.relaxations(wanted, shelf.listings(reader), now)
     told = [(each, _expected(reader, work, each)) for each in found]
     return Planned(plan=plan, front=nothing, relaxations=tuple(told))
 

@@ -43,6 +43,14 @@ def reclaim_machine(tx: Transaction, now: Instant, machine: Machine) -> tuple[Ma
     return machine, [_take_back(tx, now, lease) for lease in live]
 
 
+def make_way(tx: Transaction, now: Instant, lease: Lease, at: Instant, reason: CloseReason) -> None:
+    """Tell a lease to go for what is booked on its machine; one that nobody has begun to use is closed at once."""
+    if lease.state is LeaseState.RESERVED:
+        end.close_lease(tx, now, lease, reason)
+    elif lease.state is LeaseState.ACTIVE:
+        reclaim(tx, now, lease, at, reason)
+
+
 def _take_back(tx: Transaction, now: Instant, lease: Lease) -> Lease:
     if lease.state is LeaseState.RESERVED:
         end.close_lease(tx, now, lease, CloseReason.RECLAIMED)

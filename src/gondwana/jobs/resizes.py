@@ -5,12 +5,15 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
+from gondwana.core.units import format_instant
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, quotas, store
+from gondwana.jobs.calendar import Calendar
 from gondwana.jobs.model import Job, JobState
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
-from gondwana.market.model import CloseReason, Lease, LeaseState
+from gondwana.market.model import CloseReason, Lease, LeaseState, Order
+from gondwana.supply import store as supply
 from gondwana.wire.jobs import ISLANDS_MAX, LEASE_SECONDS_MAX, NODES_MAX
 
 RUN_SECONDS_MAX: Final = 30 * 86_400.0  # as in a job file
@@ -32,11 +35,18 @@ def extend(tx: Transaction, now: Instant, job: Job, seconds: int) -> Job:
         raise InvalidValue(
             field="hours", value=seconds / 3600, hint=f"more than 0, to {longest / 3600:g} in all"
         )
+    live = market.leases_of_job(tx, job.id, live=True)
+    _check_calendar(tx, now, live, seconds)
     extended = store.save_job(tx, replace(job, spec=spec))
-    if job.order_id is not None and agreed is not None:
+    if job.order_id is not None:
         order = market.order(tx, job.order_id)
-        market.save_order(tx, now, replace(order, lease_seconds=agreed + seconds), "extended")
-    market.extend(tx, now, market.leases_of_job(tx, job.id, live=True), seconds)
+        _check_begun(order, live)
+        limit = None if order.seconds_max is None else order.seconds_max + seconds
+        agreed = None if agreed is None else agreed + seconds
+        changed = replace(order, lease_seconds=agreed, seconds_max=limit)
+        if changed != order:
+            market.save_order(tx, now, changed, "extended")
+    market.extend(tx, now, live, seconds)
     return extended
 
 
@@ -49,6 +59,7 @@ def resize(tx: Transaction, now: Instant, job: Job, count: int) -> Job:
     _check_live(job)
     assert job.order_id is not None, "a job that was launched has an order"
     resized, order = _with_size(job, count), market.order(tx, job.order_id)
+    _check_begun(order, market.leases_of_job(tx, job.id, live=True))
     begins_whole = job.spec.train is None and job.state in (JobState.SUBMITTED, JobState.ADMITTED)
     least = count if begins_whole else min(order.count_min, count)
     wanted = replace(order, count_min=least, count_max=count)
@@ -93,6 +104,28 @@ def _surplus(tx: Transaction, job: Job, live: list[Lease], count: int) -> list[L
         return serves, busy, -lease.price_micro_usd_per_device_hour, lease.id
 
     return sorted(live, key=worth)[: max(0, len(live) - count)]
+
+
+def _check_begun(order: Order, live: list[Lease]) -> None:
+    """Raise WrongState for a job that has machines reserved and does not have them yet."""
+    if order.starts_at is not None and not live:
+        raise WrongState(
+            f"its machines are reserved from {format_instant(order.starts_at)} UTC on",
+            hint="cancel it and reserve anew, or wait until it has begun",
+        )
+
+
+def _check_calendar(tx: Transaction, now: Instant, live: list[Lease], seconds: int) -> None:
+    """Raise WrongState for leases that would last into what is booked on their machines."""
+    calendar = Calendar.read(tx, [lease.machine_id for lease in live], now)
+    for lease in live:
+        machine = supply.machine(tx, lease.machine_id)
+        booking = calendar.blocking(lease, machine.devices, seconds)
+        if booking is not None:
+            raise WrongState(
+                f"{machine.name} is booked from {format_instant(booking.starts_at)} UTC on",
+                hint="extend it by less, or let it go on elsewhere from what it saved",
+            )
 
 
 def _check_live(job: Job) -> None:

@@ -34,7 +34,7 @@ from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
 LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
-_OF_WISHES: Final = ("quota.", "order.resized")  # what fitted nothing may fit now
+_OF_WISHES: Final = ("quota.", "order.resized", "booking.")  # what fitted nothing may fit now
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000

@@ -25,6 +25,7 @@ COMPUTE: Final = ("lease.meter", "lease.close")
 COUNTED: Final = {
     "unit.accept": ("units", "Training units"),
     "evaluation.pay": ("evaluations", "Evaluations"),
+    "reserve.cancel": ("reservations", "Cancelled reservations"),
 }
 Names = Callable[[str], str]
 

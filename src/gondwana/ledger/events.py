@@ -53,6 +53,13 @@ EVENTS: Final = (
     _event("lease.close",
            "Lease {subject}: {0:seconds} proven so far, at {1:usd} an hour; closed, the rest returned",
            "as lease.meter; lease:escrow → tenant:promo, tenant:available; budget:granted → budget:left"),
+    # reservations
+    _event("reserve.open", "Deposit of reservation {subject}", "as lease.open; the escrow has the reservation's name"),
+    _event("reserve.release", "Deposit of reservation {subject} returned",
+           "lease:escrow → tenant:promo, tenant:available; budget:granted → budget:left"),
+    _event("reserve.cancel", "Reservation {subject} cancelled: {0:usd} of its deposit kept, the rest returned",
+           "lease:escrow → provider:holdback (the rest), income:fees, fund:insurance, fund:verification, tax; "
+           "as reserve.release"),
     # training by the unit
     _event("task.open", "Budget set aside for job {subject}",
            "tenant:promo, tenant:available → task:escrow; budget:left → budget:granted"),

@@ -30,7 +30,7 @@ def _meaning(hold: Hold) -> tuple[str, str, int, float]:
 def _wanted(context: Context, reader: Reader, now: Instant) -> list[Hold]:
     """One order by age and one by turn for each kind of device, as far as anything can be kept for it."""
     context.shelf.begin_pass()
-    by_turn = context.fairness.queue(reader, context.shelf, market.open_orders(reader), now)
+    by_turn = context.fairness.queue(reader, context.shelf, market.open_orders(reader, now), now)
     chosen: dict[str, list[Hold]] = {}
     kinds = set[tuple[tuple[str, ...], bool]]()
     looked = 0

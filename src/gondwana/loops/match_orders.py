@@ -1,10 +1,12 @@
 """Give open orders the machines they want, and make reservations active."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import place, rounds, store
+from gondwana.jobs import place, reservations, rounds, store
+from gondwana.jobs.calendar import Ahead
 from gondwana.jobs.choosing import Chooser
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason
@@ -15,7 +17,7 @@ from gondwana.loops.each import parts, write_each, write_parts
 from gondwana.market import rules
 from gondwana.market import store as market
 from gondwana.market.keeping import Hold, may_take
-from gondwana.market.model import Order, OrderState
+from gondwana.market.model import Lease, Order, OrderState
 
 
 def match_orders(context: Context, now: Instant) -> int:
@@ -45,18 +47,35 @@ def _proposals(
     fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
     if fairness.held_back(holds):
         shelf.reconsider()
-    waiting = shelf.without_idle(reader, market.open_orders(reader), now)
+    waiting = shelf.without_idle(reader, market.open_orders(reader, now), now)
+    ahead = Ahead.read(reader, now) if waiting else None
     for part in parts(fairness.turns(reader, shelf, waiting, now)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
+        reserved = reservations.waiting(reader, [each.order for each in part], now)
         for each in part:
             order, leases = each.order, past[each.order.job_id]
             held, kept = market.held_by(leases, order.id), list(_kept(context, holds, order, now))
+            kept += ahead.not_for(order, leases) if ahead else ()
             asked = fairness.asked(each)
-            machine_ids = chooser.propose(asked, leases, kept) if asked else []
+            booked = reserved.get(order.id, [])
+            machine_ids = _propose(chooser, asked, leases, kept, booked) if asked else []
             proposed += machine_ids
             offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
                 yield Proposal(order=order, machine_ids=allowed)
+
+
+def _propose(
+    chooser: Chooser, asked: Order, leases: Sequence[Lease], kept: Sequence[str], booked: Sequence[str]
+) -> list[str]:  # fmt: skip
+    """What an order may get now: what is booked for it, and of the market what lacks then."""
+    if not booked:
+        return chooser.propose(asked, leases, kept)
+    held, most = market.held_by(leases, asked.id), asked.count_max - len(booked)
+    if held >= most:
+        return list(booked)
+    rest = replace(asked, count_min=max(0, asked.count_min - len(booked)), count_max=most)
+    return [*booked, *chooser.propose(rest, leases, [*kept, *booked])]
 
 
 def _kept(context: Context, holds: Sequence[Hold], order: Order, now: Instant) -> Iterator[str]:

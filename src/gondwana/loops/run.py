@@ -19,6 +19,7 @@ from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
 from gondwana.loops.finish_jobs import finish_jobs
 from gondwana.loops.issue_invoices import issue_invoices
+from gondwana.loops.keep_calendar import keep_calendar
 from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.lapse_reservations import lapse_reservations
 from gondwana.loops.match_orders import match_orders
@@ -50,6 +51,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     expire_runs: 10.0,
     lapse_reservations: 10.0,
     end_leases: 1.0,
+    keep_calendar: 1.0,
     finish_jobs: 0.0,
     keep_machines: 5.0,
     match_orders: 0.0,

@@ -8,6 +8,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
 from gondwana.core.money import due_micro_usd
 from gondwana.ledger.service import SlaClass
+from gondwana.wire.calendar import Discount
 from gondwana.wire.jobs import Resources
 from gondwana.wire.machines import MachineNetwork
 
@@ -165,6 +166,8 @@ class Listing:
     site: str = ""  # machines of one name reach each other at the speed of a local network
     address: str = ""  # as the control plane saw it
     network: MachineNetwork | None = None  # where it was measured to be; None where it was not
+    reserve_seconds_max: int = 0  # how far ahead a reservation may end; 0: it takes none
+    discounts: tuple[Discount, ...] = ()  # by the length of a lease, the shortest first
 
 
 class Sold(Protocol):

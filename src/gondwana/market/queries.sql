@@ -118,8 +118,9 @@ SELECT * FROM market_order WHERE id IN (:keys);
 SELECT id FROM market_order WHERE state = 'open' AND id IN (:keys);
 
 -- name: open_order_ids
--- Orders that want machines at posted prices, oldest first.
-SELECT id FROM market_order WHERE state = 'open' AND mechanism = 'posted' ORDER BY created_at, id LIMIT :limit;
+-- Orders that want machines now at posted prices, oldest first.
+SELECT id FROM market_order WHERE state = 'open' AND mechanism = 'posted' AND (starts_at IS NULL OR starts_at <= :now)
+ORDER BY created_at, id LIMIT :limit;
 
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.

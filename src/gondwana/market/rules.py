@@ -22,6 +22,7 @@ from gondwana.market.model import (
     OrderState,
     Screening,
 )
+from gondwana.wire.calendar import Discount
 from gondwana.wire.jobs import Resources
 
 RESERVATION_SECONDS_MAX: Final = (
@@ -259,6 +260,21 @@ def asked(order: Order, listing: Listing) -> Listing:
     return replace(listing, price_micro_usd_per_device_hour=floor)
 
 
+def discounted(order: Order, listing: Listing) -> Listing:
+    """The listing at its posted price less its owner's discount for so long a lease, rounded up: in his favour."""
+    off = discount_basis_points(listing.discounts, order.lease_seconds)
+    if order.mechanism is not Mechanism.POSTED or not off:
+        return listing
+    price = -(-listing.price_micro_usd_per_device_hour * (10_000 - off) // 10_000)
+    return replace(listing, price_micro_usd_per_device_hour=price)
+
+
+def discount_basis_points(discounts: Iterable[Discount], lease_seconds: int | None) -> int:
+    """The discount of the longest step that a lease reaches; 0 for one that was agreed for no time."""
+    reached = [each.basis_points for each in discounts if each.seconds <= (lease_seconds or 0)]
+    return max(reached, default=0)
+
+
 def leased(listing: Listing, lease: Lease) -> Listing:
     """The listing of a machine after one more lease."""
     return replace(listing, devices_free=listing.devices_free - lease.devices, epoch=lease.epoch)
@@ -276,9 +292,14 @@ def order_state(order: Order, held: int, now: Instant) -> OrderState:
 
 
 def renewed(order: Order, now: Instant) -> Order:
-    """The order after it lost a lease: it looks for another one as long as a new order would."""
+    """The order after it lost a lease: it looks for another one as long as a new order would.
+
+    One with a window of its own looks until that is over.
+    """
     if order.state in (OrderState.CLOSED, OrderState.EXPIRED):
         return order
+    if order.starts_at is not None and order.lease_seconds is not None:
+        return replace(order, expires_at=Instant(order.starts_at + order.lease_seconds))
     return replace(order, expires_at=Instant(max(order.expires_at, now + ORDER_SECONDS_MAX)))
 
 
@@ -286,6 +307,8 @@ def ends_at(order: Order, past: Sequence[Lease], now: Instant) -> Instant | None
     """When a lease made now ends by itself: with those that its order had before, or after the time ordered."""
     if order.lease_seconds is None:
         return None
+    if order.starts_at is not None:  # a window is a window, however late a machine comes
+        return Instant(order.starts_at + order.lease_seconds)
     agreed = [
         lease.ends_at
         for lease in past

@@ -56,9 +56,10 @@ def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
     return {row["id"] for row in read_keys(reader, SQL.still_open, ids)}
 
 
-def open_orders(reader: Reader) -> list[OrderId]:
-    """The orders that want machines at posted prices, oldest first."""
-    return [OrderId(row["id"]) for row in reader.all(SQL.open_order_ids, {"limit": ROWS_MAX})]
+def open_orders(reader: Reader, now: Instant) -> list[OrderId]:
+    """The orders that want machines now at posted prices, oldest first."""
+    rows = reader.all(SQL.open_order_ids, {"now": now, "limit": ROWS_MAX})
+    return [OrderId(row["id"]) for row in rows]
 
 
 def live_holdings(reader: Reader) -> Iterator[Holding]:

@@ -104,11 +104,6 @@ def check_spec(spec: JobSpec) -> None:
 
 
 MECHANISMS: Final = ("", "posted", "auction", "spot")
-NOT_SERVED: Final = {
-    "mechanism": ("", "posted", "auction", "spot"),
-    "starts_at": (None,),
-}
-"""Terms that nothing serves yet -> the values that ask for nothing."""
 
 
 def _check_market(spec: JobSpec) -> None:
@@ -129,12 +124,25 @@ def _check_market(spec: JobSpec) -> None:
     _limit("gondwana.priority", terms.priority, 0, PRIORITY_MAX)
     _limit("gondwana.lease_hours (seconds)", terms.lease_seconds or 1, 1, LEASE_SECONDS_MAX)
     _limit("gondwana.starts_at", terms.starts_at or 0.0, 0, 2**40)
-    for name, values in NOT_SERVED.items():
-        if getattr(terms, name) not in values:
-            raise InvalidValue(
-                f"the market does not serve `{name}` yet", field=f"market.{name}",
-                value=str(getattr(terms, name))[:80], hint="take it out",
-            )  # fmt: skip
+    if terms.starts_at is not None:
+        _check_ahead(spec)
+
+
+def _check_ahead(spec: JobSpec) -> None:
+    """Raise InvalidValue for a reservation that lacks its length or its cap, or wants what goes with none."""
+    terms = spec.market
+    if terms.lease_seconds is None:
+        told, field, hint = "a reservation needs its length", "lease_hours", "gondwana: {lease_hours: 8}"  # fmt: skip
+    elif spec.price_cap_micro_usd_per_device_hour is None:
+        told, field = "a reservation needs a price cap", "price_cap_usd_per_gpu_hour"
+        hint = "write the most that a device-hour is worth to you, e.g. 0.25"
+    elif terms.mechanism not in ("", "posted"):
+        told, field, hint = "a reservation is made at posted prices", "mechanism", "take it out"
+    elif terms.is_standing:
+        told, field, hint = "a reservation does not wait", "standing", "take it out"
+    else:
+        return
+    raise InvalidValue(told, field=f"gondwana.{field}", value=None, hint=hint)
 
 
 def _check_entries(spec: JobSpec) -> None:

@@ -1,9 +1,10 @@
 """The caller's own machines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
+from gondwana.wire.calendar import Discount
 from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
 from gondwana.wire.views import MachineRegistration, MachineView
@@ -88,6 +89,15 @@ class Machines:
         """Sell on spot no more: what runs there has its notice."""
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, {"no_spot": True}).decode(MachineView)
+
+    def set_ahead(
+        self, machine: str, *, reserve_seconds_max: int | None = None, discounts: Sequence[Discount] | None = None
+    ) -> MachineView:  # fmt: skip
+        """Take reservations that end within so long; give leases that are agreed for long these discounts."""
+        told = {"reserve_seconds_max": reserve_seconds_max, "discounts": discounts}
+        change = {name: value for name, value in told.items() if value is not None}
+        path = f"/v1/machines/{segment(machine)}"
+        return self._transport.write("PATCH", path, change).decode(MachineView)
 
     def leases(self, machine: str) -> ServedLeases:
         """What a machine serves now."""

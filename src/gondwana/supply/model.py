@@ -7,6 +7,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.ledger.service import SlaClass
+from gondwana.wire.calendar import Discount
 from gondwana.wire.machines import MachineInventory, MachineNetwork, MachineSpeed
 
 
@@ -121,6 +122,8 @@ class Offer:
         0  # how long before its owner takes the machine back he promises to say so
     )
     spot_floor_micro_usd_per_device_hour: int | None = None  # None: not sold on spot
+    reserve_seconds_max: int = 0  # how far ahead a reservation may end; 0: it takes none
+    discounts: tuple[Discount, ...] = ()  # by the length of a lease, the shortest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

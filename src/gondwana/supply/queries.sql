@@ -21,15 +21,16 @@ INSERT INTO machine (
 -- Write the whole row, new or changed.
 INSERT INTO offer (
     id, machine_id, state, price_micro_usd_per_device_hour, notice_seconds,
-    spot_floor_micro_usd_per_device_hour
+    spot_floor_micro_usd_per_device_hour, reserve_seconds_max, discounts
 ) VALUES (
     :id, :machine_id, :state, :price_micro_usd_per_device_hour, :notice_seconds,
-    :spot_floor_micro_usd_per_device_hour
+    :spot_floor_micro_usd_per_device_hour, :reserve_seconds_max, :discounts
 ) ON CONFLICT (id) DO UPDATE SET
     machine_id = excluded.machine_id, state = excluded.state,
     price_micro_usd_per_device_hour = excluded.price_micro_usd_per_device_hour,
     notice_seconds = excluded.notice_seconds,
-    spot_floor_micro_usd_per_device_hour = excluded.spot_floor_micro_usd_per_device_hour;
+    spot_floor_micro_usd_per_device_hour = excluded.spot_floor_micro_usd_per_device_hour,
+    reserve_seconds_max = excluded.reserve_seconds_max, discounts = excluded.discounts;
 
 -- name: machine_by_id
 -- One machine.
@@ -68,6 +69,7 @@ SELECT * FROM offer WHERE machine_id = :machine_id;
 -- Every offer that is not withdrawn, with how many devices live leases and open bids hold and the newest lease's epoch.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
+    offer.reserve_seconds_max, offer.discounts,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
     + coalesce((SELECT sum(bid.devices) FROM bid
@@ -111,6 +113,7 @@ WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIM
 -- The same of these machines.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
+    offer.reserve_seconds_max, offer.discounts,
     coalesce((SELECT sum(lease.devices) FROM lease
               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
     + coalesce((SELECT sum(bid.devices) FROM bid

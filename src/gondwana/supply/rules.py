@@ -1,5 +1,7 @@
 """Decisions about machines; pure."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -7,7 +9,13 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.ledger.service import SlaClass
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
-from gondwana.wire.jobs import NOTICE_SECONDS_MAX
+from gondwana.wire.calendar import (
+    DISCOUNT_BASIS_POINTS_MAX,
+    DISCOUNTS_MAX,
+    RESERVE_SECONDS_MAX,
+    Discount,
+)
+from gondwana.wire.jobs import LEASE_SECONDS_MAX, NOTICE_SECONDS_MAX
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -87,6 +95,37 @@ def check_notice(notice_seconds: int) -> None:
         raise InvalidValue(
             field="notice_seconds", value=notice_seconds, hint="0 for none, or from 1h to 720h"
         )
+
+
+def check_ahead(reserve_seconds_max: int) -> None:
+    """Raise InvalidValue for reservations so far ahead that nobody can promise them."""
+    if not 0 <= reserve_seconds_max <= RESERVE_SECONDS_MAX:
+        raise InvalidValue(
+            field="reserve",
+            value=reserve_seconds_max,
+            hint="0 for none, to 366d; e.g. --reserve 30d",
+        )
+
+
+def ladder(discounts: Iterable[Discount]) -> tuple[Discount, ...]:
+    """The steps, the shortest first; raises InvalidValue for a ladder that does not go up."""
+    steps = tuple(sorted(discounts, key=lambda each: each.seconds))
+    if len(steps) > DISCOUNTS_MAX:
+        raise InvalidValue(field="discount", value=len(steps), hint=f"at most {DISCOUNTS_MAX}")
+    for each in steps:
+        lasts = 0 < each.seconds <= LEASE_SECONDS_MAX
+        if not lasts or not 0 < each.basis_points <= DISCOUNT_BASIS_POINTS_MAX:
+            hint = "a time up to 366d and a percentage up to 90: --discount 24h=5%"
+            raise InvalidValue(
+                field="discount", value=f"{each.seconds}s={each.basis_points / 100:g}%", hint=hint
+            )
+    for before, each in itertools.pairwise(steps):
+        if each.seconds == before.seconds or each.basis_points <= before.basis_points:
+            raise InvalidValue(
+                "a longer lease has a greater discount", field="discount",
+                value=f"{each.seconds}s={each.basis_points / 100:g}%", hint="--discount 24h=5% --discount 168h=15%",
+            )  # fmt: skip
+    return steps
 
 
 def sla_class(told: str) -> SlaClass:

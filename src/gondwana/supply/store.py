@@ -1,8 +1,11 @@
 """Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
@@ -16,6 +19,7 @@ from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
+from gondwana.wire.calendar import Discount
 
 SQL: Final = load_queries("gondwana.supply")
 ROWS_MAX: Final = 10_000  # machines read at once
@@ -124,6 +128,19 @@ def set_spot_floor(
     _emit(tx, target, now, "offer.spot", told)
 
 
+def set_ahead(
+    tx: Transaction, now: Instant, target: Machine, *, reserve_seconds_max: int | None = None,
+    discounts: tuple[Discount, ...] | None = None,
+) -> None:  # fmt: skip
+    """Take reservations that end within so long, give these discounts to long leases: from now on; None: as before."""
+    offer = offer_of(tx, target.id)
+    ahead = offer.reserve_seconds_max if reserve_seconds_max is None else reserve_seconds_max
+    ladder = offer.discounts if discounts is None else discounts
+    tx.execute(SQL.save_offer, to_row(replace(offer, reserve_seconds_max=ahead, discounts=ladder)))
+    steps = {str(each.seconds): each.basis_points for each in ladder}
+    _emit(tx, target, now, "offer.ahead", {"reserve_seconds_max": ahead, "discounts": steps})
+
+
 def set_sla(tx: Transaction, now: Instant, target: Machine, sla: SlaClass) -> Machine:
     """Promise this from the next lease on."""
     changed = save(tx, replace(target, sla=sla))
@@ -211,6 +228,12 @@ def owners(reader: Reader, machine_ids: Sequence[str]) -> dict[str, PrincipalId]
     return {row["id"]: PrincipalId(row["owner_id"]) for row in rows}
 
 
+@functools.lru_cache(maxsize=1_024)
+def _discounts(stored: str) -> tuple[Discount, ...]:
+    """Most offers have the same ladder, or none."""
+    return msgspec.json.decode(stored, type=tuple[Discount, ...])
+
+
 def _supply(row: Row) -> Supply:
     each = from_row(Machine, row)
     offer = Offer(
@@ -220,6 +243,8 @@ def _supply(row: Row) -> Supply:
         price_micro_usd_per_device_hour=row["price_micro_usd_per_device_hour"],
         notice_seconds=row["notice_seconds"],
         spot_floor_micro_usd_per_device_hour=row["spot_floor_micro_usd_per_device_hour"],
+        reserve_seconds_max=row["reserve_seconds_max"],
+        discounts=_discounts(row["discounts"]),
     )
     return Supply(
         offer=offer,

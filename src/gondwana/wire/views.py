@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from gondwana.wire.calendar import BookingView, Discount
 from gondwana.wire.machines import MachineInventory, MachineSpeed
 from gondwana.wire.plans import ComparisonView, PlanOption, PredictionView, RelaxationView
 
@@ -54,6 +55,8 @@ class MachineView:
     sla: str = "home"
     notice_seconds: int = 0  # how long before taking it back its owner promises to say so
     spot_floor_micro_usd_per_device_hour: int | None = None  # null: not sold on spot
+    reserve_seconds_max: int = 0  # how far ahead a reservation may end; 0: it takes none
+    discounts: tuple[Discount, ...] = ()  # for leases that are agreed for so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,8 @@ class OfferView:
     tags: tuple[TagView, ...] = ()  # that stand now
     notice_seconds: int = 0
     spot_floor_micro_usd_per_device_hour: int | None = None  # null: not sold on spot
+    reserve_seconds_max: int = 0
+    discounts: tuple[Discount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +221,7 @@ class JobView:
     training: TrainingView | None = None
     outputs: dict[str, str] = field(default_factory=dict[str, str])  # file name -> blob
     predicted: PredictionView | None = None  # at launch, and what became of it
+    reserved: tuple[BookingView, ...] = ()  # ahead of its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,7 @@ def test_each_call_has_a_transaction_of_its_own(world, make):
 
     names = ["one", "bad", "two"]
     assert write_each(world.context, put, [(name,) for name in names]) == 2
-    assert set(market.open_orders(world.reader)) == {"ord_one", "ord_two"}
+    assert set(market.open_orders(world.reader, world.now)) == {"ord_one", "ord_two"}
 
 
 def test_more_than_fit_one_commit_are_all_done(world, make):
@@ -157,7 +157,7 @@ def test_more_than_fit_one_commit_are_all_done(world, make):
         tx.execute(market.SQL.save_order, to_row(make.order(f"{number}", tenant_id=world.tenant)))
 
     assert write_each(world.context, put, [(n,) for n in range(AT_ONCE_MAX + 3)]) == AT_ONCE_MAX + 3
-    assert len(market.open_orders(world.reader)) == AT_ONCE_MAX + 3
+    assert len(market.open_orders(world.reader, world.now)) == AT_ONCE_MAX + 3
 
 
 def prove_seconds(world, lease, seconds):

@@ -30,6 +30,7 @@ from gondwana.policy.model import Caller, Scope
 from gondwana.supply import rules, store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
 from gondwana.supply.pricing import store as pricing
+from gondwana.wire.calendar import Discount
 from gondwana.wire.views import MachineRegistration, MachineView
 
 KEY_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
@@ -105,14 +106,20 @@ def set_terms(
     notice_seconds: int | None = Body(default=None, embed=True),
     spot_floor_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
     no_spot: bool = Body(default=False, embed=True),
+    reserve_seconds_max: int | None = Body(default=None, embed=True),
+    discounts: tuple[Discount, ...] | None = Body(default=None, embed=True),
 ) -> Response:
-    """Ask another price, promise another class of service or another notice, sell on spot or no more, from now on.
+    """Ask another price, promise another class of service or another notice, sell on spot or no more, take reservations
+    that end within some time, give discounts to leases that are agreed for long: from now on.
 
-    What runs keeps what was agreed; with `no_spot` what runs on spot has its notice.
+    What runs or is reserved keeps what was agreed; with `no_spot` what runs on spot has its notice.
     """
-    changes = (price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour)  # fmt: skip
+    changes = (
+        price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour, reserve_seconds_max,
+        discounts,
+    )  # fmt: skip
     if all(each is None for each in changes) and not no_spot:
-        hint = "price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour or no_spot"
+        hint = "e.g. price_micro_usd_per_device_hour, sla, notice_seconds, reserve_seconds_max or discounts"
         raise InvalidValue(field="terms", hint=hint)
     if notice_seconds is not None:
         rules.check_notice(notice_seconds)
@@ -120,6 +127,9 @@ def set_terms(
         rules.check_terms(price_micro_usd_per_device_hour, 1)
     if spot_floor_micro_usd_per_device_hour is not None:
         rules.check_floor(spot_floor_micro_usd_per_device_hour, no_spot=no_spot)
+    if reserve_seconds_max is not None:
+        rules.check_ahead(reserve_seconds_max)
+    ladder = None if discounts is None else rules.ladder(discounts)
     promised = None if sla is None else rules.sla_class(sla)
 
     def run(tx: Transaction, now: Instant) -> Any:
@@ -131,6 +141,10 @@ def set_terms(
             store.set_notice(tx, now, machine, notice_seconds)
         if spot_floor_micro_usd_per_device_hour is not None or no_spot:
             store.set_spot_floor(tx, now, machine, spot_floor_micro_usd_per_device_hour)
+        if reserve_seconds_max is not None or ladder is not None:
+            store.set_ahead(
+                tx, now, machine, reserve_seconds_max=reserve_seconds_max, discounts=ladder
+            )
         if promised is not None:
             machine = store.set_sla(tx, now, machine, promised)
         return views.machine_view(tx, machine)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gondwana.cli.follow import follow
+from gondwana.cli.jobviews import reserved_words
 from gondwana.cli.plans import choice_options, show_plan, wanted
 from gondwana.cli.prepare import prepare, upload
 from gondwana.cli.shell import Shell, shell_command
@@ -49,6 +50,8 @@ def command(
     shell.ask(f"Launch {prepared.spec.name}, holding {format_usd(plan.hold_micro_usd)}?", yes=yes)
     upload(shell, prepared)
     view = shell.client.jobs.submit(prepared.spec)
+    if words := reserved_words(view):
+        shell.tell(words)
     if not follows:
         shell.result(view, lambda: view.id)
         shell.tell(f"follow it: gondwana jobs logs -f {view.name}")

@@ -8,7 +8,12 @@ from pathlib import Path
 import click
 
 from gondwana.cli.commands import provider_bids, provider_price
-from gondwana.cli.commands.provider_price import notice_words, spot_words
+from gondwana.cli.commands.provider_price import (
+    ahead_words,
+    discount_words,
+    notice_words,
+    spot_words,
+)
 from gondwana.cli.output import columns, facts, moment, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import InvalidValue, MissingToken
@@ -224,6 +229,8 @@ def show_machine(view: MachineView) -> str:
         ("spot", spot_words(view)),
         ("promises", view.sla),
         ("notice", notice_words(view.notice_seconds)),
+        ("ahead", ahead_words(view)),
+        ("long leases", discount_words(view)),
         ("free", f"{view.devices_free} of {view.devices}"),
     ]
     if inventory is not None:

@@ -68,6 +68,10 @@ from gondwana.ledger.rules.promotions import (
     expire_promo,
     grant_promo,
 )
+from gondwana.ledger.rules.reservations import (
+    hold_deposit,
+    settle_deposit,
+)
 from gondwana.ledger.rules.risk import (
     UNLIMITED_MICRO_USD,
     RiskSettings,
@@ -193,6 +197,7 @@ __all__ = [
     "fund_withdraw",
     "grant_promo",
     "haircut_ppm",
+    "hold_deposit",
     "honest_work_pays",
     "largest_remainder",
     "least_stake_micro_usd",
@@ -222,6 +227,7 @@ __all__ = [
     "reverse_slash",
     "runway_seconds",
     "scarcity_ppm",
+    "settle_deposit",
     "sla_credit",
     "slash",
     "solvency",

@@ -25,9 +25,19 @@ ASK_MAX: Final = 10**12  # micro-USD per device-hour: a million dollars
 
 
 def mechanism_for(
-    asked: str, *, devices_min: int, lease_seconds: int | None, has_cap: bool
+    asked: str,
+    *,
+    devices_min: int,
+    lease_seconds: int | None,
+    has_cap: bool,
+    is_ahead: bool = False,
 ) -> Mechanism:
-    """By which mechanism an order buys: what was asked for; else big and long ones that have a cap are auctioned."""
+    """By which mechanism an order buys: what was asked for; else big and long ones that have a cap are auctioned.
+
+    One for a window ahead is promised at once, at what is asked: who bids now for then, nobody knows.
+    """
+    if is_ahead:
+        return Mechanism.POSTED
     if asked:
         return Mechanism(asked)
     is_big = devices_min > DEVICES_POSTED_MAX

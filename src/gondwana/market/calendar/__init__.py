@@ -1,0 +1,1 @@
+"""What is promised of machines ahead: reservations of tenants, maintenance of owners."""
