@@ -45,7 +45,7 @@ class Anything(dict):
 
 @pytest.mark.parametrize("file", QUERY_FILES, ids=str)
 def test_every_query_is_sql_for_the_tables_of_postgres(postgres_url, file):
-    queries = load_queries(f"gondwana.{".".join(file.parent.parts)}", file.name)
+    queries = load_queries(f"gondwana.{'.'.join(file.parent.parts)}", file.name)
     with psycopg.connect(postgres_url, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute("SET search_path = gondwana")
         for name in queries.names():

@@ -209,12 +209,12 @@ def test_who_agreed_a_notice_has_all_of_it_and_is_gone_when_the_reservation_begi
     match_orders(world.context, world.now)
     (lease,) = leases_of(world, other)
     job = world.submit(ahead(make))
-    stand(world, 2 * DAY - HOUR - 1, "kauri")
+    stand(world, 2 * DAY - HOUR - 61, "kauri")
     assert market.lease(world.reader, lease.id).state is LeaseState.ACTIVE
     stand(world, 1, "kauri")
     told = market.lease(world.reader, lease.id)
     assert (told.state, told.reclaim_at) == (LeaseState.RECLAIMING, make.NOW + 2 * DAY)
-    stand(world, HOUR, "kauri")
+    stand(world, HOUR + 60, "kauri")
     assert market.lease(world.reader, lease.id).reason is CloseReason.RECLAIMED
     stand(world, 1, "kauri")
     assert [each.machine_id for each in leases_of(world, job)] == ["mac_kauri"]

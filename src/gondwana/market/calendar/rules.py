@@ -25,7 +25,8 @@ KEPT_SECONDS_MAX: Final = (
     900.0  # after the start, for an order that lacks another machine, or may not have more
 )
 FREE_UNTIL_SECONDS: Final = 24 * 3_600.0  # before the start: until then cancelling costs nothing
-HALF_UNTIL_SECONDS: Final = 3_600.0  # until then half of the deposit; then all of it
+LOOK_SECONDS: Final = 60.0  # who has to go is told so much too early rather than too late
+HALF_UNTIL_SECONDS: Final = 3_600.0  # until then half of it; then all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def _unagreed_end(
 ) -> float:
     lead = RECLAIM_SECONDS_MIN if is_spot else notice_seconds and max(notice_seconds, RECLAIM_SECONDS_MIN)  # fmt: skip
     latest = inf if latest_end is None or latest_end <= now else latest_end  # it should be over
-    return min(now + lead, latest) if lead else latest
+    return min(now + lead + LOOK_SECONDS, latest) if lead else latest
 
 
 def may_reserve(
@@ -153,26 +154,36 @@ def cancelling_micro_usd(booking: Booking, now: Instant) -> int:
 def leaving(
     devices: int, bookings: Sequence[Booking], standing: Sequence[Standing], now: Instant
 ) -> list[Leaving]:
-    """The leases of a machine that are told now to go for what is booked, the newest first, no more than have to."""
+    """The leases of a machine that are told now to go for what is booked: the newest of those that may be told so.
+
+    Where these are too few (the network was away when it was time, the machine has fewer devices now), the others too.
+    """
     found: dict[str, Leaving] = {}
     for booking in sorted(bookings, key=lambda each: (each.starts_at, each.id)):
         at = max(booking.starts_at, now)
         if booking.state is not BookingState.BOOKED or booking.ends_at <= now:
             continue
         there = [each for each in standing if each.lease_id not in found and _is_there(each, at, now)]  # fmt: skip
-        taken = devices - room(devices, booked(bookings), at, at)
-        over = taken + sum(each.devices for each in there) - devices
-        for each in sorted(there, key=lambda one: (one.reserved_at, one.lease_id), reverse=True):
+        over = sum(each.devices for each in there) - room(devices, booked(bookings), at, at)
+        for each in sorted(there, key=lambda one: _goes_later(one, booking, now), reverse=True):
             if over <= 0:
                 break
             over -= each.devices
-            if each.noticed_end is None and now >= booking.starts_at - lead_seconds(each):
+            is_due = now >= booking.starts_at - lead_seconds(each) - LOOK_SECONDS
+            if each.noticed_end is None and is_due:
                 found[each.lease_id] = Leaving(
                     lease_id=each.lease_id,
                     at=Instant(max(booking.starts_at, now + RECLAIM_SECONDS_MIN)),
                     reason=_reason(each, booking),
                 )
     return list(found.values())
+
+
+def _goes_later(standing: Standing, booking: Booking, now: Instant) -> tuple[bool, Instant, str]:
+    """The greatest goes first: who may be told in time, then who came last."""
+    may = standing.agreed_end is None and bool(standing.notice_seconds)
+    in_time = now + lead_seconds(standing) <= booking.starts_at
+    return (may or standing.is_spot) and in_time, standing.reserved_at, standing.lease_id
 
 
 def _is_there(standing: Standing, at: float, now: Instant) -> bool:

@@ -33,7 +33,7 @@ GONDWANA: Final = {
     "notice_hours_min": "How many hours before it takes its machine back an owner must say so (1 to 720).",
     "priority": "Among the jobs of the same project, 0 to 100: the greater first. Default 0.",
     "lease_hours": "How long the job wants its machines; without it until it ends.",
-    "starts_at": "When it wants them: `2026-12-01T08:00Z`, reserved ahead for `lease_hours` under its price cap; without it now.",
+    "starts_at": "When it wants them: `2026-12-01T08:00Z`, reserved for `lease_hours`; without it now.",
     "standing": "`true`: wait for machines until cancelled. Default `false`.",
     "max_duration": "How long one attempt may run: `90s`, `15m`, `2h`, `1d`. Default `1d`.",
     "elastic": "`true`: nodes may be added and taken away while `run` runs (`gondwana jobs resize`). Default `false`.",

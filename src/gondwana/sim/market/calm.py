@@ -95,7 +95,9 @@ def _longest(reader: Any) -> float:
 
 def _launch_small(world: "World") -> None:
     for tenant in PRESSING:
-        open_orders = market.orders(world.plane.reader, market.open_orders(world.plane.reader))
+        open_orders = market.orders(
+            world.plane.reader, market.open_orders(world.plane.reader, world.timeline.clock.now())
+        )
         mine = sum(order.tenant_id == tenant for order in open_orders.values())
         for _ in range(max(0, PRESSURE - mine)):
             tenants.small(world, tenant)

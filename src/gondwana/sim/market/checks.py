@@ -151,7 +151,7 @@ def the_book(life: Life, reader: Reader) -> Iterator[str]:
 
 def the_turns(life: Life, reader: Reader, now: Instant) -> Iterator[str]:
     """Whose turn it is, followed step by step, is what a new process would say."""
-    open_orders = market.open_orders(reader)
+    open_orders = market.open_orders(reader, now)
     mine = life.context.fairness.queue(reader, life.context.shelf, open_orders, now)
     anew = Fairness().queue(reader, Shelf(), open_orders, now)
     if [each.id for each in mine] != [each.id for each in anew]:

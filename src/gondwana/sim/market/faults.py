@@ -87,7 +87,7 @@ def _propose(world: "World", use: Any) -> None:
     if life is None or not world.old_shelves:
         return
     shelf, proposals = world.dice.pick(world.old_shelves), list[Proposal]()
-    for order in market.orders(reader, market.open_orders(reader)).values():
+    for order in market.orders(reader, market.open_orders(reader, now)).values():
         if order.mechanism is not Mechanism.POSTED:
             continue
         leases = market.leases_of_job(reader, order.job_id)
