@@ -24,6 +24,13 @@ def _probes() -> Probes:
     return Probes(SecureRandom())  # tokens guard ports: never from a seed
 
 
+@dataclass(slots=True)
+class Turn:
+    """How far a pass that looks at some of many has come."""
+
+    after: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The database, the blobs, randomness, and the network's settings."""
@@ -39,6 +46,7 @@ class Context:
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
     ended_runs: Heard = field(default_factory=lambda: Heard("run.exited", "run.lost"))
     trainings: Heard = field(default_factory=lambda: Heard("training.begun"))  # those that go on
+    metering: Turn = field(default_factory=Turn)  # among the leases that are paid by the second
     list_prices: ListPrices = field(default_factory=packaged)  # what others ask, to compare
     probes: Probes = field(default_factory=_probes)  # links that are being measured
 

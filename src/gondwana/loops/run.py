@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     watch_machines: 1.0,
     expire_units: 1.0,
-    expire_runs: 10.0,
+    expire_runs: 30.0,
     lapse_reservations: 10.0,
     end_leases: 1.0,
     keep_calendar: 1.0,

@@ -80,9 +80,13 @@ SELECT * FROM lease WHERE state = 'reserved' AND reserved_at <= :instant ORDER B
 SELECT * FROM lease WHERE state = 'reserved' ORDER BY reserved_at, id LIMIT :limit;
 
 -- name: metered
--- Live leases that are paid by the second, or those of them whose tenants were told :notice.
-SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second'
-    AND (:notice IS NULL OR notice = :notice) ORDER BY id LIMIT :limit;
+-- Live leases after :after that are paid by the second.
+SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second' AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: draining
+-- Those of them whose tenants were told that they are about to be stopped.
+SELECT * FROM lease WHERE state IN ('active', 'reclaiming') AND charge = 'second' AND notice = 'drain'
+ORDER BY id LIMIT :limit;
 
 -- name: prove_lease
 -- Proven time of a lease after a heartbeat.

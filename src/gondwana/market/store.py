@@ -320,10 +320,15 @@ def ending(reader: Reader, now: Instant) -> list[Lease]:
     return [from_row(Lease, row) for row in rows]
 
 
-def metered(reader: Reader, *, notice: str | None = None) -> list[Lease]:
-    """Live leases that are paid by the second; with `notice`, those whose tenants were told just that."""
-    params = {"limit": ROWS_MAX, "notice": notice}
-    return [from_row(Lease, row) for row in reader.all(SQL.metered, params)]
+def metered(reader: Reader, *, after: str = "", limit: int = ROWS_MAX) -> list[Lease]:
+    """Live leases that are paid by the second, those after this one."""
+    rows = reader.all(SQL.metered, {"limit": limit, "after": after})
+    return [from_row(Lease, row) for row in rows]
+
+
+def draining(reader: Reader) -> list[Lease]:
+    """Those of them whose tenants were told that they are about to be stopped."""
+    return [from_row(Lease, row) for row in reader.all(SQL.draining, {"limit": ROWS_MAX})]
 
 
 def seconds_proven(reader: Reader, machine_id: str) -> int:
