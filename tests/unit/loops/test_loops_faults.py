@@ -113,7 +113,7 @@ def test_a_run_that_its_machine_never_ends_goes_elsewhere(world, make):
     job = world.submit(make.spec(seconds_max=60.0))
     world.reconcile()
     limit = 60.0 + batch.OVERTIME_SECONDS_MAX
-    for passed, states in ((limit, [RunState.ASSIGNED]), (10.0, [RunState.LOST])):
+    for passed, states in ((limit, [RunState.ASSIGNED]), (30.0, [RunState.LOST])):
         world.clock.advance(passed)
         live = market.live_leases_of_machine(world.reader, "mac_kauri")
         proofs = tuple(LeaseProof(lease_id=each.id, epoch=each.epoch, alive=True) for each in live)
