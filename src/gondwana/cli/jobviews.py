@@ -41,8 +41,8 @@ def show_job(job: JobView) -> str:
                 ("job", f"{job.name} ({job.id})"),
                 ("state", job.state),
                 ("reason", ": ".join(part for part in (job.reason, job.detail) if part)),
-                ("waits for", job.waits_for),
-                ("reserved", reserved_words(job)),
+                ("waits for", "" if reserved_words(job) else job.waits_for),
+                ("reserved", reserved_words(job).removeprefix("reserved ")),
                 ("exit code", "" if job.exit_code is None else str(job.exit_code)),
                 ("created", moment(job.created_at)),
                 ("ended", moment(job.ended_at)),
@@ -62,7 +62,7 @@ def show_job(job: JobView) -> str:
 
 
 def reserved_words(job: JobView) -> str:
-    """What waits for a job: `for 2026-12-01 08:00 UTC on 2 machines: atlas, birch`; empty where nothing does."""
+    """What is kept for a job: `reserved for 2026-12-01 08:00 UTC on 2 machines: atlas, birch`; or nothing."""
     booked = [each for each in job.reserved if each.state == "booked"]
     if not booked:
         return ""
