@@ -63,6 +63,7 @@ def calls(network):
         ("provider", "resume"): ("olga", ["atlas"]),
         ("provider", "price"): ("olga", ["atlas", "0.15"]),
         ("provider", "leases"): ("olga", ["atlas"]),
+        ("provider", "maintenance"): ("olga", ["atlas"]),
         ("provider", "earnings"): ("olga", []),
         ("provider", "test"): ("olga", []),
         ("account", "balance"): ("ada", []),

@@ -102,3 +102,37 @@ def test_cancelling_just_before_the_start_pays_the_owner_who_kept_his_machine(ad
     assert ada.client.account.balance().available_micro_usd == before - 180_000
     bert = network.people["bert"]
     until(lambda: bert.client.account.earnings().holdback_micro_usd > 150_000, 10, what="earnings")
+
+
+def test_an_owner_announces_maintenance_and_the_machine_sells_again_by_itself(ada, network):
+    bert = network.people["bert"]
+    start, end = (
+        datetime.fromtimestamp(time.time() + ahead, UTC).isoformat(timespec="milliseconds")
+        for ahead in (0, 8)
+    )
+    window = bert.json("provider", "maintenance", "birch", "--from", start, "--until", end)
+    assert window["state"] == "booked"
+    booked = bert.json("provider", "maintenance", "birch")["bookings"]
+    assert [each["id"] for each in booked] == [window["id"]]
+    clash = bert.cli("provider", "maintenance", "birch", "--from", start, "--until", end)
+    assert clash.returncode == 5
+    assert window["id"] in clash.stderr
+    name = "after-maintenance"
+    path = job_file(
+        network.folder,
+        name,
+        "run: echo on\ngondwana: {standing: true, price_cap_usd_per_gpu_hour: 0.25}\n",
+    )
+    assert ada.cli("launch", "--yes", "--detach", path).returncode == 0
+    view = ada.job(name, seconds=60)
+    assert view.state == "succeeded", network.logs()
+    (lease,) = view.leases
+    begun = network.rows("SELECT active_at FROM lease WHERE id = ?", lease.id)[0]["active_at"]
+    assert begun >= window["ends_at"]
+    soon, later = (
+        datetime.fromtimestamp(time.time() + ahead, UTC).isoformat() for ahead in (600, 1_200)
+    )
+    window = bert.json("provider", "maintenance", "birch", "--from", soon, "--until", later)
+    ended = bert.json("provider", "maintenance", "birch", "--cancel", window["id"])
+    assert ended["state"] == "cancelled"
+    assert bert.cli("provider", "maintenance", "birch", "--from", soon).returncode == 2

@@ -14,6 +14,7 @@ from gondwana.api.routes import (
     auctions,
     blobs,
     budgets,
+    calendar,
     invoices,
     jobs,
     leases,
@@ -43,6 +44,7 @@ def make_app(plane: Plane) -> FastAPI:
     for module in (
         jobs,
         leases,
+        calendar,
         machines,
         auctions,
         pricing,

@@ -4,6 +4,7 @@ from gondwana.core.clock import Instant
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end
 from gondwana.jobs import store as jobs
+from gondwana.jobs.calendar import Calendar
 from gondwana.jobs.context import Context
 from gondwana.market import store as market
 from gondwana.market.model import Charge, CloseReason
@@ -50,7 +51,15 @@ def _down(tx: Transaction, now: Instant, machine_id: str, down_after_seconds: fl
     machine = supply.machine(tx, machine_id)
     if rules.is_silent(machine, now, down_after_seconds):
         to = rules.state_on_silence(machine)
-        end.lose_machine(tx, now, machine, to, CloseReason.MACHINE_LOST)
+        end.lose_machine(tx, now, machine, to, _why(tx, now, machine_id))
+
+
+def _why(tx: Transaction, now: Instant, machine_id: str) -> CloseReason:
+    """Why a machine is away: one that is worked on, as was announced, and serves nobody, is not lost."""
+    is_announced = Calendar.read(tx, [machine_id], now).in_maintenance(machine_id)
+    if is_announced and not market.live_leases_of_machine(tx, machine_id):
+        return CloseReason.MAINTENANCE
+    return CloseReason.MACHINE_LOST
 
 
 def _free(tx: Transaction, now: Instant, machine_id: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
-from gondwana.wire.calendar import Discount
+from gondwana.wire.calendar import BookingView, CalendarView, Discount
 from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
 from gondwana.wire.views import MachineRegistration, MachineView
@@ -98,6 +98,21 @@ class Machines:
         change = {name: value for name, value in told.items() if value is not None}
         path = f"/v1/machines/{segment(machine)}"
         return self._transport.write("PATCH", path, change).decode(MachineView)
+
+    def calendar(self, machine: str) -> CalendarView:
+        """What a machine is promised for ahead."""
+        return self._transport.get(f"/v1/machines/{segment(machine)}/calendar").decode(CalendarView)
+
+    def announce_maintenance(self, machine: str, starts_at: float, ends_at: float) -> BookingView:
+        """Announce when it is worked on (seconds since 1970): nobody is leased it then."""
+        path = f"/v1/machines/{segment(machine)}/maintenance"
+        told = {"starts_at": starts_at, "ends_at": ends_at}
+        return self._transport.write("POST", path, told).decode(BookingView)
+
+    def cancel_maintenance(self, machine: str, booking: str) -> BookingView:
+        """Take an announced window back."""
+        path = f"/v1/machines/{segment(machine)}/maintenance/{segment(booking)}/cancel"
+        return self._transport.write("POST", path).decode(BookingView)
 
     def leases(self, machine: str) -> ServedLeases:
         """What a machine serves now."""

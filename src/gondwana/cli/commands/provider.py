@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gondwana.cli.commands import provider_bids, provider_price
+from gondwana.cli.commands import provider_bids, provider_calendar, provider_price
 from gondwana.cli.commands.provider_price import (
     ahead_words,
     discount_words,
@@ -39,6 +39,7 @@ def command() -> None:
 
 
 provider_bids.add_to(command)
+provider_calendar.add_to(command)
 provider_price.add_to(command)
 
 

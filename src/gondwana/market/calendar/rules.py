@@ -18,8 +18,9 @@ from gondwana.market.calendar.model import Booking, BookingKind, BookingState, S
 from gondwana.market.keeping import END_SLACK_SECONDS
 from gondwana.market.model import CloseReason, Listing, Mechanism, Order
 from gondwana.market.rules import RECLAIM_SECONDS_MIN, RUNWAY_SECONDS
-from gondwana.wire.calendar import RESERVE_SECONDS_MAX
+from gondwana.wire.calendar import MAINTENANCE_SECONDS_MAX, RESERVE_SECONDS_MAX
 
+WHOLE_MACHINE: Final = 1_000_000  # devices
 SERVICE_SECONDS_MIN: Final = 600.0  # a lease that would have its notice sooner is not made
 KEPT_SECONDS_MAX: Final = (
     900.0  # after the start, for an order that lacks another machine, or may not have more
@@ -59,10 +60,15 @@ def room(devices: int, promises: Sequence[Promise], start: float, end: float) ->
 def booked(bookings: Iterable[Booking], *, but_of: str | None = None) -> list[Promise]:
     """What bookings promise, but for those of one order."""
     return [
-        Promise(devices=each.devices, starts_at=each.starts_at, ends_at=each.ends_at)
+        Promise(devices=_devices(each), starts_at=each.starts_at, ends_at=each.ends_at)
         for each in bookings
         if each.state is BookingState.BOOKED and (but_of is None or each.order_id != but_of)
     ]
+
+
+def _devices(booking: Booking) -> int:
+    """Of maintenance all that the machine may ever have."""
+    return WHOLE_MACHINE if booking.kind is BookingKind.MAINTENANCE else booking.devices
 
 
 def held(standing: Standing, now: Instant) -> Promise:
@@ -138,6 +144,19 @@ def check_start(starts_at: float, lease_seconds: int, now: Instant) -> None:
         )  # fmt: skip
 
 
+def check_maintenance(starts_at: float, ends_at: float, now: Instant) -> None:
+    """Raise InvalidValue for a window of maintenance that is over, empty, too long or too far ahead."""
+    if not now - LOOK_SECONDS <= starts_at <= now + RESERVE_SECONDS_MAX:
+        told, field, value = "it begins now or ahead, within a year", "--from", starts_at
+    elif ends_at <= max(starts_at, now):
+        told, field, value = "a window ends after it begins", "--until", ends_at
+    elif ends_at - starts_at > MAINTENANCE_SECONDS_MAX:
+        told, field, value = "30 days at most: pause a machine for longer", "--until", ends_at
+    else:
+        return
+    raise InvalidValue(told, field=field, value=value, hint="write e.g. 2026-12-01T08:00Z")
+
+
 def deposit_micro_usd(booking: Booking) -> int:
     """What is set aside for a reservation: its first hour, or all of it if that is less."""
     return booking.price_micro_usd(min(RUNWAY_SECONDS, booking.ends_at - booking.starts_at))
@@ -196,7 +215,7 @@ def _is_there(standing: Standing, at: float, now: Instant) -> bool:
 
 def _reason(standing: Standing, booking: Booking) -> CloseReason:
     """Who comes after the booking knew of it; who was there before is owed his notice, or it is his owner who left."""
-    knew = standing.reserved_at >= booking.created_at
+    knew = standing.reserved_at > booking.created_at
     may = standing.is_spot or bool(standing.notice_seconds)
     in_time = booking.created_at <= booking.starts_at - lead_seconds(standing)
     if not knew and not (may and in_time):

@@ -150,6 +150,7 @@ def change_terms(world: "World") -> None:
         lambda api, write: machines.set_terms(
             box.name, who, write, price_micro_usd_per_device_hour=price, notice_seconds=notice, sla=None,
             spot_floor_micro_usd_per_device_hour=floor, no_spot=no_spot,
+            reserve_seconds_max=None, discounts=None,
         ),
     )  # fmt: skip
 
