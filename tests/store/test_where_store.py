@@ -12,7 +12,7 @@ from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.supply import network
 from gondwana.supply import store as supply
-from gondwana.wire.jobs import MarketTerms
+from gondwana.wire.jobs import Accelerators, Alternative, MarketTerms, Resources
 from gondwana.wire.machines import MachineNetwork, MachineSpeed
 
 
@@ -159,3 +159,87 @@ def test_many_impossible_filters_make_nobody_else_wait(world, make):
     assert not any(served(world, each) for each in waiting)
     ids = [each.order_id for each in waiting]
     assert world.context.shelf.without_idle(world.reader, ids, world.now) == []
+
+
+# -- alternatives
+
+A, H = Accelerators(name="A100", count=2), Accelerators(name="H100", count=1)
+
+
+def either(make, *kinds, is_ordered, **changes):
+    accelerators = tuple(dict.fromkeys(one for each in kinds for one in each.accelerators))
+    wanted = Resources(accelerators=accelerators, alternatives=kinds, is_ordered=is_ordered)
+    return make.spec(resources=wanted, **changes)
+
+
+def sells(world, make, name, model, count, price, **facts):
+    world.join(
+        name, price=price, devices=count, inventory=make.inventory(accelerators=(model,) * count), **facts
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "is_ordered, taken, devices", [(True, "mac_dear", 1), (False, "mac_cheap", 2)]
+)
+def test_the_first_alternative_wins_where_they_are_ordered_and_else_the_cheapest_whole(
+    world, make, is_ordered, taken, devices
+):
+    sells(world, make, "dear", "H100", 1, 3_000_000)
+    sells(world, make, "cheap", "A100", 2, 1_000_000)
+    kinds = Alternative(accelerators=(H,)), Alternative(accelerators=(A,))
+    submitted = world.submit(either(make, *kinds, is_ordered=is_ordered))
+    passed(world)
+    (lease,) = market.leases_of_job(world.reader, submitted.id)
+    assert (lease.machine_id, lease.devices) == (taken, devices)
+
+
+def test_two_devices_of_the_cheaper_model_may_cost_more_than_one_of_the_dearer(world, make):
+    sells(world, make, "one", "H100", 1, 1_900_000)
+    sells(world, make, "two", "A100", 2, 1_000_000)
+    kinds = Alternative(accelerators=(A,)), Alternative(accelerators=(H,))
+    submitted = world.submit(either(make, *kinds, is_ordered=False))
+    passed(world)
+    assert served(world, submitted) == ["mac_one"]
+
+
+def test_a_later_alternative_is_taken_while_the_first_is_leased_or_fits_nothing(world, make):
+    sells(world, make, "h", "H100", 1, 1_000_000)
+    sells(world, make, "a", "A100", 2, 2_000_000, region="eu")
+    kinds = (
+        Alternative(accelerators=(H,), where="region=mars"),
+        Alternative(accelerators=(H,)),
+        Alternative(accelerators=(A,), where="region=eu"),
+    )
+    jobs = [world.submit(either(make, *kinds, is_ordered=True, name=f"j{n}")) for n in range(3)]
+    passed(world)
+    assert sorted(served(world, each) for each in jobs) == [[], ["mac_a"], ["mac_h"]]
+    waits = [each.order_id for each in jobs if not served(world, each)]
+    assert world.context.shelf.without_idle(world.reader, waits, world.now) == []
+
+
+def test_a_gang_is_of_one_alternative_and_no_mix(world, make):
+    sells(world, make, "h", "H100", 1, 1_000_000)
+    for name in ("a1", "a2"):
+        sells(world, make, name, "A100", 2, 2_000_000)
+    kinds = Alternative(accelerators=(H,)), Alternative(accelerators=(A,))
+    submitted = world.submit(either(make, *kinds, is_ordered=True, num_nodes=2))
+    passed(world)
+    assert served(world, submitted) == ["mac_a1", "mac_a2"]
+
+
+def test_where_no_alternative_fits_each_is_told_why(world, make):
+    sells(world, make, "h", "H100", 1, 1_000_000)
+    kinds = Alternative(accelerators=(A,)), Alternative(accelerators=(H,), where="price<=0.1")
+    with pytest.raises(NothingFits) as refused:
+        world.submit(either(make, *kinds, is_ordered=False))
+    assert "alternative 1: accelerator A100" in refused.value.message
+    assert "alternative 2: where: price<=0.1: none of 1 machines" in refused.value.message
+
+
+def test_alternatives_are_bought_at_posted_prices_only(world, make):
+    kinds = Alternative(accelerators=(A,)), Alternative(accelerators=(H,))
+    spec = either(make, *kinds, is_ordered=True, market=MarketTerms(mechanism="spot"),
+                  price_cap_micro_usd_per_device_hour=5)  # fmt: skip
+    with pytest.raises(InvalidValue) as refused:
+        world.submit(spec)
+    assert refused.value.fields["field"] == "resources.ordered"

@@ -22,6 +22,7 @@ from gondwana.ledger.frozen import check_not_frozen
 from gondwana.ledger.settings import setting
 from gondwana.market import rules as market_rules
 from gondwana.market import store as market
+from gondwana.market.alternatives import check_alternatives, joined, variants
 from gondwana.market.auction import bidding
 from gondwana.market.calendar import rules as calendar
 from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState, Plan, Screening
@@ -81,6 +82,8 @@ def _devices(spec: JobSpec) -> int:
 
 def _mechanism(spec: JobSpec) -> Mechanism:
     nodes = spec.train.islands_min if spec.train else spec.num_nodes
+    if spec.resources.alternatives and not spec.market.mechanism:
+        return Mechanism.POSTED
     return bidding.mechanism_for(
         spec.market.mechanism,
         devices_min=nodes * _devices(spec),
@@ -93,8 +96,12 @@ def _mechanism(spec: JobSpec) -> Mechanism:
 def check(spec: JobSpec) -> None:
     """Raise InvalidValue for a job that no machine could run as written, or whose filter cannot be read."""
     policy.check_spec(spec)
-    if spec.market.where:
-        check_where(spec.market.where, _mechanism(spec))
+    mechanism = _mechanism(spec)
+    check_where(spec.market.where, mechanism)
+    is_ahead = spec.market.starts_at is not None
+    check_alternatives(spec.resources, mechanism, is_ahead=is_ahead)
+    for each in spec.resources.alternatives:
+        check_where(joined(spec.market.where, each.where), mechanism)
 
 
 def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:
@@ -106,13 +113,13 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     wanted = order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     if wanted.starts_at is not None:
         return _plan_ahead(reader, shelf, spec, wanted, now)
-    found = choosing.find(reader, shelf, wanted, now)
-    bids = wanted.mechanism is Mechanism.SPOT
-    barred = Ahead.read(reader, now).not_for(wanted)
-    planned = _plan(spec, wanted, _screen(reader, wanted, found, now, all_free=bids, barred=barred))
+    seen = _best(reader, shelf, wanted, now, taken_too=False)
+    variant = variants(wanted)[seen.variant]
+    planned = _plan(spec, variant, seen)
     waits = quotas.why_waiting(reader, wanted)
     notes = (f"it would wait: {waits}",) if waits else ()
-    return replace(planned, notes=(*notes, *choosing.told(reader, wanted, planned.machines)))
+    notes = (*notes, *choosing.told(reader, variant, planned.machines))
+    return replace(planned, notes=notes, variant=seen.variant)
 
 
 def look(
@@ -127,8 +134,35 @@ def look(
     if wanted.starts_at is not None:
         calendar.check_start(wanted.starts_at, calendar.lease_seconds(wanted), now)
         return reservations.find(reader, shelf, wanted, now)
-    found = choosing.find(reader, shelf, wanted, now, taken_too=True)
-    return _screen(reader, wanted, found, now, all_free=True)
+    return _best(reader, shelf, wanted, now, taken_too=True)
+
+
+def _best(
+    reader: Reader, shelf: Shelf, wanted: Order, now: Instant, *, taken_too: bool
+) -> Screening:
+    """What fits an order: of its alternatives the first that does, or the cheapest; or why none does."""
+    all_free = taken_too or wanted.mechanism is Mechanism.SPOT
+    found: list[Screening] = []
+    kinds, ahead = variants(wanted), None if taken_too else Ahead.read(reader, now)
+    for number, each in enumerate(kinds):
+        machines = choosing.find(reader, shelf, each, now, taken_too=taken_too)
+        barred = ahead.not_for(each) if ahead else ()
+        seen = _screen(reader, each, machines, now, all_free=all_free, barred=barred)
+        found.append(replace(seen, variant=number))
+        if len(seen.fits) >= each.count_min and wanted.resources.is_ordered:
+            return found[-1]
+    whole = [each for each in found if len(each.fits) >= wanted.count_min]
+    if whole:
+        return min(whole, key=lambda each: _hourly(kinds[each.variant], each))
+    if len(found) == 1:
+        return found[0]
+    told = (f"alternative {each.variant + 1}: {each.why_not or 'too few fit'}" for each in found)
+    return replace(found[0], fits=(), why_not="; ".join(told))
+
+
+def _hourly(variant: Order, seen: Screening) -> int:
+    chosen = seen.fits[: variant.count_max]
+    return sum(each.price_micro_usd_per_device_hour for each in chosen) * variant.devices
 
 
 def submit(
@@ -155,7 +189,8 @@ def submit(
         wanted = replace(wanted, closes_at=Instant(now + window_seconds(tx)))
     quotas.check_ever(tx, wanted)
     _check_standing(tx, spec, tenant_id)
-    planned = _plan(spec, wanted, _seen_again(tx, wanted, seen, now))
+    variant = variants(wanted)[seen.variant]
+    planned = _plan(spec, variant, _seen_again(tx, variant, seen, now))
     if not planned.machines and not spec.market.is_standing:
         raise NothingFits(planned.why_not, hint=planned.hint)
     policy.check_budget(

@@ -1,7 +1,8 @@
 """How an order gets machines where the cheapest are not simply the best: gangs, and jobs that a machine has failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -12,6 +13,7 @@ from gondwana.jobs.probes import Probes
 from gondwana.jobs.rules import memory
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
+from gondwana.market.alternatives import going_on, variants
 from gondwana.market.model import Charge, Lease, LeaseState, Listing, Mechanism, Order
 from gondwana.market.placement.model import Placement
 from gondwana.supply import network
@@ -29,6 +31,32 @@ class Chooser:
     shelf: Shelf
     probes: Probes
     now: Instant
+
+    def propose_any(
+        self, order: Order, leases: Sequence[Lease], not_machines: Sequence[str] = ()
+    ) -> tuple[Order, list[str]]:
+        """The same of an order that may have alternatives: as the one that is found, or as it is; and the machines."""
+        if not order.resources.alternatives:
+            return order, self.propose(order, leases, not_machines)
+        found = list(going_on(variants(order), leases))
+        if not order.resources.is_ordered:
+            found.sort(key=lambda each: self._hourly(each, leases, not_machines))
+        for number, each in enumerate(found, start=1):
+            with self.shelf.trying(each.id, is_last=number == len(found)):
+                if machine_ids := self.propose(each, leases, not_machines):
+                    return each, machine_ids
+        return order, []
+
+    def _hourly(self, order: Order, leases: Sequence[Lease], not_machines: Sequence[str]) -> float:
+        """What a machine of those that an order lacks costs in an hour; infinite where there are too few."""
+        held = market.held_by(leases, order.id)
+        lacking, least = order.count_max - held, max(1, order.count_min - held)
+        barred = {*memory.barred(leases, self.now), *not_machines}
+        wide = replace(order, count_max=lacking + len(barred))
+        names = self.shelf.find(self.reader, wide, self.now, in_pass=True)
+        free = [each for each in names if each not in barred][:lacking]
+        prices = self.shelf.prices(free)
+        return sum(prices) * order.devices / len(free) if len(free) >= least else inf
 
     def propose(
         self, order: Order, leases: Sequence[Lease], not_machines: Sequence[str] = ()

@@ -14,6 +14,7 @@ from gondwana.jobs.predictions import Prediction
 from gondwana.jobs.rules.work import bucket_of, host_of, work_key, work_of
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import rules as market_rules
+from gondwana.market.alternatives import variants
 from gondwana.market.history import History, histories
 from gondwana.market.model import Listing, Mechanism, Order, Plan, Screening
 from gondwana.market.plans import front, relax
@@ -44,7 +45,8 @@ def make(
 ) -> Planned:  # fmt: skip
     """The plans of a job; changes nothing. Raises for a job that is not valid."""
     plan = admit.plan(reader, shelf, tenant_id, spec, now)
-    wanted = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
+    order = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
+    wanted = variants(order)[plan.variant]
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
     if not plan.machines:
         return _refused(reader, shelf, plan, wanted, work, now)
@@ -77,7 +79,9 @@ def predict(
     work = work_of(spec, predictions.past(reader, key))
     most = work.nodes if isinstance(work, BatchWork) else work.islands_max
     hosts = _hosts(reader, seen.fits[:most], work)
-    devices = max((wanted.count for wanted in spec.resources.accelerators), default=1)
+    kinds = spec.resources.alternatives
+    accelerators = (kinds[seen.variant] if kinds else spec.resources).accelerators
+    devices = max((wanted.count for wanted in accelerators), default=1)
     told = front.as_it_is(work, hosts, devices=devices)
     if told is None:
         return None

@@ -6,7 +6,8 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 import functools
 import gc
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -85,6 +86,10 @@ class Shelf:
         self._version = 0  # grows whenever an offer becomes better for somebody
         self._verdicts = Verdicts()
         self._now = Instant(0.0)  # when somebody asked last
+        self._more_to_try = False  # the pass asks for an alternative that is not the order's last
+        self._unseen: set[str] = (
+            set()
+        )  # orders that an alternative asked before may fit after more looks
         self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
@@ -194,6 +199,26 @@ class Shelf:
         """Something else than an offer became better: what nothing fitted may be served now."""
         with self._lock:
             self._version += 1
+
+    @contextmanager
+    def trying(self, order_id: str, *, is_last: bool) -> Generator[None]:
+        """One of an order's alternatives is asked for; only when all were asked for does nothing fit it."""
+        self._more_to_try = not is_last
+        try:
+            yield
+        finally:
+            self._more_to_try = False
+            if is_last:
+                self._unseen.discard(order_id)
+
+    def prices(self, machine_ids: Sequence[str]) -> list[int]:
+        """What these machines ask for a device-hour, as it was when somebody asked last; gone ones are left out."""
+        with self._lock:
+            book = self._book
+            if book is None:
+                return []
+            places = [row for each in machine_ids if (row := book.row_of(each)) is not None]
+            return [int(book.columns[PRICE, place]) for place in places]
 
     def begin_pass(self) -> None:
         """A reconciler begins to ask: what it may look at in all, for filters, is whole again."""
@@ -384,7 +409,9 @@ class Shelf:
             gc.freeze()
 
     def _remember_idle(self, order_id: str, looks: _Looks) -> None:
-        if not looks.saw_all:
+        if self._more_to_try and not looks.saw_all:
+            self._unseen.add(order_id)
+        if self._more_to_try or not looks.saw_all or order_id in self._unseen:
             return
         if len(self._idle) >= IDLE_ORDERS_MAX:
             self._idle.clear()

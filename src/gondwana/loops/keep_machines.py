@@ -10,6 +10,7 @@ from gondwana.jobs.listings import listings_of
 from gondwana.jobs.rules import memory
 from gondwana.market import keeping, rules
 from gondwana.market import store as market
+from gondwana.market.alternatives import variants
 from gondwana.market.keeping import Hold
 from gondwana.market.model import Order
 
@@ -55,6 +56,7 @@ def _wanted(context: Context, reader: Reader, now: Instant) -> list[Hold]:
 def _keep(
     context: Context, reader: Reader, now: Instant, order: Order, taken: Sequence[str]
 ) -> list[Hold]:
+    order = variants(order)[0]  # where several kinds would do, the first is kept
     past = market.leases_of_jobs(reader, [order.job_id])[order.job_id]
     lacking = max(1, order.count_min - market.held_by(past, order.id))
     wide = replace(order, count_max=keeping.FITTING_MAX)

@@ -58,24 +58,27 @@ def _proposals(
             kept += ahead.not_for(order, leases) if ahead else ()
             asked = fairness.asked(each)
             booked = reserved.get(order.id, [])
-            machine_ids = _propose(chooser, asked, leases, kept, booked) if asked else []
+            variant, machine_ids = (
+                _propose(chooser, asked, leases, kept, booked) if asked else (order, list[str]())
+            )
             proposed += machine_ids
             offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
-                yield Proposal(order=order, machine_ids=allowed)
+                has_kinds = bool(order.resources.alternatives)
+                yield Proposal(order=variant if has_kinds else order, machine_ids=allowed)
 
 
 def _propose(
     chooser: Chooser, asked: Order, leases: Sequence[Lease], kept: Sequence[str], booked: Sequence[str]
-) -> list[str]:  # fmt: skip
-    """What an order may get now: what is booked for it, and of the market what lacks then."""
+) -> tuple[Order, list[str]]:  # fmt: skip
+    """What an order may get now: what is booked for it, and of the market what lacks then; as which alternative."""
     if not booked:
-        return chooser.propose(asked, leases, kept)
+        return chooser.propose_any(asked, leases, kept)
     held, most = market.held_by(leases, asked.id), asked.count_max - len(booked)
     if held >= most:
-        return list(booked)
+        return asked, list(booked)
     rest = replace(asked, count_min=max(0, asked.count_min - len(booked)), count_max=most)
-    return [*booked, *chooser.propose(rest, leases, [*kept, *booked])]
+    return asked, [*booked, *chooser.propose(rest, leases, [*kept, *booked])]
 
 
 def _kept(context: Context, holds: Sequence[Hold], order: Order, now: Instant) -> Iterator[str]:

@@ -294,6 +294,7 @@ class Screening:
     fits: tuple[Listing, ...]
     why_not: str = ""
     hint: str = ""
+    variant: int = 0  # which of the order's alternatives it is of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,3 +310,4 @@ class Plan:
     why_not: str = ""
     hint: str = ""
     notes: tuple[str, ...] = field(default=())
+    variant: int = 0  # which of the job's alternatives it is of

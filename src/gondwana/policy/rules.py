@@ -38,6 +38,7 @@ NAME_CHARS_MAX: Final = 64
 ENTRIES_MAX: Final = 256  # variables, mounts, alternatives: far more than a person writes
 DEVICES_MAX: Final = 64  # of one machine
 CPUS_MAX: Final = 4096
+ALTERNATIVES_MAX: Final = 32  # kinds of machines: each is looked for by itself
 BLOB_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 VARIABLE_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
@@ -165,6 +166,16 @@ def _check_resources(spec: JobSpec) -> None:
     for each in wanted.accelerators:
         _limit("resources.accelerators (characters)", len(each.name), 0, NAME_CHARS_MAX)
         _limit(f"resources.accelerators.{each.name}", each.count, 1, DEVICES_MAX)
+    _limit("resources.any_of (alternatives)", len(wanted.alternatives), 0, ALTERNATIVES_MAX)
+    for each in wanted.alternatives:
+        if not set(each.accelerators) <= set(wanted.accelerators):
+            hint = "name each accelerator under resources.accelerators too"
+            raise InvalidValue(
+                field="resources.alternatives", value=len(each.accelerators), hint=hint
+            )
+        _limit("resources.any_of.cpus", each.cpus_min, 0, CPUS_MAX)
+        _limit("resources.any_of.memory (bytes)", each.memory_bytes_min, 0, 2**62)
+        _limit("resources.any_of.where (characters)", len(each.where), 0, WHERE_CHARS_MAX)
     _limit("resources.cpus", wanted.cpus_min, 0, CPUS_MAX)
     _limit("resources.memory (bytes)", wanted.memory_bytes_min, 0, 2**62)
     _limit("budget_usd", spec.budget_micro_usd or 0, 0, MICRO_USD_MAX)

@@ -25,14 +25,28 @@ class Accelerators:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One of several kinds of machines that would do."""
+
+    accelerators: tuple[Accelerators, ...] = ()
+    cpus_min: float = 0.0
+    memory_bytes_min: int = 0
+    where: str = ""  # beside the job's own filter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one node must have; alternatives are tried in price order."""
+    """What one node must have; the cheapest of what would do is taken."""
 
     accelerators: tuple[
         Accelerators, ...
     ] = ()  # any of these; empty: a machine without accelerators will do
     cpus_min: float = 0.0
     memory_bytes_min: int = 0
+    alternatives: tuple[Alternative, ...] = ()
+    """Kinds that differ in more than the accelerator: then the accelerators above are those of all of them, and the
+    amounts the least of any."""
+    is_ordered: bool = False  # the first of the alternatives that fits is taken, even if dearer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,10 +119,33 @@ def test_any_of_and_ordered_are_alternatives(parse):
         "run: x\nresources:\n  cpus: 2\n  any_of:\n    - accelerators: H100:8\n    - accelerators: {A100: 8}\n"
     ).spec
     assert [wanted.name for wanted in spec.resources.accelerators] == ["H100", "A100"]
-    text = refusal(
-        parse, "run: x\nresources: {ordered: [{accelerators: A100, cpus: 8}]}", UnsupportedKey
-    )
-    assert text.startswith("resources.ordered[0].cpus")
+    assert spec.resources.alternatives == ()
+
+
+def test_alternatives_may_differ_in_more_than_the_accelerator_and_stand_in_an_order(parse):
+    spec = parse(
+        "run: x\nresources:\n  cpus: 8\n  memory: 16\n  ordered:\n    - {accelerators: H100, region: eu-*}\n"
+        "    - {accelerators: A100:2, cpus: 4, where: price<=1}\n"
+    ).spec
+    first, second = spec.resources.alternatives
+    assert spec.resources.is_ordered
+    assert (first.where, first.cpus_min, first.memory_bytes_min) == ("region=eu-*", 8, 16 * GIB)
+    assert (second.where, second.cpus_min, second.accelerators[0].count) == ("price<=1", 4, 2)
+    assert [each.name for each in spec.resources.accelerators] == ["H100", "A100"]
+    assert spec.resources.cpus_min == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "error", "told"),
+    [
+        ("ordered: [{accelerators: A100, disk_size: 8}]", UnknownKey, "resources.ordered[0].disk_size"),
+        ("ordered: [{accelerators: A100, cpus: many}]", InvalidValue, "resources.ordered[0].cpus"),
+        ("any_of: [{region: 'a b'}]", InvalidValue, "resources.any_of[0].region"),
+        ("any_of: [{accelerators: A100}], ordered: [{accelerators: A100}]", InvalidValue, "any_of"),
+    ],
+)  # fmt: skip
+def test_what_an_alternative_cannot_say_is_refused_with_its_place(parse, written, error, told):
+    assert told in refusal(parse, f"run: x\nresources: {{{written}}}", error)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +257,8 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place):
     for part in reversed(place.split(".") if place else []):
         values = {part: values}
     values.setdefault("run", "x")
+    if place == "resources.any_of":
+        values["resources"]["any_of"] = [values["resources"]["any_of"]]
     if "train" in place:
         values["gondwana"]["train"] |= {"recipe": "recipe.py", "data": "x"}
         del values["run"]
@@ -242,6 +267,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place):
             values, folder=Path(__file__).parent, default_name="x"
         ) if "train." not in place else _in_train(values)
     wanted = f"{place}.{key}" if place else key
+    wanted = wanted.replace("any_of.", "any_of[0].")
     assert caught.value.hint == f"did you mean {wanted}?"
 
 

@@ -21,8 +21,15 @@ RESOURCES: Final = {
     "cpus": "Processors: `4` or `4+` (both mean at least).",
     "memory": "Gigabytes: `16` or `16+` (both mean at least), or with a unit: `512MB`.",
     "use_spot": "`true`: buy on spot, as `gondwana.mechanism: spot`; it needs a price cap.",
-    "any_of": "Alternatives, each with `accelerators`; the cheapest that can be had is taken.",
-    "ordered": "The same; here too the cheapest is taken.",
+    "any_of": "Alternatives: the cheapest whole that can be had is taken. What one leaves out stands above them.",
+    "ordered": "The same, but the first that can be had now is taken, even if a later one is cheaper.",
+}
+ALTERNATIVE: Final = {
+    "accelerators": "As above.",
+    "cpus": "As above.",
+    "memory": "As above.",
+    "region": "Where the machine is: `eu-1`, or `eu-*`.",
+    "where": "A filter, beside `gondwana.where`.",
 }
 GONDWANA: Final = {
     "budget_usd": "The most that the job may cost in all; it stops before it costs more.",
@@ -69,6 +76,7 @@ GATES: Final = {
 TABLES: Final = {
     "": TOP,
     "resources": RESOURCES,
+    "resources.any_of": ALTERNATIVE,
     "gondwana": GONDWANA,
     "gondwana.train": TRAIN,
     "gondwana.train.islands": ISLANDS,

@@ -1,17 +1,19 @@
 """`resources:` in all of SkyPilot's spellings, as `Resources`."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gondwana.core.devices import canonical_device
 from gondwana.core.errors import InvalidValue
 from gondwana.core.units import GIB, parse_bytes
 from gondwana.sdk.jobfile.fields import Fields, invalid, unsupported
-from gondwana.wire.jobs import Accelerators, Resources
+from gondwana.wire.jobs import WHERE_CHARS_MAX, Accelerators, Alternative, Resources
 
 ALTERNATIVES_MAX: Final = 32
 COUNT_MAX: Final = 64  # accelerators in one machine
 CPUS_MAX: Final = 4096
+_REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._*-]{0,62}")
 _SPELLINGS: Final = "write H100, H100:8, {H100: 8} or a list of alternatives [H100:8, A100:8]"
 _BY_MEMORY: Final = re.compile(r"(?:[A-Za-z]+:)?\d+(?:GB|MB|TB)\+?(?::\d+)?", re.IGNORECASE)
 
@@ -19,17 +21,72 @@ _BY_MEMORY: Final = re.compile(r"(?:[A-Za-z]+:)?\d+(?:GB|MB|TB)\+?(?::\d+)?", re
 def read_resources(fields: Fields) -> Resources:
     """What each machine must have."""
     fields.check_keys()
-    accelerators = list(_alternatives(fields.values.get("accelerators"), fields.at("accelerators")))
-    for key in ("any_of", "ordered"):
-        accelerators += _from_list_of_resources(fields, key)
-    if len(accelerators) > ALTERNATIVES_MAX:
+    own = _alternative(fields)
+    if fields.has("any_of") and fields.has("ordered"):
+        fields.refuse("ordered", "does not go with any_of", "take one of them out")
+    key = "ordered" if fields.has("ordered") else "any_of"
+    kinds = tuple(dict.fromkeys(_kinds(fields, key, own))) or (own,)
+    accelerators = tuple(dict.fromkeys(one for each in kinds for one in each.accelerators))
+    if max(len(accelerators), len(kinds)) > ALTERNATIVES_MAX:
         fields.refuse(
             "accelerators", f"has more than {ALTERNATIVES_MAX} alternatives", "name fewer"
         )
+    is_ordered = key == "ordered" and len(kinds) > 1
     return Resources(
+        accelerators=accelerators,
+        cpus_min=min(each.cpus_min for each in kinds),
+        memory_bytes_min=min(each.memory_bytes_min for each in kinds),
+        alternatives=kinds if is_ordered or not _differ_in_name_only(kinds) else (),
+        is_ordered=is_ordered,
+    )
+
+
+def _differ_in_name_only(kinds: Sequence[Alternative]) -> bool:
+    """Whether any accelerator of any of them will do, however the others are written."""
+    counts = {one.count for each in kinds for one in each.accelerators}
+    others = {
+        (bool(each.accelerators), each.cpus_min, each.memory_bytes_min, each.where)
+        for each in kinds
+    }
+    alone = len(kinds) == 1 and not kinds[0].where
+    return alone or (len(counts) <= 1 and len(others) == 1 and not kinds[0].where)
+
+
+def _kinds(fields: Fields, key: str, own: Alternative) -> Iterator[Alternative]:
+    """What is written below `any_of` or `ordered`; what one leaves out is as `own` has it."""
+    entries = fields.values.get(key)
+    if entries is None:
+        return
+    if not isinstance(entries, list) or not entries:
+        fields.refuse(
+            key, "is not a list of resources", "write - accelerators: H100:8 on lines below it"
+        )
+    for index, entry in enumerate(entries):
+        path = f"{fields.at(key)}[{index}]"
+        if not isinstance(entry, dict):
+            raise invalid(path, entry, "is not a map", "write accelerators: H100:8")
+        part = Fields({str(name): value for name, value in entry.items()}, path)
+        part.check_keys("resources.any_of")
+        kind = _alternative(part)
+        yield Alternative(
+            accelerators=kind.accelerators if part.has("accelerators") else own.accelerators,
+            cpus_min=kind.cpus_min if part.has("cpus") else own.cpus_min,
+            memory_bytes_min=kind.memory_bytes_min if part.has("memory") else own.memory_bytes_min,
+            where=kind.where,
+        )
+
+
+def _alternative(fields: Fields) -> Alternative:
+    accelerators = _alternatives(fields.values.get("accelerators"), fields.at("accelerators"))
+    where = fields.text("where", "", hint="write a filter", chars_max=WHERE_CHARS_MAX)
+    region = fields.text("region", "", hint="write eu-1, or eu-*")
+    if region and not _REGION.fullmatch(region):
+        fields.refuse("region", "is not the name of a region", "write eu-1, or eu-*")
+    return Alternative(
         accelerators=tuple(dict.fromkeys(accelerators)),
         cpus_min=_at_least(fields, "cpus"),
         memory_bytes_min=_memory(fields),
+        where=f"region={region} {where}".strip() if region else where,
     )
 
 
@@ -85,28 +142,6 @@ def _named(name: Any, count: Any, path: str) -> Accelerators:
 
 def _refusal(value: object, path: str) -> InvalidValue:
     return invalid(path, value, "is not an accelerator and a count", _SPELLINGS)
-
-
-def _from_list_of_resources(fields: Fields, key: str) -> list[Accelerators]:
-    entries = fields.values.get(key)
-    if entries is None:
-        return []
-    if not isinstance(entries, list) or not entries:
-        fields.refuse(
-            key, "is not a list of resources", "write - accelerators: H100:8 on lines below it"
-        )
-    found: list[Accelerators] = []
-    for index, entry in enumerate(entries):
-        path = f"{fields.at(key)}[{index}]"
-        if not isinstance(entry, dict):
-            raise invalid(path, entry, "is not a map", "write accelerators: H100:8")
-        part = Fields({str(name): value for name, value in entry.items()}, path)
-        part.check_keys("resources")
-        other = next((name for name in part.values if name != "accelerators"), None)
-        if other is not None:
-            raise unsupported(part.at(other), f"write {other} once, under resources")
-        found += _alternatives(part.values.get("accelerators"), part.at("accelerators"))
-    return found
 
 
 def _at_least(fields: Fields, key: str) -> float:
