@@ -147,3 +147,67 @@ def test_only_the_owner_may_take_a_machine_back(ada, network):
     assert bert.cli("provider", "reclaim", "lea_none").returncode == 4
     assert bert.cli("provider", "price", "birch", "--notice", "10m").returncode == 2
     assert bert.cli("provider", "price", "birch").returncode == 2
+
+
+TIMED = """
+run: |
+  n=0
+  while [ $n -lt 600 ]; do n=$((n + 1)); echo $n; sleep 0.05; done
+gondwana: {lease_hours: 0.02, price_cap_usd_per_gpu_hour: 0.35}
+"""
+WORKER = """
+num_nodes: 1
+run: |
+  echo rank $SKYPILOT_NODE_RANK of $SKYPILOT_NUM_NODES
+  while true; do sleep 0.1; done
+gondwana: {elastic: true, price_cap_usd_per_gpu_hour: 0.35}
+"""
+
+
+def live(ada, name):
+    """The machines that serve a job now, by rank."""
+    found = ada.client.jobs.get(name).leases
+    return {each.rank: each.machine for each in found if each.state == "active"}
+
+
+def test_a_job_that_is_extended_keeps_its_machine_for_longer_at_the_same_price(ada, network):
+    launch(ada, network, "timed", TIMED)
+    ada.job("timed", state=("running",))
+    (before,) = ada.client.jobs.get("timed").leases
+    extended = ada.cli("jobs", "extend", "timed", "--hours", "0.5")
+    assert extended.returncode == 0, extended.stderr
+    assert "0.5 hours more" in extended.stdout
+    (after,) = ada.client.jobs.get("timed").leases
+    assert after.ends_at == pytest.approx(before.ends_at + 1_800)
+    assert after.price_micro_usd_per_device_hour == before.price_micro_usd_per_device_hour
+    assert ada.cli("jobs", "extend", "timed", "--hours", "0").returncode == 2
+    assert ada.cli("jobs", "extend", "none", "--hours", "1").returncode == 4
+    ada.cli("jobs", "cancel", "timed")
+    assert ada.cli("jobs", "extend", "timed", "--hours", "1").returncode == 5  # it has ended
+
+
+def test_an_elastic_job_is_made_larger_and_smaller_while_it_runs(ada, network):
+    for name in ("birch", "cedar"):
+        network.await_machine(name)
+    launch(ada, network, "elastic", WORKER)
+    until(lambda: len(live(ada, "elastic")) == 1, 30, what="a first node", note=network.logs)
+    grown = ada.cli("jobs", "resize", "elastic", "--nodes", "2")
+    assert grown.returncode == 0, grown.stderr
+    assert "wants 2 machines" in grown.stdout
+    until(lambda: len(live(ada, "elastic")) == 2, 30, what="a second node", note=network.logs)
+    until(lambda: "rank 1 of 2" in ada.cli("jobs", "logs", "elastic", "--rank", "1").stdout, 30,
+          what="the second node to run", note=network.logs)  # fmt: skip
+    first = live(ada, "elastic")[0]
+    shrunk = ada.json("jobs", "resize", "elastic", "--nodes", "1")
+    assert sorted(each["reason"] for each in shrunk["leases"]) == ["", "resized"]
+    assert live(ada, "elastic") == {0: first}  # the highest number went
+    assert ada.client.jobs.get("elastic").state == "running"
+    ada.cli("jobs", "cancel", "elastic")
+
+
+def test_a_gang_whose_nodes_count_on_each_other_keeps_its_size(ada, network):
+    launch(ada, network, "rigid", WORKER.replace("elastic: true, ", ""))
+    refused = ada.cli("jobs", "resize", "rigid", "--nodes", "2")
+    assert refused.returncode == 5
+    assert "elastic: true" in refused.stderr
+    ada.cli("jobs", "cancel", "rigid")

@@ -197,6 +197,12 @@ SELECT island.* FROM island JOIN lease ON lease.id = island.lease_id JOIN machin
 WHERE island.job_id = :job_id AND lease.state IN ('active', 'reclaiming') AND machine.state <> 'draining'
 ORDER BY island.lease_id;
 
+-- name: leaving_islands
+-- When the leases of a job's islands end, as far as it is known: by notice, or by what was agreed.
+SELECT island.lease_id, lease.reclaim_at, lease.ends_at FROM island JOIN lease ON lease.id = island.lease_id
+WHERE island.job_id = :job_id AND lease.state IN ('active', 'reclaiming')
+    AND (lease.reclaim_at IS NOT NULL OR lease.ends_at IS NOT NULL);
+
 -- name: island_of_lease
 -- One island.
 SELECT * FROM island WHERE lease_id = :lease_id;

@@ -29,6 +29,8 @@ from gondwana.jobs.model import (
     UnitState,
 )
 from gondwana.jobs.rules import batch
+from gondwana.jobs.rules import islands as speeds
+from gondwana.wire.units import UnitKind
 
 SQL: Final = load_queries("gondwana.jobs")
 JOBS_MAX: Final = 10_000  # live jobs looked at in one pass
@@ -283,6 +285,20 @@ def save_round(tx: Transaction, now: Instant, done: Round) -> None:
 def islands(reader: Reader, job_id: JobId) -> list[Island]:
     """A job's islands whose leases are live; those whose owners want them back get nothing new."""
     return [from_row(Island, row) for row in reader.all(SQL.islands_of_job, {"job_id": job_id})]
+
+
+def able_islands(reader: Reader, job: Job, kind: UnitKind, now: Instant) -> list[Island]:
+    """The islands that may be given such a unit now: those whose leases last until it is done."""
+    assert job.spec.train is not None, "only training jobs have islands"
+    leaves = {
+        row["lease_id"]: Instant(min(row[name] for name in ("reclaim_at", "ends_at") if row[name] is not None))
+        for row in reader.all(SQL.leaving_islands, {"job_id": job.id})
+    }  # fmt: skip
+    return [
+        each
+        for each in islands(reader, job.id)
+        if speeds.can_finish(job.spec.train, each, kind, now, leaves.get(each.lease_id))
+    ]
 
 
 def island_of_lease(reader: Reader, lease_id: str) -> Island | None:

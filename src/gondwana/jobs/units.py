@@ -127,11 +127,9 @@ def _assign(
     tx: Transaction, now: Instant, job: Job, island: Island, spec: UnitSpec, steps: int
 ) -> Unit:
     train, everybody = _train(job), store.islands(tx, job.id)
-    if (
-        island.lease_id not in {other.lease_id for other in everybody}
-        or store.job(tx, job.id).ended
-    ):
-        raise WrongState("the lease or its job ended meanwhile")
+    able = {other.lease_id for other in store.able_islands(tx, job, spec.kind, now)}
+    if island.lease_id not in able or store.job(tx, job.id).ended:
+        raise WrongState("the lease or its job ended meanwhile, or ends before the unit would")
     seconds = rules.unit_seconds_max(train, island, spec.kind)
     owner_id = supply.machine(tx, island.machine_id).owner_id
     price = speeds.unit_price_micro_usd(train, island, everybody, spec.kind, steps)

@@ -73,7 +73,7 @@ def _init(context: Context, job: Job, training: Training, train: Train, now: Ins
     delivered = [unit for unit in tried if unit.state is UnitState.DELIVERED]
     if delivered:
         return merge_round.begin(context, training, train, delivered[0], now)
-    everybody = store.islands(reader, job.id)
+    everybody = store.able_islands(reader, job, UnitKind.INIT, now)
     if any(unit.state is UnitState.ASSIGNED for unit in tried) or not everybody:
         return False
     failed = {unit.lease_id for unit in tried}
@@ -86,7 +86,7 @@ def _init(context: Context, job: Job, training: Training, train: Train, now: Ins
 def _train(context: Context, job: Job, training: Training, train: Train, now: Instant) -> bool:
     reader, writer = context.database.reader(), context.database.writer
     current = store.units_of_round(reader, job.id, training.round)
-    everybody = store.islands(reader, job.id)
+    everybody = store.able_islands(reader, job, UnitKind.TRAIN, now)
     if rules.is_warm(train, training.round):
         everybody = _untainted(context, everybody)
     while lacking := rules.lacking(train, training, current, everybody, now):
@@ -127,7 +127,7 @@ def _evaluate(context: Context, job: Job, training: Training, train: Train, now:
         return True
     if any(unit.kind is UnitKind.EVALUATE and unit.state is UnitState.ASSIGNED for unit in current):
         return False
-    everybody = store.islands(reader, job.id)
+    everybody = store.able_islands(reader, job, UnitKind.EVALUATE, now)
     machines = {one.machine_id for one in (*everybody, *current) if one.machine_id is not None}
     owners = {str(name): str(supply.machine(reader, name).owner_id) for name in machines}
     refused = False
@@ -156,7 +156,7 @@ def _finish(context: Context, job: Job, training: Training, train: Train, now: I
     measured = any(unit.state is UnitState.ACCEPTED for unit in last)
     if any(unit.state is UnitState.ASSIGNED for unit in last):
         return False
-    everybody = store.islands(reader, job.id)
+    everybody = store.able_islands(reader, job, UnitKind.EVALUATE, now)
     if not measured and len(last) < rules.ATTEMPTS_MAX and everybody:
         tried = {unit.lease_id for unit in last}
         untried = [one for one in everybody if one.lease_id not in tried] or everybody

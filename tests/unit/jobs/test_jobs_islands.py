@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.clock import Instant
 from gondwana.jobs.model import Phase
 from gondwana.jobs.rules import islands
 from gondwana.wire.units import UnitKind
@@ -175,3 +176,19 @@ def test_an_islands_own_word_on_its_speed_does_not_make_a_unit_endless(make, spe
     island = make.island(steps_per_second=speed)
     steps = islands.inner_steps(make.train(warm_rounds=2), island, [island], warm=True)
     assert steps == islands.INNER_STEPS_MAX
+
+
+@pytest.mark.parametrize(
+    ("kind", "measured", "left", "expected"),
+    [
+        (UnitKind.TRAIN, 10.0, 60, True), (UnitKind.TRAIN, 10.0, 59, False),
+        (UnitKind.TRAIN, None, 150, True), (UnitKind.TRAIN, None, 149, False),  # a cold start
+        (UnitKind.EVALUATE, 10.0, 120, True), (UnitKind.EVALUATE, 10.0, 119, False),
+        (UnitKind.TRAIN, 10.0, None, True),
+    ],
+)  # fmt: skip
+def test_an_island_that_leaves_is_given_only_what_it_can_finish(make, kind, measured, left, expected):  # fmt: skip
+    island = make.island(steps_per_second=measured)
+    leaves_at = None if left is None else Instant(make.NOW + left)
+    train = make.train(window_seconds=60.0)
+    assert islands.can_finish(train, island, kind, make.NOW, leaves_at) is expected

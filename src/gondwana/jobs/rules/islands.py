@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
+from gondwana.core.clock import Instant
 from gondwana.jobs.model import Island, Phase
 from gondwana.market.model import Listing
 from gondwana.wire.jobs import Train
@@ -80,6 +81,20 @@ def phase_seconds_max(train: Train, phase: Phase) -> float:
     if phase is Phase.TRAIN:
         return train.window_seconds * WINDOWS_MAX + START_SECONDS_MAX
     return EVALUATE_SECONDS_MAX + START_SECONDS_MAX
+
+
+def can_finish(
+    train: Train, island: Island, kind: UnitKind, now: Instant, leaves_at: Instant | None
+) -> bool:
+    """Whether a unit given now is likely done before the island's lease ends, where that is known.
+
+    Who leaves in the middle of a unit is not paid for it, and the round waits for nothing.
+    """
+    if leaves_at is None:
+        return True
+    cold = START_SECONDS_MAX if island.steps_per_second is None else 0.0
+    takes = train.window_seconds if kind is UnitKind.TRAIN else EVALUATE_SECONDS_MAX
+    return now + takes + cold <= leaves_at
 
 
 def estimate_seconds(train: Train) -> float:
