@@ -9,6 +9,7 @@ from gondwana.jobs import admit, report, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.duty import duty
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
+from gondwana.jobs.rules.batch import STUCK_SECONDS_MAX
 from gondwana.loops.expire_runs import MANIFEST_SECONDS_MAX
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
@@ -94,7 +95,7 @@ def test_an_order_that_is_not_standing_expires_after_a_day(changed_world):
 
 
 @pytest.mark.parametrize("exits", [True, False])
-def test_a_gang_whose_lost_node_nobody_replaces_within_a_day_holds_the_others_no_longer(
+def test_a_gang_whose_lost_node_nobody_replaces_within_an_hour_holds_the_others_no_longer(
     changed_world, make, exits
 ):
     joined(changed_world, 2)
@@ -106,7 +107,7 @@ def test_a_gang_whose_lost_node_nobody_replaces_within_a_day_holds_the_others_no
         told(changed_world, done, "exited", exit_code=0)
     told(changed_world, lost, "exited", reason="agent: no sandbox")
     names = ("m0", "m1")
-    stand(changed_world, ORDER_SECONDS_MAX - 1.0, *names)
+    stand(changed_world, STUCK_SECONDS_MAX - 1.0, *names)
     assert len(leases_of(changed_world, job, live=True)) == 1
     stand(changed_world, 1.0, *names)
     ended = stored(changed_world, job)

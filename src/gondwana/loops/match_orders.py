@@ -11,7 +11,6 @@ from gondwana.jobs.choosing import Chooser
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason
 from gondwana.jobs.place import Proposal
-from gondwana.jobs.rules import batch
 from gondwana.loops import merge_round
 from gondwana.loops.each import parts, write_each, write_parts
 from gondwana.market import rules
@@ -94,15 +93,8 @@ def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:
     leases = market.leases_of_jobs(reader, [order.job_id for order in overdue])
     for order in overdue:
         held = market.held_by(leases[order.job_id], order.id)
-        is_over = rules.order_state(order, held, now) is OrderState.EXPIRED
-        if is_over or _is_stuck(reader, order):
+        if rules.order_state(order, held, now) is OrderState.EXPIRED:
             _expire_alone(context, now, order.id)
-
-
-def _is_stuck(reader: Reader, order: Order) -> bool:
-    """Whether the machines that a batch job has wait for one that it lost: they would for ever, and cost money."""
-    job = store.job(reader, order.job_id)
-    return job.spec.train is None and batch.is_stuck(job.spec, store.runs_of_job(reader, job.id))
 
 
 def _expire_alone(context: Context, now: Instant, order_id: str) -> None:

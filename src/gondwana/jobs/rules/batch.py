@@ -32,6 +32,7 @@ DRAIN_SECONDS: Final = 120  # time for a program to save its work
 LAST_CALL_SECONDS: Final = (
     150.0  # an agent calls two minutes before the end, and a report takes its time
 )
+STUCK_SECONDS_MAX: Final = 3600.0  # machines whose nodes are done wait so long, at their tenant's cost, for one that was lost
 LIMIT_REASONS: Final = frozenset(
     {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
 )
@@ -112,11 +113,22 @@ def batch_end(spec: JobSpec, runs: Sequence[Run]) -> End | None:
     return None
 
 
-def is_stuck(spec: JobSpec, runs: Sequence[Run]) -> bool:
-    """Whether nothing of a batch job is at work, and a node that was lost has no other machine."""
-    latest = _of_nodes(spec, runs).values()
-    at_work = any(RUN_TRANSITIONS[run.state] for run in latest)
-    return not at_work and any(run.state is RunState.LOST for run in latest)
+def stuck_end(spec: JobSpec, runs: Sequence[Run], now: Instant) -> End | None:
+    """The end of a job whose other nodes are done, and wait too long for one that was lost; None while they may."""
+    latest = _of_nodes(spec, runs)
+    lost = [rank for rank, run in sorted(latest.items()) if run.state is RunState.LOST]
+    done = [run for run in latest.values() if run.state is RunState.EXITED]
+    if not lost or not done or len(lost) + len(done) < len(latest):
+        return None
+    since = max(run.ended_at or run.created_at for run in latest.values())
+    if now - since < STUCK_SECONDS_MAX:
+        return None
+    return End(
+        state=JobState.FAILED,
+        reason=JobReason.NOTHING_FITS,
+        detail=f"node {lost[0]} was lost, the others are done, and no machine took its place in time",
+        exit_code=1,
+    )
 
 
 def _was_lost(run: Run) -> bool:
