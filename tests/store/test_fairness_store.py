@@ -3,7 +3,7 @@
 import pytest
 
 from gondwana.core.errors import Conflict, NoSuchThing, QuotaTooSmall
-from gondwana.jobs import place
+from gondwana.jobs import place, resizes
 from gondwana.jobs.fairness import Fairness
 from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.match_orders import match_orders
@@ -158,6 +158,46 @@ def test_a_quota_of_a_model_leaves_the_other_that_the_job_names(world, make):
         lease.machine_id for job in jobs for lease in market.leases_of_job(world.reader, job.id)
     ]
     assert sorted(machines) == ["mac_a", "mac_b", "mac_b"]
+
+
+def test_what_one_may_not_have_by_his_quota_another_gets_in_the_same_pass(world, make):
+    join(world, make, "a", model="A100")
+    set_quota(world, model="A100", devices_max=0)
+    mine = submit(world, make, "mine", resources=Resources())  # any machine would do
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus("A100"))
+    assert match_orders(world.context, world.now) == 1
+    assert served(world, mine, theirs) == ["theirs"]
+
+
+def test_a_job_that_takes_any_model_gets_the_one_that_its_quotas_leave(world, make):
+    cheap = join(world, make, "cheap", model="A100")
+    world.write(supply.set_price, world.now, cheap, 1)
+    join(world, make, "late", model="H100")
+    set_quota(world, model="A100", devices_max=0)
+    mine = submit(world, make, "mine", resources=gpus(""))
+    assert match_orders(world.context, world.now) == 1
+    assert market.leases_of_job(world.reader, mine.id)[0].machine_id == "mac_late"
+
+
+def test_an_order_is_looked_at_again_when_its_quota_grows_or_it_wants_less(world, make):
+    join(world, make, "a", count=1, model="A100")
+    join(world, make, "b", count=1, model="H100")
+    either = Resources(accelerators=(Accelerators(name="H100"), Accelerators(name="A100")))
+    first = submit(world, make, "first", resources=gpus("H100"))
+    set_quota(world, model="A100", devices_max=0)
+    second = submit(world, make, "second", resources=either)
+    nodes = {"num_nodes": 2, "is_elastic": True}
+    large = submit(world, make, "large", tenant=world.other, resources=either, **nodes)
+    match_orders(world.context, world.now)
+    assert served(world, first, second, large) == ["first"]
+    set_quota(world, model="A100", devices_max=1)
+    match_orders(world.context, world.now)
+    assert served(world, first, second, large) == ["first", "second"]
+    join(world, make, "c", count=1, model="A100")
+    match_orders(world.context, world.now)
+    world.write(resizes.resize, world.now, large, 1)
+    match_orders(world.context, world.now)
+    assert served(world, first, second, large) == ["first", "second", "large"]
 
 
 def test_the_writer_looks_at_the_quota_again_whoever_proposes(world, make):

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from gondwana.core.devices import CPU
 from gondwana.core.ids import OrderId
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
-from gondwana.market.fairness import Holdings
+from gondwana.market.fairness import CPUS, MEMORY, Holdings
 from gondwana.market.model import Lease, Listing, Order, OrderState, Sold
 from gondwana.policy import limits, quotas
 from gondwana.policy.model import Quota
+from gondwana.wire.jobs import Accelerators
 
 S = TypeVar("S", bound=Sold)
 
@@ -38,7 +40,8 @@ def blocking(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> st
 
 def within(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> Order:
     """The order as the shelf is asked: without the models that its tenant holds enough of."""
-    if not any(each.model for each in of_tenant) or not models_of(order):
+    wanted = order.resources.accelerators
+    if not any(each.model for each in of_tenant) or not wanted:
         return order
     applying, held = (
         limits.applying(of_tenant, order.project),
@@ -46,10 +49,20 @@ def within(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> Orde
     )
     left = tuple(
         each
-        for each in order.resources.accelerators
+        for each in _named(wanted, holdings)
         if limits.room(applying, each.name, held).devices >= order.devices
     )
     return replace(order, resources=replace(order.resources, accelerators=left))
+
+
+def _named(wanted: Sequence[Accelerators], holdings: Holdings) -> Iterable[Accelerators]:
+    """What would do, by its models: where any would, each that there is."""
+    for each in wanted:
+        if each.name:
+            yield each
+        else:
+            models = sorted(holdings.totals.keys() - {CPU, CPUS, MEMORY})
+            yield from (replace(each, name=model) for model in models)
 
 
 def trim(

@@ -195,6 +195,18 @@ class Shelf:
             self._leased.update(machine_ids)
             self._has_news = True
 
+    def refused(self, order: Order, machine_ids: Sequence[str]) -> None:
+        """An order may not have what it was just proposed: in this pass others may."""
+        with self._lock:
+            book = self._book
+            assert book is not None, "it proposed them"
+            for machine_id in machine_ids:
+                place = book.row_of(machine_id)
+                if place is not None:
+                    book.set_free(machine_id, int(book.columns[FREE, place]) + order.devices)
+            self._version += 1
+            self._remember_idle(order.id)
+
     def reconsider(self) -> None:
         """Something else than an offer became better: what nothing fitted may be served now."""
         with self._lock:

@@ -65,6 +65,8 @@ def _proposals(
             if allowed := fairness.settle(each, held, offered):
                 has_kinds = bool(order.resources.alternatives)
                 yield Proposal(order=variant if has_kinds else order, machine_ids=allowed)
+            elif machine_ids:
+                shelf.refused(variant, machine_ids)
 
 
 def _propose(

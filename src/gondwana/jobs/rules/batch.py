@@ -32,7 +32,9 @@ DRAIN_SECONDS: Final = 120  # time for a program to save its work
 LAST_CALL_SECONDS: Final = (
     150.0  # an agent calls two minutes before the end, and a report takes its time
 )
-STUCK_SECONDS_MAX: Final = 3600.0  # machines whose nodes are done wait so long, at their tenant's cost, for one that was lost
+STUCK_SECONDS_MAX: Final = (
+    3600.0  # that nodes which are done wait, at their tenant's cost, for one that was lost
+)
 LIMIT_REASONS: Final = frozenset(
     {"out_of_memory", "out_of_time", "out_of_disk", "too_many_processes"}
 )
