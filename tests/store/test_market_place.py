@@ -25,6 +25,7 @@ from gondwana.loops.each import PART_MAX, write_parts
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
+from gondwana.market.rules import RESERVATION_SECONDS_MAX
 from gondwana.policy.model import Scope
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
@@ -299,6 +300,15 @@ def test_a_reservation_of_an_earlier_pass_is_confirmed_once(stored_world):
     assert stored_world.write(*asked) == 1
     assert stored_world.write(*asked) == 0
     assert stored_world.kinds(lease.id) == ["lease.reserved", "lease.active"]
+
+
+def test_a_reservation_that_has_lapsed_is_not_confirmed_though_nobody_closed_it_yet(stored_world):
+    stored_world.join()
+    (lease,) = stored_world.reserve(stored_world.submit(), "mac_kauri")
+    stored_world.clock.advance(RESERVATION_SECONDS_MAX)
+    asked = (place.confirm_reserved, stored_world.random, stored_world.now, [lease.id])
+    assert stored_world.write(*asked) == 0
+    assert stored_world.kinds(lease.id) == ["lease.reserved"]
 
 
 def test_many_events_are_numbered_and_told_as_if_one_by_one(database, make):

@@ -89,9 +89,11 @@ def place(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pro
 def confirm_reserved(
     tx: Transaction, random: Random, now: Instant, lease_ids: Sequence[LeaseId]
 ) -> int:
-    """Confirm what was reserved before, and still is; returns how many leases became active."""
+    """Confirm what was reserved before, still is and has not lapsed; returns how many leases became active."""
     reserved = [
-        lease for lease in market.leases(tx, lease_ids) if lease.state is LeaseState.RESERVED
+        lease
+        for lease in market.leases(tx, lease_ids)
+        if lease.state is LeaseState.RESERVED and not market_rules.has_lapsed(lease, now)
     ]
     job_ids = list(dict.fromkeys(lease.job_id for lease in reserved))
     jobs, leases = store.jobs_by_id(tx, job_ids), market.leases_of_jobs(tx, job_ids)
