@@ -102,6 +102,7 @@ def _report(world: "World", row: Any, now: Instant, state: str, fate: Fate | Non
     )
     if fate is not None:
         world.say(f"{told.run_id} exits {fate.code} {fate.reason}")
+        world.watch.exited.add(told.lease_id)
 
     def tell() -> None:
         at = world.timeline.clock.now()

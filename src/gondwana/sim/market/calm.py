@@ -24,13 +24,13 @@ SLACK_SECONDS: Final = (
     300.0 + 2 * STEP_SECONDS
 )  # a lease outlasts its job, and we look only now and then
 PRESSING: Final = TENANTS[:2]
+PATIENT: Final = TENANTS[2]
+CROWD_DEVICES_MAX: Final = 24
 PRESSURE: Final = 3  # small jobs of each of them that wait at any time
 DAY: Final = 86_400.0
 DRAIN_STEPS_MAX: Final = 60
 _LONGEST: Final = """
-SELECT max(json_extract(spec, '$.seconds_max')) AS run, max(json_extract(spec, '$.market.lease_seconds')) AS lease,
-    (SELECT count(*) FROM job WHERE state = 'recovering' AND NOT EXISTS (SELECT 1 FROM run
-        WHERE run.job_id = job.id AND run.state IN ('assigned', 'preparing', 'running'))) AS stuck
+SELECT max(json_extract(spec, '$.seconds_max')) AS run, max(json_extract(spec, '$.market.lease_seconds')) AS lease
 FROM job"""
 
 
@@ -62,6 +62,8 @@ def _calm_down(world: "World") -> None:
 
 def _press(world: "World") -> None:
     """Nobody is passed by for ever by those who need less."""
+    if world.dice.chance(0.2):
+        _crowd(world)
     begun, reader = world.timeline.clock.now(), world.plane.reader
     longest = _longest(reader)
     wait = {
@@ -85,12 +87,24 @@ def _press(world: "World") -> None:
                 left.discard(order_id)
 
 
+def _crowd(world: "World") -> None:
+    """Small jobs on every device, and one job more that needs a large machine whole."""
+    machines = waiting.Market.read(world.plane.reader, world.timeline.clock.now()).machines
+    largest = max(machines, key=lambda each: each["devices"], default=None)
+    total = sum(each["devices"] for each in machines)
+    if largest is None or not largest["devices"] > 3 or total > CROWD_DEVICES_MAX:
+        return
+    world.seen["crowded"] += 1
+    for _ in range(total):
+        tenants.small(world, world.dice.pick(PRESSING))
+    world.step(60.0)
+    tenants.large(world, PATIENT, largest["model"], largest["devices"])
+    world.step(5.0)
+
+
 def _longest(reader: Any) -> float:
     row = reader.one(_LONGEST)
-    longest = max(row["run"] or 0.0, row["lease"] or 0.0)
-    return (
-        longest + DAY if row["stuck"] else longest
-    )  # it holds what it has until its order expires
+    return max(row["run"] or 0.0, row["lease"] or 0.0)
 
 
 def _launch_small(world: "World") -> None:
@@ -113,8 +127,12 @@ def _drain(world: "World") -> None:
     else:
         for lease in list(market.live_holdings(reader))[:3]:
             world.broke(f"{lease.id} of {lease.job_id} never ends")
-    for _ in range(2):
-        world.step(310.0)  # every auction has had its window
+    for seconds in (
+        310.0,
+        3_700.0,
+        310.0,
+    ):  # every auction has its window, and old spot prices are forgotten
+        world.step(seconds)
     found = waiting.overlooked(reader, world.timeline.clock.now(), ("posted", "auction", "spot"))
     for what in found:
         world.broke(what)

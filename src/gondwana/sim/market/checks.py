@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
-from gondwana.jobs.fairness import Fairness
+from gondwana.jobs.fairness import TOTALS_SECONDS, Fairness
 from gondwana.jobs.listings import FILTER_BITS, listings, rows
 from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.audit import audit
@@ -111,16 +111,19 @@ def _quotas(reader: Reader, held: dict[Any, int]) -> Iterator[str]:
             jobs.add((row["tenant_id"], project, row["job_id"]))
             for model in ("", row["model"]):
                 devices[row["tenant_id"], project, model] += row["devices"]
+    seen: dict[Any, int] = {}
     counted = Counter[tuple[str, str]]((tenant, project) for tenant, project, _ in jobs)
     for each in standing:
         for what, most, now in (
             ("devices", each.devices_max, devices[each.tenant_id, each.project, each.model]),
             ("jobs", each.jobs_max, counted[each.tenant_id, each.project]),
         ):
-            key = (each.tenant_id, each.project, each.model, what)
+            key = (each.tenant_id, each.project, each.model, each.is_operators, each.set_at, what)
             if most is not None and now > most and now > held.get(key, now):
                 yield f"{each.tenant_id} {each.project!r} {each.model!r} holds {now} {what} of {most}"
-            held[key] = now
+            seen[key] = now
+    held.clear()
+    held.update(seen)
 
 
 _OF_FILTERS: Final = sum(FILTER_BITS)  # what was seen of filters so far is the book's own
@@ -151,9 +154,12 @@ def the_book(life: Life, reader: Reader) -> Iterator[str]:
 
 def the_turns(life: Life, reader: Reader, now: Instant) -> Iterator[str]:
     """Whose turn it is, followed step by step, is what a new process would say."""
-    open_orders = market.open_orders(reader, now)
-    mine = life.context.fairness.queue(reader, life.context.shelf, open_orders, now)
-    anew = Fairness().queue(reader, Shelf(), open_orders, now)
+    open_orders, later = (
+        market.open_orders(reader, now),
+        Instant(now + TOTALS_SECONDS),
+    )  # all there is is counted anew
+    mine = life.context.fairness.queue(reader, life.context.shelf, open_orders, later)
+    anew = Fairness().queue(reader, Shelf(), open_orders, later)
     if [each.id for each in mine] != [each.id for each in anew]:
         yield f"turns go by {[each.id for each in mine]}, read anew by {[each.id for each in anew]}"
 

@@ -1,6 +1,6 @@
 """What goes wrong with the control plane itself."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gondwana.core.errors import GondwanaError
 from gondwana.jobs import place
@@ -9,17 +9,21 @@ from gondwana.jobs.rules import memory
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
 from gondwana.market.model import Mechanism
+from gondwana.sim.market import tenants
 
 if TYPE_CHECKING:
     from gondwana.sim.market.world import World
 
 
-def kill(world: "World") -> None:
+AWAY: Final = {1.0: 3.0, 30.0: 2.0, 400.0: 1.0, 2_000.0: 0.5}  # seconds, and how often
+
+
+def kill(world: "World", away: dict[float, float] = AWAY) -> None:
     """The process dies between two transactions, for seconds or for many minutes."""
     world.seen["killed"] += 1
     world.say("the control plane is killed")
     world.plane.kill()
-    world.restart_in(world.dice.among({1.0: 3, 30.0: 2, 400.0: 1, 2_000.0: 0.5}))
+    world.restart_in(world.dice.among(away))
 
 
 def doom(world: "World") -> None:
@@ -67,8 +71,14 @@ def forget(world: "World") -> None:
 
 def place_by_old_book(world: "World") -> None:
     """Proposals made by an old book, by nobody's turn and past every quota; the writer has to look again."""
-    _propose(world, lambda life, proposals: life.call(
-        place.place, world.plane.random, world.timeline.clock.now(), proposals))  # fmt: skip
+    now, random = world.timeline.clock.now(), world.plane.random
+    _launch(world)
+    _propose(world, lambda life, proposals: life.call(place.place, random, now, proposals))
+
+
+def _launch(world: "World") -> None:
+    for _ in range(1 + world.dice.upto(2)):
+        tenants.launch(world, "posted")
 
 
 def reserve_and_die(world: "World") -> None:
@@ -77,8 +87,11 @@ def reserve_and_die(world: "World") -> None:
     def reserve(life: Any, proposals: list[Proposal]) -> None:
         life.call(place.reserve, world.plane.random, world.timeline.clock.now(), proposals)
         world.seen["died between reserve and lease"] += 1
-        kill(world)
+        kill(world, {20.0: 1, 400.0: 2})
 
+    _launch(world)
+    if world.dice.chance(0.7):
+        forget(world)
     _propose(world, reserve)
 
 

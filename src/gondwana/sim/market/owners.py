@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gondwana.api.routes import auctions, leases, machines
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.db.transaction import Transaction
+from gondwana.ledger.settings import change_setting
 from gondwana.market import store as market
 from gondwana.market.auction import store as bids
 from gondwana.sim.market.people import MODELS, OWNERS, REGIONS, USD, caller
@@ -38,6 +39,12 @@ class Box:
     idle_hands: bool = False  # wins whatever it can, and never begins to work
     is_on: bool = True
     has_left: bool = False
+
+
+def thicken(world: "World") -> None:
+    """Here one account on a side makes a spot price, and who runs may be outbid after five minutes."""
+    now, told = world.timeline.clock.now(), {"sides_min": 1, "run_seconds_min": 300}
+    world.write(lambda tx: change_setting(tx, now, "spot", told, by=OWNERS[0]))
 
 
 def join(world: "World") -> None:

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from gondwana.api.plane import Plane as ApiPlane
 from gondwana.blobs.memory import MemoryStore
 from gondwana.core.clock import Clock, Instant
-from gondwana.core.errors import NotLeader
+from gondwana.core.errors import GondwanaError, NotLeader
 from gondwana.core.random import Random
 from gondwana.db.batch import Batches
 from gondwana.db.database import Database
@@ -197,6 +197,8 @@ class Plane:
             former.inner.call(lambda tx: None)
         except NotLeader:
             return self._newest() == before
+        except GondwanaError:  # it got as far as its commit
+            return False
         return False
 
     def _newest(self) -> int:

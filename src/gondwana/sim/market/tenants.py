@@ -11,6 +11,7 @@ from gondwana.api.routes import jobs
 from gondwana.core.ids import PrincipalId
 from gondwana.policy import limits, quotas
 from gondwana.policy.model import Quota
+from gondwana.sim.market import owners
 from gondwana.sim.market.people import (
     ABSENT_MODEL,
     FILTERS,
@@ -36,8 +37,12 @@ KINDS: Final = {"posted": 9.0, "auction": 3.0, "spot": 4.0, "islands": 1.5}
 def launch(world: "World", kind: str | None = None) -> None:
     """A job of some kind; it may be one that nothing here could serve."""
     dice = world.dice
-    spec = draw(world, kind or dice.among(KINDS))
-    send(world, dice.pick(TENANTS), spec)
+    kind = kind or dice.among(KINDS)
+    send(world, dice.pick(TENANTS), draw(world, kind))
+    if kind == "auction" and dice.chance(0.7):
+        world.timeline.after(dice.between(1, 12), lambda: owners.bid(world))
+        if dice.chance(0.3):
+            world.timeline.after(13, lambda: cancel(world, last=1))
 
 
 def send(world: "World", tenant: str, spec: JobSpec) -> None:
@@ -123,6 +128,18 @@ def small(world: "World", tenant: str) -> None:
     send(world, tenant, spec)
 
 
+def large(world: "World", tenant: str, model: str, devices: int) -> None:
+    """A job that needs so many devices of one machine."""
+    world.names += 1
+    spec = JobSpec(
+        name=f"job{world.names}",
+        run="echo hi",
+        resources=Resources(accelerators=(Accelerators(name=model, count=devices),)),
+        seconds_max=float(SECONDS_MAX),
+    )
+    send(world, tenant, spec)
+
+
 def impossible(world: "World", count: int) -> None:
     """Many orders that nothing here could ever serve; they wait until they are cancelled."""
     for _ in range(count):
@@ -140,18 +157,20 @@ def impossible(world: "World", count: int) -> None:
         send(world, world.dice.pick(TENANTS[:3]), spec)
 
 
-def _change(world: "World", what: str, ask: Callable[[str, Any, Write], Response]) -> None:
+def _change(
+    world: "World", what: str, ask: Callable[[str, Any, Write], Response], last: int = 15
+) -> None:
     if not world.jobs:
         return
-    job_id = world.dice.pick(sorted(world.jobs)[-15:])
+    job_id = world.dice.pick(sorted(world.jobs)[-last:])
     who = caller(world.tenant_of(job_id))
     world.say(f"{job_id} {what}")
     world.desk.send(who, lambda api, write: ask(job_id, who, write))
 
 
-def cancel(world: "World") -> None:
-    """A tenant gives a job up."""
-    _change(world, "is cancelled", jobs.cancel)
+def cancel(world: "World", last: int = 15) -> None:
+    """A tenant gives one of the last jobs up."""
+    _change(world, "is cancelled", jobs.cancel, last)
 
 
 def extend(world: "World") -> None:

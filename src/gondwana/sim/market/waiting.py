@@ -9,10 +9,12 @@ import msgspec
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
+from gondwana.ledger.settings import setting
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
 from gondwana.sim.market.people import FILTERS
 from gondwana.sim.market.watch import FAILURES, NEVER_AGAIN
+from gondwana.wire.spot import SpotSettings
 
 PATIENCE_SECONDS: Final = 60.0  # that a job waits for others after a machine failed it
 _ORDERS: Final = """
@@ -48,6 +50,7 @@ class Market:
     kept: dict[str, str]  # machine -> order
     held: Sequence[Any]
     quotas: dict[str, list[Quota]]
+    is_thin: bool  # spot books are: whoever buys there may also have what is not sold on spot
 
     @classmethod
     def read(cls, reader: Reader, now: Instant) -> "Market":
@@ -59,6 +62,7 @@ class Market:
             machines=reader.all(_MACHINES),
             kept={row["machine_id"]: row["order_id"] for row in reader.all(_KEPT)},
             held=reader.all(_HELD),
+            is_thin=setting(reader, "spot", SpotSettings).sides_min > 1,
             quotas=quotas.quotas_of(reader, {row["tenant_id"] for row in found}),
         )
 
@@ -94,10 +98,34 @@ def could_be_served(reader: Reader, market: Market, order: Any, *, if_free: bool
         and (each["devices"] if if_free else each["free"]) >= order["devices"]
         and (if_free or market.kept.get(each["id"], order["id"]) == order["id"])
     ]
-    if order["mechanism"] == "spot":  # it is sent to one book: of a model in a region
-        books = Counter((each["model"], each["region"]) for each in fitting)
-        return max(books.values(), default=0) >= lacking
+    if order["mechanism"] == "spot":
+        return _has_book(market, order, fitting, lacking)
     return len(fitting) >= lacking
+
+
+def _has_book(market: Market, order: Any, fitting: Sequence[Any], lacking: int) -> bool:
+    """Whether one book, of a model in a region, surely serves a spot order: it is sent to one alone.
+
+    Where books have prices of their own these come of devices, whoever needs them: only who needs one, and may have
+    the cheapest, is sure of it.
+    """
+    books = Counter(map(_book, fitting))
+    if market.is_thin:
+        return max(books.values(), default=0) >= lacking
+    if lacking > 1 or order["devices"] > 1:
+        return False
+    for book in books:
+        on_spot = [
+            each for each in market.machines if _book(each) == book and each["floor"] is not None
+        ]
+        free = [each for each in on_spot if each["free"] > 0]
+        if not on_spot or (free and min(free, key=lambda each: each["floor"]) in fitting):
+            return True
+    return False
+
+
+def _book(machine: Any) -> tuple[str, str]:
+    return machine["model"], machine["region"]
 
 
 def _leaves(lease: Any) -> bool:

@@ -26,6 +26,8 @@ _STATES: Final = {
 }
 RESERVATION_SECONDS: Final = 300.0
 REST_SECONDS: Final = 5.0
+NOTICE_SECONDS_MIN: Final = 120.0
+WITH_NOTICE: Final = ("reclaimed", "outbid")
 FAILURES: Final = ("machine_lost", "run_failed")
 NEVER_AGAIN: Final = ("run_failed", "work_rejected")
 _RESERVED: Final = """
@@ -48,9 +50,10 @@ class Watch:
     def __init__(self, broke: Callable[[str], None]) -> None:
         self._broke = broke
         self._states: dict[str, str] = {}
-        self.committed = 0
+        self.exited = set[str]()  # leases whose runs ended themselves: that ends a notice sooner
         self.reserved: list[Event] = []  # not looked at yet
         self.reserved_at: dict[str, float] = {}
+        self._ends_at: dict[str, float] = {}  # leases that were given notice
 
     def happened(self, event: Event) -> None:
         """One event: it must follow from the one before."""
@@ -67,6 +70,16 @@ class Watch:
         if event.kind == "lease.reserved":
             self.reserved.append(event)
             self.reserved_at[event.subject] = event.at
+        if event.kind == "lease.reclaiming":
+            self._ends_at[event.subject] = event.data["reclaim_at"]
+            if event.data["reclaim_at"] < event.at + NOTICE_SECONDS_MIN:
+                self._broke(
+                    f"{event.subject} has {event.data['reclaim_at'] - event.at:.0f} s of notice"
+                )
+        if event.kind == "lease.closed" and event.data["reason"] in WITH_NOTICE:
+            ends_at = 0.0 if event.subject in self.exited else self._ends_at.get(event.subject, 0.0)
+            if event.at < ends_at:
+                self._broke(f"{event.subject} was taken back before its notice was over")
         if event.kind == "lease.active":
             waited = event.at - self.reserved_at[event.subject]
             if waited > RESERVATION_SECONDS:

@@ -33,7 +33,7 @@ Trace = Callable[[float, str], None]
 Act = Callable[["World"], Any]
 
 ACTS: Final[dict[str, tuple[float, Act]]] = {
-    "launch": (9, tenants.launch),
+    "launch": (10, tenants.launch),
     "cancel": (1, tenants.cancel),
     "extend": (0.7, tenants.extend),
     "resize": (1, tenants.resize),
@@ -50,14 +50,14 @@ ACTS: Final[dict[str, tuple[float, Act]]] = {
     "bid": (3, owners.bid),
     "withdraw": (0.4, owners.withdraw),
     "boot": (0.4, agents.boot),
-    "kill": (0.3, faults.kill),
+    "kill": (0.4, faults.kill),
     "doom": (0.6, faults.doom),
     "fail commits": (0.5, faults.fail_commits),
     "fail over": (0.4, faults.fail_over),
     "former": (0.4, faults.write_as_former),
-    "forget": (0.8, faults.forget),
+    "forget": (1.5, faults.forget),
     "old book": (1, faults.place_by_old_book),
-    "reserve": (0.5, faults.reserve_and_die),
+    "reserve": (1.2, faults.reserve_and_die),
 }
 
 
@@ -105,7 +105,7 @@ class World:
         self.launched = self.names = self.leases = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._trace = trace
-        self._watch = Watch(self.broke)
+        self.watch = Watch(self.broke)
         self._held: dict[Any, int] = {}
         self._committed = 0
         self._looked_at = -1
@@ -118,6 +118,8 @@ class World:
 
     def play(self, steps: int) -> None:
         """Let everything happen."""
+        if self.dice.chance(0.5):
+            owners.thicken(self)
         for _ in range(2 + self.dice.upto(3)):
             owners.join(self)
         weights = {name: weight for name, (weight, _) in ACTS.items()}
@@ -267,5 +269,5 @@ class World:
             reason = event.data.get("reason", "") if event.kind != "offer.priced" else ""
             self.seen[f"{event.kind} {reason}".strip()] += 1
             self.say(f"{event.kind} {event.subject} {event.data}")
-            self._watch.happened(event)
-        self._watch.look(self.plane.reader)
+            self.watch.happened(event)
+        self.watch.look(self.plane.reader)

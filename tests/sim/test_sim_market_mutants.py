@@ -1,0 +1,206 @@
+"""Bugs of the market that were planted on purpose, each caught by the worlds of `gondwana.sim.market`.
+
+Each test prints the first seed that catches its bug; `pytest -s tests/sim/test_sim_market_mutants.py` shows them all.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from gondwana.api import deps
+from gondwana.db.queries import Query
+from gondwana.db.sqlite import SqliteConnection
+from gondwana.jobs import end, fairness, money, place, quotas, reclaims, shelf
+from gondwana.jobs.money import Opened
+from gondwana.jobs.rules import memory
+from gondwana.loops import end_leases, keep_machines, lapse_reservations, match_orders, run_auctions
+from gondwana.market import rules
+from gondwana.market.spot import rules as spot_rules
+from gondwana.sim.market.world import run
+from gondwana.supply import store as supply
+
+SEEDS_MAX = 60  # a bug that hides for longer is not caught
+
+BIDS = """
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0)"""
+
+
+def patch_query(patch, name, old, new=""):
+    text = supply.SQL._texts[name]
+    assert old in text, f"the query {name} says no longer: {old}"
+    patch.setitem(supply.SQL._texts, name, Query(text.replace(old, new)))
+
+
+# Devices
+
+
+def forget_bids_when_the_book_is_read_anew(patch):
+    """What open bids hold looks free after a restart."""
+    patch_query(patch, "numbers", BIDS)
+
+
+def lease_what_bids_hold(patch):
+    """The writer does not count open bids."""
+    patch_query(patch, "supply_of", BIDS)
+
+
+def trust_who_proposes(patch):
+    """The writer does not look whether the devices are still free."""
+    patch.setattr(
+        place, "listings_of",
+        lambda tx, ids, look=place.listings_of: [
+            replace(each, devices_free=each.devices) for each in look(tx, ids)
+        ],
+    )  # fmt: skip
+
+
+def lease_what_is_not_sold(patch):
+    """A machine that is paused, or gone, is leased."""
+    patch.setattr(rules, "_is_open", lambda listing: True)
+
+
+def lease_parts_of_gangs(patch):
+    """A gang gets what there is."""
+    patch.setattr(
+        rules, "match", lambda order, held, screening: screening.fits[: order.count_max - held]
+    )
+
+
+def let_anybody_lead(patch):
+    """A leader of an older term is not fenced."""
+    patch.setattr(SqliteConnection, "begin_batch", lambda self: self.raw.execute("BEGIN IMMEDIATE"))
+
+
+def answer_every_call_anew(patch):
+    """The API does not keep what it answered."""
+    patch.setattr(deps, "idempotent", lambda tx, key, run, *, at: run(tx))
+
+
+# Money and promises
+
+
+def serve_without_an_escrow(patch):
+    """Leases begin before anything is set aside for them."""
+    patch.setattr(
+        money, "open_leases",
+        lambda tx, now, reserved, jobs, leases: Opened(leases=list(reserved)),
+    )  # fmt: skip
+
+
+def keep_what_is_left(patch):
+    """A lease that is over keeps its escrow."""
+    patch.setattr(money, "close_lease", lambda tx, now, lease: None)
+
+
+def charge_more_than_the_cap(patch):
+    """A spot price that rises takes everybody along."""
+    repriced = spot_rules._repriced
+    patch.setattr(
+        spot_rules, "_repriced",
+        lambda standing, price: repriced(replace(standing, cap=10**9), price * 3),
+    )  # fmt: skip
+
+
+def take_back_at_once(patch):
+    """An owner's notice is over when it is given."""
+    patch.setattr(
+        rules, "reclaim_of",
+        lambda lease, now, known=rules.reclaim_of: (now, known(lease, now)[1]),
+    )  # fmt: skip
+    assert reclaims.rules is rules
+
+
+def close_leases_alone(patch):
+    """An order does not hear that it lost a machine."""
+    patch.setattr(end, "_recover", lambda tx, now, lease: None)
+
+
+# Ends
+
+
+def lapse_never(patch):
+    """A reservation is confirmed however old it is."""
+    patch.setattr(lapse_reservations.rules, "has_lapsed", lambda lease, now: False)
+
+
+def expire_never(patch):
+    """An order that nothing fits stands for ever."""
+    patch.setattr(match_orders, "_expire_overdue", lambda context, reader, now: None)
+
+
+def end_never(patch):
+    """A lease outlasts the time it was agreed for, and its notice."""
+    patch.setattr(end_leases.market, "ending", lambda reader, now: [])
+
+
+def hold_devices_for_nothing(patch):
+    """Bids stand after their time, and after their orders."""
+    patch.setattr(run_auctions.store, "bids_over", lambda reader, now: [])
+
+
+# Memory, quotas, turns
+
+
+def go_back_at_once(patch):
+    """A machine that was lost may have its job back in the same moment."""
+    patch.setattr(memory, "REST_SECONDS", 0)
+    patch.setattr(memory, "WAIT_SECONDS_MAX", 0)
+
+
+def forget_who_failed(patch):
+    """A machine that could not run a job gets it again."""
+    patch.setattr(memory, "NEVER_AGAIN", frozenset())
+
+
+def ask_no_quota(patch):
+    """The writer does not look at quotas again."""
+    patch.setattr(quotas.Limits, "allowed", lambda self, order, held, offered: offered)
+
+
+def pass_large_orders_by(patch):
+    """Nothing is kept for whoever needs several devices."""
+    patch.setattr(keep_machines.keeping, "keep", lambda *args: [])
+
+
+def hear_no_leases(patch):
+    """The book does not follow leases."""
+    follow = shelf.Shelf.follow
+    patch.setattr(
+        shelf.Shelf, "follow",
+        lambda self, events: follow(self, [e for e in events if not e.event.kind.startswith("lease.")]),
+    )  # fmt: skip
+
+
+def sleep_through_better_offers(patch):
+    """An order that nothing fitted is not looked at again when a price falls or a device gets free."""
+    patch.setattr(shelf, "_is_better", lambda row, before: False)
+
+
+def count_what_ended(patch):
+    """Whose turn it is does not follow the ends of leases."""
+    follow = fairness.Fairness.follow
+    patch.setattr(
+        fairness.Fairness, "follow",
+        lambda self, events: follow(self, [e for e in events if e.event.kind != "lease.closed"]),
+    )  # fmt: skip
+
+
+MUTANTS = (
+    forget_bids_when_the_book_is_read_anew, lease_what_bids_hold, trust_who_proposes, lease_what_is_not_sold,
+    lease_parts_of_gangs, let_anybody_lead, answer_every_call_anew, serve_without_an_escrow, keep_what_is_left,
+    charge_more_than_the_cap, take_back_at_once, close_leases_alone, lapse_never, expire_never, end_never,
+    hold_devices_for_nothing, go_back_at_once, forget_who_failed, ask_no_quota, pass_large_orders_by, hear_no_leases,
+    sleep_through_better_offers, count_what_ended,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_planted_bug_is_caught(monkeypatch, mutant):
+    mutant(monkeypatch)
+    for seed in range(SEEDS_MAX):
+        outcome = run(seed)
+        if outcome.violations:
+            print(f"\n{mutant.__name__}: seed {seed}: {outcome.violations[0]}")
+            return
+    pytest.fail(f"{SEEDS_MAX} worlds did not notice: {mutant.__doc__}")
