@@ -162,6 +162,12 @@ def test_only_the_last_attempt_of_a_node_counts(make):
 # -- gangs
 
 
+def test_of_two_attempts_of_one_instant_the_one_that_goes_on_is_the_last(make):
+    lost, next_one = make.run("z", state=RunState.LOST), make.run("a", state=RunState.RUNNING)
+    for runs in ([lost, next_one], [next_one, lost]):
+        assert batch.latest_runs(runs) == {0: next_one}
+
+
 def test_a_replacement_takes_the_number_of_the_node_that_was_lost(make):
     spec = make.spec(num_nodes=3)
     leases = [make.lease(f"l{rank}", rank=rank) for rank in range(3)]

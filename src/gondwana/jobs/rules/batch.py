@@ -74,8 +74,9 @@ def is_overdue(spec: JobSpec, run: Run, now: Instant) -> bool:
 
 
 def latest_runs(runs: Sequence[Run]) -> dict[int, Run]:
-    """The last attempt of each rank."""
-    return {run.rank: run for run in sorted(runs, key=lambda run: (run.created_at, run.id))}
+    """The last attempt of each rank; of two that began at one instant the one that is not lost."""
+    by_age = sorted(runs, key=lambda run: (run.created_at, run.state is not RunState.LOST, run.id))
+    return {run.rank: run for run in by_age}
 
 
 def is_whole(spec: JobSpec, runs: Sequence[Run]) -> bool:
