@@ -62,7 +62,7 @@ def _calm_down(world: "World") -> None:
 
 def _press(world: "World") -> None:
     """Nobody is passed by for ever by those who need less."""
-    if world.dice.chance(0.2):
+    if world.dice.chance(0.15):
         _crowd(world)
     begun, reader = world.timeline.clock.now(), world.plane.reader
     longest = _longest(reader)

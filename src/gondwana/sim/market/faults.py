@@ -10,6 +10,7 @@ from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
 from gondwana.market.model import Mechanism
 from gondwana.sim.market import tenants
+from gondwana.sim.market.plane import Crash
 
 if TYPE_CHECKING:
     from gondwana.sim.market.world import World
@@ -78,7 +79,7 @@ def place_by_old_book(world: "World") -> None:
 
 def _launch(world: "World") -> None:
     for _ in range(1 + world.dice.upto(2)):
-        tenants.launch(world, "posted")
+        tenants.launch(world, "posted", nodes=world.dice.pick((1, 2)))
 
 
 def reserve_and_die(world: "World") -> None:
@@ -115,5 +116,7 @@ def _propose(world: "World", use: Any) -> None:
     world.say(f"an old book proposes {[(each.order.id, *each.machine_ids) for each in proposals]}")
     try:
         use(life, proposals)
+    except Crash:
+        world.crashed()
     except GondwanaError as error:
         world.seen[f"undone: {error.code}"] += 1

@@ -34,11 +34,11 @@ BLOB: Final = "ab" * 32
 KINDS: Final = {"posted": 9.0, "auction": 3.0, "spot": 4.0, "islands": 1.5}
 
 
-def launch(world: "World", kind: str | None = None) -> None:
+def launch(world: "World", kind: str | None = None, nodes: int = 0) -> None:
     """A job of some kind; it may be one that nothing here could serve."""
     dice = world.dice
     kind = kind or dice.among(KINDS)
-    send(world, dice.pick(TENANTS), draw(world, kind))
+    send(world, dice.pick(TENANTS), draw(world, kind, nodes))
     if kind == "auction" and dice.chance(0.7):
         world.timeline.after(dice.between(1, 12), lambda: owners.bid(world))
         if dice.chance(0.3):
@@ -73,13 +73,14 @@ def told(spec: JobSpec) -> str:
     )
 
 
-def draw(world: "World", kind: str) -> JobSpec:
-    """A job of this kind."""
+def draw(world: "World", kind: str, nodes: int = 0) -> JobSpec:
+    """A job of this kind, of so many nodes."""
     dice = world.dice
     model = dice.among({"A100": 6, "H100": 6, "": 2, "either": 3, "none": 1, ABSENT_MODEL: 0.3})
     count = dice.among({1: 6, 2: 3, 4: 2, 8: 0.7, 16: 0.2})
     names = {"either": MODELS, "none": ()}.get(model, (model,))
-    nodes = 1 if kind == "islands" else dice.among({1: 7, 2: 2, 3: 1, 4: 0.4})
+    drawn = dice.among({1: 7, 2: 2, 3: 1, 4: 0.4})
+    nodes = 1 if kind == "islands" else nodes or drawn
     has_cap = kind in ("auction", "spot") or dice.chance(0.4)
     cap = int(dice.between(1.5, 6) * USD) if has_cap else None
     world.names += 1
