@@ -8,6 +8,7 @@ from gondwana.core.errors import Exhausted, InvalidValue, NothingFits, WrongStat
 from gondwana.jobs import admit, report, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.duty import duty
+from gondwana.jobs.heard import LOOK_SECONDS
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
 from gondwana.jobs.rules.batch import STUCK_SECONDS_MAX
 from gondwana.loops.expire_runs import MANIFEST_SECONDS_MAX
@@ -109,7 +110,7 @@ def test_a_gang_whose_lost_node_nobody_replaces_within_an_hour_holds_the_others_
     names = ("m0", "m1")
     stand(changed_world, STUCK_SECONDS_MAX - 1.0, *names)
     assert len(leases_of(changed_world, job, live=True)) == 1
-    stand(changed_world, 1.0, *names)
+    stand(changed_world, LOOK_SECONDS, *names)
     ended = stored(changed_world, job)
     assert ended.ended is exits
     assert len(leases_of(changed_world, job, live=True)) == 1 - exits

@@ -205,7 +205,7 @@ class Shelf:
                 if place is not None:
                     book.set_free(machine_id, int(book.columns[FREE, place]) + order.devices)
             self._version += 1
-            self._remember_idle(order.id)
+            self._idle[order.id] = self._version
 
     def reconsider(self) -> None:
         """Something else than an offer became better: what nothing fitted may be served now."""

@@ -66,7 +66,7 @@ def _proposals(
                 has_kinds = bool(order.resources.alternatives)
                 yield Proposal(order=variant if has_kinds else order, machine_ids=allowed)
             elif machine_ids:
-                shelf.refused(variant, machine_ids)
+                shelf.refused(variant, [name for name in machine_ids if name not in booked])
 
 
 def _propose(
