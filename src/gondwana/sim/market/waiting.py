@@ -114,14 +114,16 @@ def _has_book(market: Market, order: Any, fitting: Sequence[Any], lacking: int) 
         return max(books.values(), default=0) >= lacking
     if lacking > 1 or order["devices"] > 1:
         return False
-    for book in books:
-        on_spot = [
-            each for each in market.machines if _book(each) == book and each["floor"] is not None
-        ]
-        free = [each for each in on_spot if each["free"] > 0]
-        if not on_spot or (free and min(free, key=lambda each: each["floor"]) in fitting):
-            return True
-    return False
+    return bool(books) and all(_is_sure(market, book, fitting) for book in books)
+
+
+def _is_sure(market: Market, book: tuple[str, str], fitting: Sequence[Any]) -> bool:
+    """Whether an order that fits some of a book's machines is served there, wherever its price lies."""
+    on_spot = [each for each in market.machines if _book(each) == book and each["floor"] is not None]  # fmt: skip
+    free = [each for each in on_spot if each["free"] > 0]
+    if not on_spot:
+        return True
+    return bool(free) and min(free, key=lambda each: each["floor"]) in fitting
 
 
 def _book(machine: Any) -> tuple[str, str]:
