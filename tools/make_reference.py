@@ -33,8 +33,8 @@ SHARED_OPTIONS: Final = {
 END: Final = "<!-- end of the generated part -->"
 METHODS: Final = {"get", "post", "put", "patch", "delete", "head", "websocket"}
 WHO: Final = {
-    "TenantDep": "tenant", "ProviderDep": "provider", "OperatorDep": "operator", "CallerDep": "any token",
-    "MoverDep": "any token", "AnyDep": "any token",
+    "TenantDep": "tenant", "ProviderDep": "provider", "OperatorDep": "operator", "AuditorDep": "auditor",
+    "CallerDep": "any token", "MoverDep": "any token", "AnyDep": "any token",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import date, timedelta
 from importlib import import_module
 
 import click
@@ -13,6 +14,8 @@ from gondwana.core.errors import all_errors
 
 pytestmark = pytest.mark.sandbox
 INVALID, UNAUTHORISED, NOT_FOUND, CONFLICT, EXHAUSTED, UNAVAILABLE = range(2, 8)
+
+SOON = (date.today() + timedelta(days=300)).isoformat()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,8 @@ def calls(network):
         ("treasury", "deposits", "list"): ("founder", ["--state", "confirmed"]),
         ("settings", "show"): ("founder", []),
         ("settings", "set"): ("founder", ["holdback", "seconds=604800"]),
+        ("tag", "sign"): ("founder", ["atlas", "gdpr", "--expires", SOON]),
+        ("tag", "list"): ("ada", []),
         ("token", "create"): ("founder", ["eve", "--scope", "tenant"]),
         ("token", "list"): ("founder", []),
         ("token", "revoke"): ("founder", [made.id]),
@@ -109,6 +114,7 @@ ELSEWHERE = {
     ("provider", "bid"), ("provider", "withdraw"),  # test_auction
     ("provider", "reclaim"), ("jobs", "extend"), ("jobs", "resize"),  # test_leases
     ("provider", "drain"), ("provider", "leave"), ("provider", "reinstate"),  # test_provider, test_training
+    ("tag", "revoke"),  # once: test_where
     ("budget", "remove"), ("quota", "remove"),  # once: test_budgets, test_quotas
     ("stake", "add"), ("stake", "unbond"),  # once: test_stakes
     *(("case", verb) for verb in ("show", "appeal", "report", "open", "decide", "correct")),

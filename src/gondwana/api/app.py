@@ -27,6 +27,7 @@ from gondwana.api.routes import (
     service,
     stakes,
     subsidies,
+    tags,
     treasury,
     treasury_rails,
 )
@@ -59,6 +60,7 @@ def make_app(plane: Plane) -> FastAPI:
         treasury_rails,
         service,
         subsidies,
+        tags,
         stakes,
         blobs,
         socket,

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "stake": "What you put at stake for your work to be right.",
     "case": "Slashes for wrong work: see, appeal, report, judge them.",
     "subsidy": "Programs that bring scarce machines in (operator).",
+    "tag": "What auditors signed of machines: see, sign, revoke.",
     "token": "Make, list and revoke tokens (operator).",
     "login": "Save a control plane's address and your token.",
     "serve": "Run a control plane on this machine.",

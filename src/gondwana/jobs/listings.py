@@ -9,7 +9,7 @@ from gondwana.core.ids import MachineId
 from gondwana.db.transaction import Reader
 from gondwana.market.book import EMPTY, Row
 from gondwana.market.measures import work_price
-from gondwana.market.model import Listing
+from gondwana.market.model import Listing, Tag
 from gondwana.market.rules import cost_of, serial
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState, OfferState, Supply
@@ -131,6 +131,9 @@ def to_listing(each: Supply) -> Listing:
         site=machine.site,
         address=machine.address,
         network=machine.network,
+        tags=tuple(
+            Tag(name=one.name, signer=one.signer, expires_at=one.expires_at) for one in each.tags
+        ),
         reserve_seconds_max=each.offer.reserve_seconds_max,
         discounts=each.offer.discounts,
     )

@@ -12,6 +12,7 @@ class Scope(StrEnum):
 
     TENANT = "tenant"  # launch jobs, spend the principal's money
     PROVIDER = "provider"  # join machines, change their terms, see what they earn
+    AUDITOR = "auditor"  # sign compliance tags of others' machines
     OPERATOR = "operator"  # make tokens, record deposits, see everything
 
 

@@ -22,6 +22,7 @@ from gondwana.sdk.quotas import Quotas
 from gondwana.sdk.service import Service
 from gondwana.sdk.stakes import Cases, Stakes
 from gondwana.sdk.subsidies import Subsidies
+from gondwana.sdk.tags import Tags
 from gondwana.sdk.tokens import Tokens
 from gondwana.sdk.transport import RETRIES_MAX, Transport
 from gondwana.sdk.treasury import NetworkSettings, Treasury
@@ -77,6 +78,7 @@ class Client:
         self.stakes = Stakes(transport)
         self.cases = Cases(transport)
         self.subsidies = Subsidies(transport)
+        self.tags = Tags(transport)
         self.tokens = Tokens(transport)
         self.blobs = Blobs(transport)
 

@@ -127,6 +127,21 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedTag:
+    """What an auditor signed of a machine."""
+
+    id: str
+    machine_id: MachineId
+    name: str
+    signer_id: PrincipalId
+    signer: str  # his name
+    signed_at: Instant
+    expires_at: Instant  # from then on it does not count
+    revoked_at: Instant | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
     """An open offer with its machine and what of it is free: a row of the market."""
 
@@ -134,6 +149,7 @@ class Supply:
     machine: Machine
     devices_free: int
     epoch: int = 0  # of its newest lease; a worker with an older one is refused
+    tags: tuple[SignedTag, ...] = ()  # that nobody revoked; they may have expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Machines and offers, loaded and saved. Every change of state writes its event and follows the offer along."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
-from gondwana.supply import rules
-from gondwana.supply.model import Machine, MachineState, Offer, OfferState, Supply
+from gondwana.supply import rules, tags
+from gondwana.supply.model import Machine, MachineState, Offer, OfferState, SignedTag, Supply
 from gondwana.wire.calendar import Discount
 
 SQL: Final = load_queries("gondwana.supply")
@@ -197,7 +197,8 @@ def supply(reader: Reader) -> Iterator[Supply]:
     """Every standing offer with its machine and its free devices."""
     after = ""
     while rows := reader.all(SQL.supply, {"after": after, "limit": ROWS_MAX}):
-        yield from (_supply(row) for row in rows)
+        signed = tags.standing_between(reader, rows[0]["id"], rows[-1]["id"])
+        yield from (_supply(row, signed) for row in rows)
         after = rows[-1]["id"]
 
 
@@ -213,7 +214,9 @@ def numbers(reader: Reader) -> Iterator[tuple[Any, ...]]:
 
 def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
     """The standing offers of machines with their free devices, by machine; those that sell nothing are left out."""
-    return {row["id"]: _supply(row) for row in read_keys(reader, SQL.supply_of, machine_ids)}
+    signed = tags.standing_of(reader, machine_ids)
+    rows = read_keys(reader, SQL.supply_of, machine_ids)
+    return {row["id"]: _supply(row, signed) for row in rows}
 
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -234,7 +237,7 @@ def _discounts(stored: str) -> tuple[Discount, ...]:
     return msgspec.json.decode(stored, type=tuple[Discount, ...])
 
 
-def _supply(row: Row) -> Supply:
+def _supply(row: Row, signed: Mapping[str, Sequence[SignedTag]]) -> Supply:
     each = from_row(Machine, row)
     offer = Offer(
         id=OfferId(row["offer_id"]),
@@ -251,6 +254,7 @@ def _supply(row: Row) -> Supply:
         machine=each,
         devices_free=each.devices - int(row["devices_leased"]),
         epoch=int(row["epoch"]),
+        tags=tuple(signed.get(each.id, ())),
     )
 
 

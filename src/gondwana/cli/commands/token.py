@@ -10,6 +10,7 @@ HEADS = columns("ID", "NAME", "SCOPES", "CREATED", "REVOKED")
 SCOPES = {
     "tenant": "launch jobs, spend money",
     "provider": "join machines",
+    "auditor": "sign compliance tags of machines",
     "operator": "make tokens, record deposits, see everything",
 }
 

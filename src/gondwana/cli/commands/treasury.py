@@ -6,10 +6,10 @@ import click
 
 from gondwana.cli.commands.treasury_deposits import deposits
 from gondwana.cli.commands.treasury_payouts import payouts
+from gondwana.cli.days import end_of_day
 from gondwana.cli.output import columns, moment, table
 from gondwana.cli.payments import amount_or_all, dollars, show_treasury, some_usd
 from gondwana.cli.shell import Shell, shell_command
-from gondwana.core.errors import InvalidValue
 from gondwana.wire.treasury import PromoRequest, PromoView
 
 PROMO_HEADS = columns("ID", "WHOSE", ">AMOUNT", "GRANTED", "EXPIRES", "WHY")
@@ -121,7 +121,7 @@ def grant(shell: Shell, name: str, amount: str, why: str, expires: str | None) -
         principal=name,
         amount_micro_usd=some_usd(amount),
         why=why,
-        expires_at=None if expires is None else _end_of(expires, time.time()),
+        expires_at=None if expires is None else end_of_day(expires, time.time()),
     )
     view = shell.client.treasury.grant_promo(request)
     shell.result(view, lambda: table(PROMO_HEADS, [_promo_row(view)], empty=""))
@@ -175,17 +175,3 @@ def _promo_row(view: PromoView) -> list[str]:
         moment(view.expires_at) or "never",
         view.why,
     ]
-
-
-def _end_of(day: str, now: float) -> float:
-    """The end of a day, UTC; raises InvalidValue for one that is over `now`."""
-    from datetime import UTC, datetime, timedelta
-
-    try:
-        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidValue(field="--expires", value=day, hint="write 2026-12-31") from None
-    end = (start + timedelta(days=1)).timestamp()
-    if end <= now:
-        raise InvalidValue(field="--expires", value=day, hint="a day that is not over yet, UTC")
-    return end
