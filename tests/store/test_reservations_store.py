@@ -5,13 +5,23 @@ from dataclasses import replace
 import pytest
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import FundsTooLow, InvalidValue, NothingFits, WrongState
+from gondwana.core.errors import BudgetTooSmall, FundsTooLow, InvalidValue, NothingFits, WrongState
 from gondwana.jobs import admit, end, reclaims, report, reservations, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.rules import batch
-from gondwana.ledger.accounts import lease_escrow, provider_holdback, tenant_available
-from gondwana.ledger.store import balance
+from gondwana.ledger import budgets
+from gondwana.ledger import rules as ledger
+from gondwana.ledger.accounts import (
+    lease_escrow,
+    provider_holdback,
+    tenant_available,
+    tenant_promo,
+)
+from gondwana.ledger.charges import accounts, charges
+from gondwana.ledger.model import BudgetPeriod
+from gondwana.ledger.periods import Span
+from gondwana.ledger.store import balance, post
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
 from gondwana.market.calendar import rules
@@ -426,3 +436,49 @@ def test_telling_a_lease_to_make_way_twice_is_telling_it_once(world, make):
         fresh = market.lease(world.reader, lease.id)
         world.write(reclaims.make_way, world.now, fresh, Instant(world.now + at), CloseReason.RECLAIMED)  # fmt: skip
     assert market.lease(world.reader, lease.id).reclaim_at == world.now + 100
+
+
+def test_what_a_late_cancellation_cost_stands_on_the_invoice_to_the_micro_unit(world, make):
+    join(world)
+    job = world.submit(ahead(make))
+    world.clock.advance(2 * DAY - 1)
+    cancel(world, job)
+    own = accounts(world.reader, world.tenant)
+    sums = charges(world.reader, own, Span(first=0, end=2**40), {job.id: "later"}.get)
+    (billed,) = sums.jobs
+    (line,) = billed.lines
+    assert (line.words, line.amount_micro_usd) == ("Cancelled reservations", PRICE)
+    assert sums.total_micro_usd == PRICE
+
+
+def test_a_deposit_counts_against_a_budget_until_it_comes_back(world, make):
+    join(world)
+    world.write(
+        budgets.set_budget, world.random, world.now, tenant_id=world.tenant, project="",
+        period=BudgetPeriod.MONTH, limit_micro_usd=PRICE, set_by=world.tenant, is_operators=False,
+    )  # fmt: skip
+    job = world.submit(ahead(make))
+
+    def left():
+        (limit,) = budgets.limiting(world.reader, world.tenant, "", world.now)
+        return limit.left_micro_usd
+
+    assert left() == 0
+    with pytest.raises(BudgetTooSmall):
+        world.submit(ahead(make, "more", start=3 * DAY))
+    cancel(world, job)
+    assert left() == PRICE
+
+
+def test_promotional_credit_comes_back_as_such(world, make):
+    join(world)
+    before = money(world)
+    world.write(post, ledger.treasury_deposit("manual", PRICE, key="seed"), world.now)
+    gift = ledger.grant_promo(world.tenant, PRICE // 2, key="gift", why="welcome")
+    world.write(post, gift, world.now)
+    job = world.submit(ahead(make))
+    assert money(world) == before - PRICE // 2
+    cancel(world, job)
+    assert money(world) == before
+    promo = balance(world.reader, tenant_promo(world.tenant)).available_micro_usd
+    assert promo == PRICE // 2

@@ -104,6 +104,9 @@ class Ahead:
 
     calendar: Calendar
     listings: Sequence[Listing]
+    known: dict[tuple[object, ...], list[str]] = field(
+        default_factory=dict[tuple[object, ...], list[str]]
+    )  # alike orders are told alike
 
     @classmethod
     def read(cls, reader: Reader, now: Instant) -> "Ahead":
@@ -130,6 +133,14 @@ class Ahead:
 
     def not_for(self, order: Order, past: Sequence[Lease] = ()) -> list[str]:
         """The machines that have no room for an order; `past`: all leases of its job."""
+        asked = (order.devices, order.mechanism, order.seconds_max, order.lease_seconds)
+        if order.starts_at is not None or (order.lease_seconds is not None and past):
+            return self._look(order, past)  # it has bookings, or an end, of its own
+        if asked not in self.known:
+            self.known[asked] = self._look(order, past)
+        return self.known[asked]
+
+    def _look(self, order: Order, past: Sequence[Lease]) -> list[str]:
         return [
             str(each.machine_id)
             for each in self.listings

@@ -6,9 +6,12 @@ from typing import TypeVar
 
 from gondwana.core.devices import CPU
 from gondwana.core.ids import OrderId
+from gondwana.core.units import format_instant
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
+from gondwana.market.calendar import store as calendar
+from gondwana.market.calendar.model import BookingState
 from gondwana.market.fairness import CPUS, MEMORY, Holdings
 from gondwana.market.model import Lease, Listing, Order, OrderState, Sold
 from gondwana.policy import limits, quotas
@@ -162,6 +165,9 @@ def waits_for(reader: Reader, order_id: OrderId | None) -> str:
     held = market.held_by(market.leases_of_job(reader, order.job_id), order.id)
     if held >= order.count_min:
         return ""
+    booked = [] if order.starts_at is None else calendar.of_job(reader, order.job_id)
+    if any(each.state is BookingState.BOOKED for each in booked):
+        return f"its start, {format_instant(booked[0].starts_at)} UTC"
     lacking = order.count_min - held
     machines = "a machine" if lacking == 1 else f"{lacking} machines"
     return why_waiting(reader, order) or f"{machines}: gondwana queue"
