@@ -11,7 +11,8 @@ from gondwana.jobs.duty import duty
 from gondwana.jobs.heard import LOOK_SECONDS
 from gondwana.jobs.model import JobReason, JobState, RunState, UnitState
 from gondwana.jobs.rules.batch import STUCK_SECONDS_MAX
-from gondwana.loops.expire_runs import MANIFEST_SECONDS_MAX
+from gondwana.loops.expire_runs import MANIFEST_SECONDS_MAX, expire_runs
+from gondwana.loops.run import EVERY_SECONDS
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.market.rules import ORDER_SECONDS_MAX
@@ -167,7 +168,7 @@ def test_what_nobody_takes_within_five_minutes_is_closed_as_the_providers_fault(
     names = ("first", "second")
     stand(changed_world, MANIFEST_SECONDS_MAX - 10.0, *names)
     assert leases_of(changed_world, job)[0].state is LeaseState.ACTIVE
-    stand(changed_world, 20.0, *names)
+    stand(changed_world, 10.0 + EVERY_SECONDS[expire_runs], *names)
     closed = market.lease(changed_world.reader, lease.id)
     assert (closed.state, closed.reason) == (LeaseState.CLOSED, CloseReason.MANIFEST_UNTAKEN)
     assert order_of(changed_world, job).state in (OrderState.OPEN, OrderState.MATCHED)
