@@ -304,17 +304,17 @@ def renewed(order: Order, now: Instant) -> Order:
 
 
 def ends_at(order: Order, past: Sequence[Lease], now: Instant) -> Instant | None:
-    """When a lease made now ends by itself: with those that its order had before, or after the time ordered."""
+    """When a lease made now ends by itself: so long after the first one began as is ordered, extensions included."""
     if order.lease_seconds is None:
         return None
     if order.starts_at is not None:  # a window is a window, however late a machine comes
         return Instant(order.starts_at + order.lease_seconds)
-    agreed = [
-        lease.ends_at
+    begun = [
+        lease.reserved_at
         for lease in past
         if lease.order_id == order.id and lease.ends_at is not None and lease.active_at is not None
     ]
-    return max(agreed, default=Instant(now + order.lease_seconds))
+    return Instant(min(begun, default=now) + order.lease_seconds)
 
 
 def reclaim_of(lease: Lease, now: Instant) -> tuple[Instant, CloseReason]:

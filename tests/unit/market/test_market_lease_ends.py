@@ -45,8 +45,10 @@ def test_nobody_gets_less_than_the_time_to_save_nor_less_than_was_agreed(make, a
 def test_a_replacement_ends_with_the_lease_that_it_replaces_however_late_it_comes(make):
     order = make.order(lease_seconds=2 * HOUR)
     assert rules.ends_at(order, [], make.NOW) == make.NOW + 2 * HOUR
-    before = make.lease(state=LeaseState.CLOSED, ends_at=make.NOW + HOUR)
-    assert rules.ends_at(order, [before], make.NOW + 50.0) == make.NOW + HOUR
+    before = make.lease(state=LeaseState.CLOSED, ends_at=make.NOW + 2 * HOUR)
+    assert rules.ends_at(order, [before], make.NOW + 50.0) == make.NOW + 2 * HOUR
+    extended = replace(order, lease_seconds=3 * HOUR)  # while it had no machine
+    assert rules.ends_at(extended, [before], make.NOW + 50.0) == make.NOW + 3 * HOUR
     lapsed = replace(before, active_at=None, ends_at=make.NOW - 1)  # nobody ever used it
     assert rules.ends_at(order, [lapsed], make.NOW) == make.NOW + 2 * HOUR
     assert rules.ends_at(make.order(), [before], make.NOW) is None
