@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from gondwana.core.errors import InvalidValue
+from gondwana.market.alternatives import check_alternatives, going_on, variants
+from gondwana.market.model import LeaseState, Mechanism
+from gondwana.wire.jobs import Accelerators, Alternative, Resources
+
+H, A = Accelerators(name="H100", count=1), Accelerators(name="A100", count=2)
+KINDS = (
+    Alternative(accelerators=(H,), cpus_min=8, where="region=eu"),
+    Alternative(accelerators=(A,), memory_bytes_min=5),
+)
+
+
+@pytest.fixture
+def order(make):
+    wanted = Resources(accelerators=(H, A), alternatives=KINDS, is_ordered=True)
+    return make.order(resources=wanted, devices=2, filters="price<=1")
+
+
+def test_a_variant_is_the_same_order_with_one_alternatives_wishes(order):
+    first, second = variants(order)
+    assert (first.id, first.devices, first.filters) == (order.id, 1, "price<=1 region=eu")
+    assert first.resources == Resources(accelerators=(H,), cpus_min=8)
+    assert (second.devices, second.filters) == (2, "price<=1")
+    assert second.resources == Resources(accelerators=(A,), memory_bytes_min=5)
+
+
+def test_an_order_without_alternatives_is_its_only_variant(make):
+    plain = make.order()
+    assert variants(plain) == (plain,)
+
+
+def test_an_alternative_whose_models_a_quota_took_away_is_none(order):
+    left = replace(order, resources=replace(order.resources, accelerators=(A,)))
+    assert [each.resources.accelerators for each in variants(left)] == [(A,)]
+
+
+def test_what_replaces_a_machine_of_a_gang_has_as_many_devices_as_the_others(make, order):
+    both = variants(order)
+    live = make.lease(order_id=order.id, devices=2)
+    assert going_on(both, [live]) == [both[1]]
+    over = replace(live, state=LeaseState.CLOSED)
+    assert going_on(both, [over]) == both
+
+
+@pytest.mark.parametrize(
+    "mechanism, is_ahead",
+    [(Mechanism.SPOT, False), (Mechanism.AUCTION, False), (Mechanism.POSTED, True)],
+)
+def test_alternatives_are_bought_at_once_and_at_posted_prices(order, mechanism, is_ahead):
+    check_alternatives(order.resources, Mechanism.POSTED, is_ahead=False)
+    with pytest.raises(InvalidValue) as refused:
+        check_alternatives(order.resources, mechanism, is_ahead=is_ahead)
+    assert refused.value.fields["field"] == "resources.ordered"
