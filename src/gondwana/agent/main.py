@@ -218,6 +218,7 @@ class Agent:
             cpus_max=options.cpus_max,
             memory_bytes_max=options.memory_bytes_max,
             sla=options.sla,
+            country=options.country,
         )
         return Client(options.url, options.token).machines.register(told).id
 

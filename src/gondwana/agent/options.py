@@ -13,6 +13,7 @@ class AgentOptions:
     price_micro_usd_per_device_hour: int
     name: str  # of the machine, unique among its owner's
     region: str = ""  # as the owner names it, e.g. "eu-west"; jobs place neighbours together
+    country: str = ""  # ISO 3166 code of two letters, as the owner states
     devices: tuple[int, ...] | None = None  # accelerators to offer by index; None: all of them
     cpus_max: float | None = None  # processors to offer; None: all
     memory_bytes_max: int | None = None  # memory to offer; None: all

@@ -24,6 +24,10 @@ def _probes() -> Probes:
     return Probes(SecureRandom())  # tokens guard ports: never from a seed
 
 
+def _rated() -> Heard:
+    return Heard("lease.closed", of=lambda event: event.data.get("machine_id"), look_seconds=3600.0)
+
+
 @dataclass(slots=True)
 class Turn:
     """How far a pass that looks at some of many has come."""
@@ -46,11 +50,12 @@ class Context:
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
     ended_runs: Heard = field(default_factory=lambda: Heard("run.exited", "run.lost"))
     trainings: Heard = field(default_factory=lambda: Heard("training.begun"))  # those that go on
+    rated: Heard = field(default_factory=_rated)  # machines of which there is something to learn
     metering: Turn = field(default_factory=Turn)  # among the leases that are paid by the second
     list_prices: ListPrices = field(default_factory=packaged)  # what others ask, to compare
     probes: Probes = field(default_factory=_probes)  # links that are being measured
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Tell all that is kept in memory what was committed."""
-        for each in (self.shelf, self.fairness, self.ended_runs, self.trainings):
+        for each in (self.shelf, self.fairness, self.ended_runs, self.trainings, self.rated):
             each.follow(events)

@@ -1,23 +1,35 @@
-"""Jobs to which something happened since the last look, so that a pass need not look at all that are alive."""
+"""To what something happened since the last look, so that a pass need not look at all there is."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.events import Event
 from gondwana.db.events import StoredEvent
 
 LOOK_SECONDS: Final = 10.0
 """Between two looks at everything: what an error left undone is found by then."""
 
 
-class Heard:
-    """Which jobs to look at. It knows nothing after a start, and where nobody tells it what is committed: then all."""
+def _job(event: Event) -> str | None:
+    return event.job_id
 
-    def __init__(self, *kinds: str) -> None:
+
+class Heard:
+    """Which jobs, or what else `of` names, to look at.
+
+    It knows nothing after a start, and where nobody tells it what is committed: then all.
+    """
+
+    def __init__(
+        self, *kinds: str, of: Callable[[Event], str | None] = _job, look_seconds: float = LOOK_SECONDS
+    ) -> None:  # fmt: skip
         self._kinds = frozenset(kinds)
+        self._of = of
+        self._look_seconds = look_seconds
         self._lock = threading.Lock()
-        self._jobs: dict[str, None] = {}  # in the order in which they were heard of
+        self._ids: dict[str, None] = {}  # in the order in which they were heard of
         self._hears = False
         self._looked_at: Instant | None = None
 
@@ -26,20 +38,22 @@ class Heard:
         with self._lock:
             self._hears = True
             for each in events:
-                if each.event.kind in self._kinds and each.event.job_id:
-                    self._jobs[each.event.job_id] = None
+                if each.event.kind in self._kinds and (named := self._of(each.event)):
+                    self._ids[named] = None
 
     def take(self, now: Instant) -> list[str] | None:
-        """The jobs to look at, each once; None: it is time to look at all."""
+        """What to look at, each once; None: it is time to look at all."""
         with self._lock:
-            found, self._jobs = self._jobs, {}
-            is_fresh = self._looked_at is not None and 0 <= now - self._looked_at < LOOK_SECONDS
+            found, self._ids = self._ids, {}
+            is_fresh = (
+                self._looked_at is not None and 0 <= now - self._looked_at < self._look_seconds
+            )
             if self._hears and is_fresh:
                 return list(found)
             self._looked_at = now
             return None
 
-    def keep(self, job_ids: Iterable[str]) -> None:
+    def keep(self, ids: Iterable[str]) -> None:
         """These are to be looked at the next time too."""
         with self._lock:
-            self._jobs = dict.fromkeys(job_ids) | self._jobs
+            self._ids = dict.fromkeys(ids) | self._ids

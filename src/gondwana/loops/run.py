@@ -33,6 +33,7 @@ from gondwana.loops.meter_leases import (
 from gondwana.loops.price_offers import price_offers
 from gondwana.loops.publish_roots import publish_roots
 from gondwana.loops.publish_solvency import publish_solvency
+from gondwana.loops.rate_machines import rate_machines
 from gondwana.loops.record_prices import record_prices
 from gondwana.loops.release_stakes import release_stakes
 from gondwana.loops.run_auctions import run_auctions
@@ -71,6 +72,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     price_offers: 60.0,
     record_prices: 60.0,
     settle_predictions: 10.0,
+    rate_machines: 10.0,
     release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,
@@ -83,7 +85,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
 BOOKKEEPING: Final = frozenset(
     {
         expire_runs, meter_leases, meter_draining, credit_breaches, publish_roots, mature_holdbacks, expire_promos,
-        settle_cases, record_prices, settle_predictions, release_stakes, collect_blobs, issue_invoices,
+        settle_cases, record_prices, settle_predictions, rate_machines, release_stakes, collect_blobs, issue_invoices,
         publish_solvency, run_subsidies, vest_subsidies,
     }
 )  # fmt: skip

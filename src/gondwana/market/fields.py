@@ -16,7 +16,8 @@ from gondwana.market.measures import (
     price_micro_usd_per_million_steps,
     price_micro_usd_per_tflop_hour,
 )
-from gondwana.market.model import Listing, Trust
+from gondwana.market.model import Listing
+from gondwana.wire.machines import Trust
 
 Scalar = int | float | str
 

@@ -8,13 +8,9 @@ from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row
 from gondwana.db.transaction import Reader
-from gondwana.market.model import CLOSE_CODES, CloseReason
+from gondwana.market.measures import BY_PROVIDER, Kept
 
 SQL: Final = load_queries("gondwana.market", "history.sql")
-BY_PROVIDER: Final = frozenset(
-    reason for reason in CloseReason if 2000 <= CLOSE_CODES[reason] < 3000
-)
-"""Ends of a lease that its machine or its owner brought about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +49,15 @@ def served_since(reader: Reader, machine_ids: Sequence[str], since: float) -> li
     """What these machines served since then."""
     ids = list(dict.fromkeys(machine_ids))
     return [from_row(Served, row) for row in read_keys(reader, SQL.served_since, ids, since)]
+
+
+def leases_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Kept]:
+    """The leases of these machines that were not over by then."""
+    ids = list(dict.fromkeys(machine_ids))
+    return [from_row(Kept, row) for row in read_keys(reader, SQL.leases_since, ids, since)]
+
+
+def ever_leased(reader: Reader, after: str, limit: int) -> list[str]:
+    """Machines that were ever leased, in order of their ids, after this one."""
+    rows = reader.all(SQL.ever_leased, {"after": after, "limit": limit})
+    return [row["machine_id"] for row in rows]

@@ -1,8 +1,12 @@
 """What measured numbers come to: classes of bandwidth, price per measured TFLOP/s, reliability, trust; pure."""
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from gondwana.market.model import RELIABILITY_PRIOR, Listing, Trust
+from gondwana.core.clock import Instant
+from gondwana.market.model import CLOSE_CODES, CloseReason, Listing
+from gondwana.wire.machines import RELIABILITY_PRIOR, Trust
 
 BANDWIDTH_CLASSES: Final = ("narrow", "home", "fast", "gigabit", "backbone")
 BANDWIDTH_BITS_MIN: Final = (0, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000)
@@ -12,10 +16,40 @@ RELIABILITY_SECONDS: Final = (
     30 * 86_400
 )  # the time looked at: a machine may mend its ways within a month
 PRIOR_SECONDS: Final = 86_400  # a new machine counts as if it had served a day at RELIABILITY_PRIOR
+SLACK_SECONDS: Final = 20.0  # that a lease may lack: heartbeats that were not due at its ends
 LOSS_SECONDS: Final = (
     3_600  # what each lease that a machine lost costs it beside the time that was missing
 )
 TRUST_SECONDS_MIN: Final = 86_400
+BY_PROVIDER: Final = frozenset(
+    reason for reason in CloseReason if 2000 <= CLOSE_CODES[reason] < 3000
+)
+"""Ends of a lease that its machine or its owner brought about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of one lease's time; `closed_at` None: it goes on."""
+
+    machine_id: str
+    reason: CloseReason | None
+    proven_ms: int
+    active_at: float
+    closed_at: float | None
+
+
+class Span(Protocol):
+    """A time in which the network could not hear its machines."""
+
+    @property
+    def since(self) -> Instant:
+        """Its beginning."""
+        ...
+
+    @property
+    def until(self) -> Instant:
+        """Its end."""
+        ...
 
 
 def bandwidth_class(up_bits_per_second: int, down_bits_per_second: int) -> str | None:
@@ -52,6 +86,23 @@ def reliability(proven_seconds: float, promised_seconds: float, losses: int) -> 
     proven = min(max(0.0, proven_seconds), promised)
     share = (proven + PRIOR_SECONDS * RELIABILITY_PRIOR) / (promised + PRIOR_SECONDS)
     return round(share, 6)
+
+
+def kept_of(leases: Iterable[Kept], gaps: Sequence[Span], now: Instant) -> tuple[float, float]:
+    """(reliability, seconds proven) by a machine's leases; when the network could not hear it, it promised nothing.
+
+    What a lease lacks up to SLACK_SECONDS is no fault.
+    """
+    proven = promised = 0.0
+    losses = 0
+    for each in leases:
+        end = now if each.closed_at is None else each.closed_at
+        away = sum(max(0.0, min(end, gap.until) - max(each.active_at, gap.since)) for gap in gaps)
+        mine, lasted = each.proven_ms / 1_000, max(0.0, end - each.active_at - away)
+        proven += mine
+        promised += lasted if lasted - mine > SLACK_SECONDS else mine
+        losses += each.reason in BY_PROVIDER
+    return reliability(proven, promised, losses), proven
 
 
 def trust(reliable: float, proven_seconds: float, *, is_staked: bool) -> Trust:

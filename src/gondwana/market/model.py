@@ -10,7 +10,7 @@ from gondwana.core.money import due_micro_usd
 from gondwana.ledger.service import SlaClass
 from gondwana.wire.calendar import Discount
 from gondwana.wire.jobs import Resources
-from gondwana.wire.machines import MachineNetwork
+from gondwana.wire.machines import RELIABILITY_PRIOR, MachineNetwork, Trust
 
 
 class OrderState(StrEnum):
@@ -104,17 +104,6 @@ class Charge(StrEnum):
 
     SECOND = "second"  # each proven second (batch)
     UNIT = "unit"  # each accepted unit (training)
-
-
-RELIABILITY_PRIOR: Final = 0.95  # of a machine that has promised nothing yet
-
-
-class Trust(StrEnum):
-    """How much there is to go by of a machine; each level has what those before it have."""
-
-    NEW = "new"  # nothing much is proven yet
-    PROVEN = "proven"  # TRUST_SECONDS_MIN served, as reliably as a new machine is taken to be
-    STAKED = "staked"  # and its owner has put money at stake for his work to be right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,13 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.ledger.service import SlaClass
 from gondwana.wire.calendar import Discount
-from gondwana.wire.machines import MachineInventory, MachineNetwork, MachineSpeed
+from gondwana.wire.machines import (
+    RELIABILITY_PRIOR,
+    MachineInventory,
+    MachineNetwork,
+    MachineSpeed,
+    Trust,
+)
 
 
 class MachineState(StrEnum):
@@ -91,6 +97,7 @@ class Machine:
     owner_id: PrincipalId
     name: str  # unique per owner
     region: str
+    country: str = ""  # ISO 3166 code of two letters, as its owner states
     public_key: str  # hexadecimal Ed25519
     state: MachineState
     reason: str = ""
@@ -108,6 +115,10 @@ class Machine:
     joined_at: Instant
     proven_at: Instant | None = None  # last proof of life
     rejections_in_row: int = 0
+    reliability: float = (
+        RELIABILITY_PRIOR  # of its leases in the last 30 days; `rate` alone changes it
+    )
+    trust: Trust = Trust.NEW  # the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

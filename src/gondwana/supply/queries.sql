@@ -1,14 +1,14 @@
 -- name: save_machine
 -- Write the whole row, new or changed.
 INSERT INTO machine (
-    id, owner_id, name, region, public_key, state, reason, devices, cpus_max, memory_bytes_max,
+    id, owner_id, name, region, country, public_key, state, reason, devices, cpus_max, memory_bytes_max,
     sla, inventory, speed, network, site, isolation, address, boot, joined_at, proven_at, rejections_in_row
 ) VALUES (
-    :id, :owner_id, :name, :region, :public_key, :state, :reason, :devices, :cpus_max,
+    :id, :owner_id, :name, :region, :country, :public_key, :state, :reason, :devices, :cpus_max,
     :memory_bytes_max, :sla, :inventory, :speed, :network, :site, :isolation, :address, :boot, :joined_at,
     :proven_at, :rejections_in_row
 ) ON CONFLICT (id) DO UPDATE SET
-    owner_id = excluded.owner_id, name = excluded.name, region = excluded.region,
+    owner_id = excluded.owner_id, name = excluded.name, region = excluded.region, country = excluded.country,
     public_key = excluded.public_key, state = excluded.state, reason = excluded.reason,
     devices = excluded.devices, cpus_max = excluded.cpus_max,
     memory_bytes_max = excluded.memory_bytes_max, sla = excluded.sla, inventory = excluded.inventory,
@@ -138,6 +138,10 @@ SELECT id, owner_id FROM machine WHERE id IN (:keys);
 -- name: prove_life
 -- The machine is alive at :now.
 UPDATE machine SET proven_at = :now WHERE id = :id;
+
+-- name: rate
+-- What a machine's leases say of it; a whole row's save leaves it as it is.
+UPDATE machine SET reliability = :reliability, trust = :trust WHERE id = :id;
 
 -- name: is_priced
 -- Whether a policy sets the machine's price.

@@ -77,6 +77,16 @@ def check_terms(
         raise InvalidValue(field="memory_bytes_max", value=memory_bytes_max, hint="bytes")
 
 
+def country_code(text: str) -> str:
+    """The code of a country as it is stored; none for none. Raises InvalidValue."""
+    code = text.strip().upper()
+    if code and not (len(code) == 2 and code.isascii() and code.isalpha()):
+        raise InvalidValue(
+            field="country", value=text[:80], hint="two letters of ISO 3166, e.g. DE"
+        )
+    return code
+
+
 def check_floor(floor_micro_usd_per_device_hour: int, *, no_spot: bool = False) -> None:
     """Raise InvalidValue for a spot floor that cannot be, or one beside the wish to sell no spot."""
     if no_spot:

@@ -18,7 +18,7 @@ from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules, tags
-from gondwana.supply.model import Machine, MachineState, Offer, OfferState, SignedTag, Supply
+from gondwana.supply.model import Machine, MachineState, Offer, OfferState, SignedTag, Supply, Trust
 from gondwana.wire.calendar import Discount
 
 SQL: Final = load_queries("gondwana.supply")
@@ -77,7 +77,7 @@ def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machi
             hint="join with another --state folder and --name",
         )
     current = replace(known, devices=new.devices, cpus_max=new.cpus_max, memory_bytes_max=new.memory_bytes_max,
-                      region=new.region, sla=new.sla)  # fmt: skip
+                      region=new.region, country=new.country, sla=new.sla)  # fmt: skip
     tx.execute(SQL.save_machine, to_row(current))
     old = offer_of(tx, known.id)
     kept = old if tx.one(SQL.is_priced, {"machine_id": known.id}) else offer
@@ -256,6 +256,12 @@ def _supply(row: Row, signed: Mapping[str, Sequence[SignedTag]]) -> Supply:
         epoch=int(row["epoch"]),
         tags=tuple(signed.get(each.id, ())),
     )
+
+
+def rate(tx: Transaction, now: Instant, target: Machine, reliability: float, trust: Trust) -> None:
+    """What a machine's leases say of it now, with its event."""
+    tx.execute(SQL.rate, {"id": target.id, "reliability": reliability, "trust": trust})
+    _emit(tx, target, now, "machine.rated", {"reliability": reliability, "trust": trust})
 
 
 def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:

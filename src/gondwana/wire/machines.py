@@ -1,6 +1,18 @@
 """What a machine has, and what was measured of it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+RELIABILITY_PRIOR: Final = 0.95  # of a machine that has promised nothing yet
+
+
+class Trust(StrEnum):
+    """How much there is to go by of a machine; each level has what those before it have."""
+
+    NEW = "new"  # nothing much is proven yet
+    PROVEN = "proven"  # TRUST_SECONDS_MIN served, as reliably as a new machine is taken to be
+    STAKED = "staked"  # and its owner has put money at stake for his work to be right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

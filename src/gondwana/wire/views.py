@@ -28,6 +28,7 @@ class MachineRegistration:
     cpus_max: float | None = None  # the owner's terms
     memory_bytes_max: int | None = None
     sla: str = "home"  # or "mixed", "datacentre": what the owner promises
+    country: str = ""  # ISO 3166 code of two letters, as the owner states
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class MachineView:
     name: str
     owner: str
     region: str
+    country: str = ""
+    reliability: float = 0.0  # proven time over promised time in the last 30 days
+    trust: str = "new"
     state: str
     reason: str = ""
     devices: int

@@ -14,8 +14,9 @@ from gondwana.market import filters
 from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Kind
 from gondwana.market.filters import parse_filter
 from gondwana.market.measures import price_micro_usd_per_million_steps
-from gondwana.market.model import Tag, Trust
+from gondwana.market.model import Tag
 from gondwana.market.sorting import page_of, parse_sorting
+from gondwana.wire.machines import Trust
 
 GIB, NOW = 1024**3, 1_800_000_000.0
 PIECES = [

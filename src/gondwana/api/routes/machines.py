@@ -59,6 +59,7 @@ def register(
             owner_id=caller.principal.id,
             name=told.name,
             region=told.region,
+            country=rules.country_code(told.country),
             public_key=told.public_key,
             state=MachineState.JOINING,
             devices=told.devices,

@@ -59,6 +59,7 @@ provider_price.add_to(command)
 )
 @click.option("--name", default=None, help="The machine's name; its host name by default.")
 @click.option("--region", default="", help="Where it stands, e.g. eu-west.")
+@click.option("--country", default="", metavar="CODE", help="The same in two letters, e.g. DE.")
 @click.option(
     "--devices", default=None, metavar="0,1", help="Which accelerators to offer; all by default."
 )
@@ -100,8 +101,8 @@ provider_price.add_to(command)
 )
 def join(
     shell: Shell, url: str | None, token: str | None, price_text: str, name: str | None, region: str,
-    devices: str | None, cpus_max: float | None, memory_max: str | None, sla: str, peers: str, state: Path | None,
-    *, plain: bool,
+    country: str, devices: str | None, cpus_max: float | None, memory_max: str | None, sla: str, peers: str,
+    state: Path | None, *, plain: bool,
 ) -> int | None:  # fmt: skip
     """Offer this machine on the market of URL, until Ctrl-C.
 
@@ -121,6 +122,7 @@ def join(
         price_micro_usd_per_device_hour=parse_usd(price_text, field="--price"),
         name=machine,
         region=region,
+        country=country,
         devices=_device_indices(devices),
         cpus_max=cpus_max,
         memory_bytes_max=None
@@ -225,7 +227,8 @@ def show_machine(view: MachineView) -> str:
         ("machine", f"{view.name} ({view.id})"),
         ("owner", view.owner),
         ("state", f"{view.state} ({view.reason})" if view.reason else view.state),
-        ("region", view.region),
+        ("region", f"{view.region}, {view.country}" if view.country else view.region),
+        ("reliability", f"{view.reliability:.1%}, {view.trust}"),
         ("price", f"{price(view.price_micro_usd_per_device_hour)} per hour"),
         ("spot", spot_words(view)),
         ("promises", view.sla),

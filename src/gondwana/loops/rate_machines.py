@@ -1,0 +1,65 @@
+"""Learn from each lease that ends how far its machine can be relied on; filters and plans ask for it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from gondwana.core.clock import Instant
+from gondwana.db.transaction import Reader, Transaction
+from gondwana.jobs import service
+from gondwana.jobs.context import Context
+from gondwana.jobs.rules.service import Gap
+from gondwana.ledger.accounts import stake
+from gondwana.ledger.store import balance
+from gondwana.market import history, measures
+from gondwana.supply import store as supply
+from gondwana.wire.machines import Trust
+
+AT_ONCE: Final = 200  # machines of one transaction
+
+
+def rate_machines(context: Context, now: Instant) -> int:
+    """Returns how many machines are rated otherwise than before."""
+    reader, heard = context.database.reader(), context.rated.take(now)
+    known = service.known(reader, since=Instant(now - measures.RELIABILITY_SECONDS))
+    gaps = () if known is None else known.gaps
+    rated = 0
+    for ids in _all(reader) if heard is None else _parts(heard):
+        found = _ratings(reader, ids, gaps, now)
+        if found:
+            rated += context.database.writer.call(_rate, now, found)
+    return rated
+
+
+def _ratings(
+    reader: Reader, ids: Sequence[str], gaps: Sequence[Gap], now: Instant
+) -> list[tuple[str, float, Trust]]:
+    """What is to be said of these machines from now on, where that is something new."""
+    kept: dict[str, list[history.Kept]] = {}
+    for each in history.leases_since(reader, ids, now - measures.RELIABILITY_SECONDS):
+        kept.setdefault(each.machine_id, []).append(each)
+    found: list[tuple[str, float, Trust]] = []
+    for machine_id, leases in kept.items():
+        machine = supply.machine(reader, machine_id)
+        reliable, proven_seconds = measures.kept_of(leases, gaps, now)
+        is_staked = balance(reader, stake(machine.owner_id)).available_micro_usd > 0
+        trust = measures.trust(reliable, proven_seconds, is_staked=is_staked)
+        if (round(reliable, 4), trust) != (machine.reliability, machine.trust):
+            found.append((machine_id, round(reliable, 4), trust))
+    return found
+
+
+def _rate(tx: Transaction, now: Instant, found: Sequence[tuple[str, float, Trust]]) -> int:
+    for machine_id, reliable, trust in found:
+        supply.rate(tx, now, supply.machine(tx, machine_id), reliable, trust)
+    return len(found)
+
+
+def _all(reader: Reader) -> Iterator[list[str]]:
+    after = ""
+    while ids := history.ever_leased(reader, after, AT_ONCE):
+        yield ids
+        after = ids[-1]
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
