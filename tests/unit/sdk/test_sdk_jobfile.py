@@ -122,6 +122,25 @@ def test_any_of_and_ordered_are_alternatives(parse):
     assert spec.resources.alternatives == ()
 
 
+def test_a_list_of_accelerators_is_in_order_of_preference_and_a_map_is_not(parse):
+    def read(accelerators, more=""):
+        return parse(f"run: x\nresources: {{accelerators: {accelerators}{more}}}\n").spec.resources
+
+    listed = read("[H100:8, A100:8]")
+    assert listed.is_ordered
+    assert [each.accelerators[0].name for each in listed.alternatives] == ["H100", "A100"]
+    assert read("{H100:8, A100:8}").alternatives == read("[H100:8]").alternatives == ()
+
+
+def test_on_spot_a_list_of_accelerators_has_no_order(parse):
+    spec = parse(
+        "run: x\nresources: {accelerators: [H100, A100], use_spot: true}\n"
+        "gondwana: {price_cap_usd_per_gpu_hour: 1}\n"
+    ).spec
+    assert not spec.resources.is_ordered
+    assert spec.resources.alternatives == ()
+
+
 def test_alternatives_may_differ_in_more_than_the_accelerator_and_stand_in_an_order(parse):
     spec = parse(
         "run: x\nresources:\n  cpus: 8\n  memory: 16\n  ordered:\n    - {accelerators: H100, region: eu-*}\n"

@@ -72,7 +72,10 @@ def parse_job(values: dict[str, Any], *, folder: Path, default_name: str) -> Dra
     spec = JobSpec(
         name=_name(top, default_name),
         num_nodes=top.integer("num_nodes", 1, least=1, most=NODES_MAX),
-        resources=read_resources(top.mapping("resources")),
+        resources=read_resources(
+            top.mapping("resources"),
+            may_order=terms.mechanism in ("", "posted") and terms.starts_at is None,
+        ),
         envs=_envs(top.mapping("envs")),
         setup=top.text("setup", "", hint="write shell commands", chars_max=TEXT_BYTES_MAX),
         run=top.text("run", "", hint="write shell commands", chars_max=TEXT_BYTES_MAX),

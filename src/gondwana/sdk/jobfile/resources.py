@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.devices import canonical_device
@@ -18,14 +19,20 @@ _SPELLINGS: Final = "write H100, H100:8, {H100: 8} or a list of alternatives [H1
 _BY_MEMORY: Final = re.compile(r"(?:[A-Za-z]+:)?\d+(?:GB|MB|TB)\+?(?::\d+)?", re.IGNORECASE)
 
 
-def read_resources(fields: Fields) -> Resources:
-    """What each machine must have."""
+def read_resources(fields: Fields, *, may_order: bool = True) -> Resources:
+    """What each machine must have.
+
+    A list of accelerators is in order of preference, as SkyPilot has it, where `may_order`; a map of them is not.
+    """
     fields.check_keys()
     own = _alternative(fields)
     if fields.has("any_of") and fields.has("ordered"):
         fields.refuse("ordered", "does not go with any_of", "take one of them out")
     key = "ordered" if fields.has("ordered") else "any_of"
     kinds = tuple(dict.fromkeys(_kinds(fields, key, own))) or (own,)
+    is_list = isinstance(fields.values.get("accelerators"), list) and kinds == (own,)
+    if is_list and may_order:
+        kinds, key = tuple(replace(own, accelerators=(one,)) for one in own.accelerators), "ordered"
     accelerators = tuple(dict.fromkeys(one for each in kinds for one in each.accelerators))
     if max(len(accelerators), len(kinds)) > ALTERNATIVES_MAX:
         fields.refuse(
