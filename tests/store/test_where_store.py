@@ -5,13 +5,17 @@ from dataclasses import replace
 import pytest
 
 from gondwana.core.errors import InvalidValue, NothingFits
-from gondwana.jobs import choosing, place, plans
+from gondwana.jobs import auctions, choosing, place, plans
 from gondwana.ledger.service import SlaClass
+from gondwana.loops.call_spot import call_spot
 from gondwana.loops.match_orders import match_orders
+from gondwana.loops.run_auctions import run_auctions
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
+from gondwana.policy.model import Scope
 from gondwana.supply import network
 from gondwana.supply import store as supply
+from gondwana.wire.auctions import WINDOW_SECONDS
 from gondwana.wire.jobs import Accelerators, Alternative, MarketTerms, Resources
 from gondwana.wire.machines import MachineNetwork, MachineSpeed
 
@@ -141,6 +145,39 @@ def test_a_plan_names_what_to_write_instead_of_the_term_that_left_nothing(world,
     assert words[0] == "ask for tflops>=30 instead of tflops>=40"
     assert told.relaxations[0][0].order.filters == "region=home tflops>=30"
     assert told.plan.why_not == "where: tflops>=40: none of 1 machines"
+
+
+def test_only_machines_that_a_filter_fits_bid_and_stand_in_an_auction(world, make):
+    owner = world.principal("bidder", Scope.PROVIDER)
+    world.join("slow", price=100_000, speed=fast(5))
+    world.join("bids", price=900_000, speed=fast(5), owner_id=owner)
+    world.join("good", price=900_000, speed=fast(50))
+    wanted = job(
+        make, "tflops>=40", market={"mechanism": "auction"},
+        price_cap_micro_usd_per_device_hour=1_000_000,
+    )  # fmt: skip
+    submitted = world.submit(wanted)
+    with pytest.raises(NothingFits, match="tflops>=40"):
+        world.write(
+            auctions.place_bid, world.random, world.now, owner, submitted.order_id, "bids", 50_000
+        )
+    world.clock.advance(WINDOW_SECONDS)
+    run_auctions(world.context, world.now)
+    assert served(world, submitted) == ["mac_good"]
+
+
+def test_on_spot_only_machines_that_a_filter_fits_are_taken_at_the_price_asked_there(world, make):
+    for name, speed in (("slow", 5), ("good", 50)):
+        machine = world.join(name, price=900_000, speed=fast(speed))
+        world.write(supply.set_spot_floor, world.now, machine, 200_000 if name == "good" else 100_000)  # fmt: skip
+    wanted = job(
+        make, "tflops>=40 price<=0.25", market={"mechanism": "spot"},
+        price_cap_micro_usd_per_device_hour=300_000,
+    )  # fmt: skip
+    submitted = world.submit(wanted)
+    world.clock.advance(60.0)
+    call_spot(world.context, world.now)
+    assert served(world, submitted) == ["mac_good"]
 
 
 def test_many_impossible_filters_make_nobody_else_wait(world, make):
