@@ -102,7 +102,9 @@ def _serve(config: ServerConfig, address: socket.socket, database: Database) -> 
     )
     plane = Plane(context, clock)
     _first_token(plane, config)
-    server = uvicorn.Server(
+    told = f"Gondwana listens on http://{config.host}:{config.port}, data in {config.data}"
+    server = _Server(
+        told,
         uvicorn.Config(
             make_app(plane),
             log_level="warning",
@@ -111,21 +113,30 @@ def _serve(config: ServerConfig, address: socket.socket, database: Database) -> 
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=STOP_SECONDS_MAX,
-        )
+        ),
     )
     background = Background(plane, end=lambda: setattr(server, "should_exit", True))
-    background.start()
-    print(
-        f"Gondwana listens on http://{config.host}:{config.port}, data in {config.data}",
-        file=sys.stderr,
-    )
     try:
+        background.start()
         server.run(sockets=[address])
     finally:
         background.stop()
         database.close()
     if database.writer.lost.is_set():
         raise NotLeader(hint="start it again, and it stands by")
+
+
+class _Server(uvicorn.Server):
+    """Says that it listens once it does, and knows what to do on a signal."""
+
+    def __init__(self, told: str, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn starts, then the words."""
+        await super().startup(sockets)
+        print(self._told, file=sys.stderr, flush=True)
 
 
 def _list_prices(path: Path | None) -> ListPrices:

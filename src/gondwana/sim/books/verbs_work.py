@@ -63,7 +63,8 @@ def _shares(p: Params) -> Shares:
     )
 
 
-def _terms_of(people: People) -> Params:
+def terms_of(people: People) -> Params:
+    """Between whom, of which project, with which shares something is paid."""
     return {"tenant": people.pick(TENANTS), "owner": people.pick(OWNERS), "project": people.pick(PROJECTS),
             "shares": list(people.pick(SHARES)), "jurisdiction": people.pick(("none", "de"))}  # fmt: skip
 
@@ -80,29 +81,34 @@ def shared(total: int, p: Params) -> dict[str, int]:
     return {str(payee): amount for payee, amount in got.items()}
 
 
-def _refuse_if_closed(call: Call, p: Params) -> None:
+def refuse_if_closed(call: Call, p: Params) -> None:
+    """Raise WrongState for what was closed before."""
     if read_setting(call.tx, f"closed.{p['id']}", bool, default=False):
         raise WrongState(f"{p['id']} is closed")
 
 
-def _close(call: Call, p: Params) -> None:
+def close(call: Call, p: Params) -> None:
+    """It is over."""
     write_setting(call.tx, f"closed.{p['id']}", True, at=call.now)
 
 
-def _funding(call: Call, p: Params, amount: int) -> Funding:
+def funding(call: Call, p: Params, amount: int) -> Funding:
+    """Where an amount comes from."""
     promo = balance(call.tx, tenant_promo(p["tenant"])).available_micro_usd
     limiting = budgets.limiting(call.tx, p["tenant"], p["project"], call.now)
     accounts = budgets.fit(call.tx, call.now, limiting)
     return Funding(promo_micro_usd=min(promo, amount), budgets=accounts)
 
 
-def _filled(shadow: Shadow, escrow: str, p: Params, amount: int) -> Moves:
+def filled(shadow: Shadow, escrow: str, p: Params, amount: int) -> Moves:
+    """What fills an escrow: promotional credit first."""
     promo = tenant_promo(p["tenant"])
     given = min(shadow.available(promo), amount)
     return moves((promo, escrow, given), (tenant_available(p["tenant"]), escrow, amount - given))
 
 
-def _given_back(shadow: Shadow, escrow: str, p: Params, *, rest: int, paid: int) -> Moves:
+def given_back(shadow: Shadow, escrow: str, p: Params, *, rest: int, paid: int) -> Moves:
+    """What goes back: promotional credit as far as it was not spent."""
     promo = tenant_promo(p["tenant"])
     back = min(rest, max(0, shadow.flows[promo, escrow] - paid))
     return moves((escrow, promo, back), (escrow, tenant_available(p["tenant"]), rest - back))
@@ -112,7 +118,7 @@ def _given_back(shadow: Shadow, escrow: str, p: Params, *, rest: int, paid: int)
 
 
 def _draw_lease(people: People) -> Params | None:
-    p = _terms_of(people)
+    p = terms_of(people)
     have = people.shadow.available(tenant_available(p["tenant"]))
     if have <= 0:
         return None
@@ -130,17 +136,17 @@ def _escrow_of(p: Params) -> int:
 
 def _open_lease(call: Call, p: Params) -> None:
     amount = _escrow_of(p)
-    funding = _funding(call, p, amount)
+    given = funding(call, p, amount)
     post(
         call.tx,
-        rules.open_lease(lease_terms({**p, "id": f"l{call.key}"}), amount, funding),
+        rules.open_lease(lease_terms({**p, "id": f"l{call.key}"}), amount, given),
         call.now,
     )
 
 
 def _expect_lease(seen: Seen, p: Params) -> Moves:
     amount = min(p["budget"], p["price"] * p["hours"])
-    return _filled(seen.shadow, lease_escrow(f"l{seen.key}"), p, amount)
+    return filled(seen.shadow, lease_escrow(f"l{seen.key}"), p, amount)
 
 
 def _learn_lease(people: People, p: Params, key: str) -> None:
@@ -161,9 +167,9 @@ def _draw_top_up(people: People) -> Params | None:
 
 
 def _top_up(call: Call, p: Params) -> None:
-    _refuse_if_closed(call, p)
-    funding = _funding(call, p, p["amount"])
-    post(call.tx, rules.top_up(lease_terms(p), p["amount"], funding, key=call.key), call.now)
+    refuse_if_closed(call, p)
+    given = funding(call, p, p["amount"])
+    post(call.tx, rules.top_up(lease_terms(p), p["amount"], given, key=call.key), call.now)
 
 
 def _learn_top_up(people: People, p: Params, key: str) -> None:
@@ -186,7 +192,7 @@ def _draw_metering(people: People) -> Params | None:
 
 def _proven(call: Call, p: Params) -> int:
     """The time proven so far: a late message takes none back."""
-    _refuse_if_closed(call, p)
+    refuse_if_closed(call, p)
     proven = max(p["seconds"], read_setting(call.tx, f"proven.{p['id']}", int, default=0))
     write_setting(call.tx, f"proven.{p['id']}", proven, at=call.now)
     return proven
@@ -226,13 +232,13 @@ def _close_lease(call: Call, p: Params) -> None:
         rules.close_lease(lease_terms(p), proven, balance(call.tx, escrow), drawn),
         call.now,
     )
-    _close(call, p)
+    close(call, p)
 
 
 def _expect_close(seen: Seen, p: Params) -> Moves:
     escrow, paid = lease_escrow(p["id"]), _paid_after(seen, p)
     rest = seen.shadow.balance(escrow).credits_posted - paid
-    back = _given_back(seen.shadow, escrow, p, rest=rest, paid=paid)
+    back = given_back(seen.shadow, escrow, p, rest=rest, paid=paid)
     return _expect_metering(seen, p) + back
 
 
@@ -252,14 +258,14 @@ def _learn_close(people: People, p: Params, key: str) -> None:
 
 
 def _draw_task(people: People) -> Params | None:
-    p = _terms_of(people)
+    p = terms_of(people)
     amount = people.some_of(tenant_available(p["tenant"]))
     return {**p, "amount": amount, "unit price": people.amount(1 + amount // 4)} if amount else None
 
 
 def _open_task(call: Call, p: Params) -> None:
     terms = _task_terms({**p, "id": f"j{call.key}"})
-    post(call.tx, rules.open_task(terms, p["amount"], _funding(call, p, p["amount"])), call.now)
+    post(call.tx, rules.open_task(terms, p["amount"], funding(call, p, p["amount"])), call.now)
 
 
 def _learn_task(people: People, p: Params, key: str) -> None:
@@ -269,7 +275,7 @@ def _learn_task(people: People, p: Params, key: str) -> None:
 
 def _draw_canary(people: People) -> Params | None:
     amount = people.some_of(fund_verification())
-    p = {**_terms_of(people), "tenant": "nobody"}
+    p = {**terms_of(people), "tenant": "nobody"}
     return {**p, "amount": amount, "unit price": 1 + amount // 2} if amount else None
 
 
@@ -307,7 +313,7 @@ def _assignment(p: Params, key: str) -> Assignment:
 
 
 def _assign(call: Call, p: Params) -> None:
-    _refuse_if_closed(call, p)
+    refuse_if_closed(call, p)
     post(call.tx, rules.assign_unit(_task_terms(p), _assignment(p, call.key)), call.now)
 
 
@@ -374,7 +380,7 @@ def _draw_evaluation(people: People) -> Params | None:
 
 def _pay_evaluator(call: Call, p: Params) -> None:
     if not p["from fund"]:
-        _refuse_if_closed(call, p)
+        refuse_if_closed(call, p)
     evaluation = Evaluation(unit_id=f"e{call.key}", verifier_id=p["verifier"], price_micro_usd=p["amount"],
                             from_fund=p["from fund"])  # fmt: skip
     post(call.tx, rules.pay_evaluator(_task_terms(p), evaluation), call.now)
@@ -386,11 +392,11 @@ def _expect_evaluation(seen: Seen, p: Params) -> Moves:
 
 
 def _close_task(call: Call, p: Params) -> None:
-    _refuse_if_closed(call, p)
+    refuse_if_closed(call, p)
     escrow = task_escrow(p["id"])
     drawn = budgets.draws(call.tx, escrow)
     post(call.tx, rules.close_task(_task_terms(p), balance(call.tx, escrow), drawn), call.now)
-    _close(call, p)
+    close(call, p)
 
 
 def _expect_task_close(seen: Seen, p: Params) -> Moves | None:
@@ -398,9 +404,7 @@ def _expect_task_close(seen: Seen, p: Params) -> Moves | None:
     found = seen.shadow.balance(escrow)
     if found.held_micro_usd:
         return None
-    return _given_back(
-        seen.shadow, escrow, p, rest=found.posted_micro_usd, paid=found.debits_posted
-    )
+    return given_back(seen.shadow, escrow, p, rest=found.posted_micro_usd, paid=found.debits_posted)
 
 
 def _learn_task_close(people: People, p: Params, key: str) -> None:
@@ -414,13 +418,13 @@ def _learn_task_close(people: People, p: Params, key: str) -> None:
 
 
 def _close_canary(call: Call, p: Params) -> None:
-    _refuse_if_closed(call, p)
+    refuse_if_closed(call, p)
     post(
         call.tx,
         rules.close_canary(_task_terms(p), balance(call.tx, task_escrow(p["id"]))),
         call.now,
     )
-    _close(call, p)
+    close(call, p)
 
 
 def _expect_canary_close(seen: Seen, p: Params) -> Moves | None:
@@ -433,11 +437,11 @@ def _expect_canary_close(seen: Seen, p: Params) -> Moves | None:
 VERBS: Final = (
     Verb(name="open lease", weight=3, draw=_draw_lease, run=_open_lease, expect=_expect_lease, learn=_learn_lease),
     Verb(name="top up", draw=_draw_top_up, run=_top_up, learn=_learn_top_up,
-         expect=lambda seen, p: _filled(seen.shadow, lease_escrow(p["id"]), p, p["amount"])),
+         expect=lambda seen, p: filled(seen.shadow, lease_escrow(p["id"]), p, p["amount"])),
     Verb(name="meter", weight=5, draw=_draw_metering, run=_meter, expect=_expect_metering, learn=_learn_metering),
     Verb(name="close lease", weight=2, draw=_draw_metering, run=_close_lease, expect=_expect_close, learn=_learn_close),
     Verb(name="open task", weight=2, draw=_draw_task, run=_open_task, learn=_learn_task,
-         expect=lambda seen, p: _filled(seen.shadow, task_escrow(f"j{seen.key}"), p, p["amount"])),
+         expect=lambda seen, p: filled(seen.shadow, task_escrow(f"j{seen.key}"), p, p["amount"])),
     Verb(name="fund canary", draw=_draw_canary, run=_fund_canary, learn=_learn_canary,
          expect=lambda seen, p: moves((fund_verification(), task_escrow(f"c{seen.key}"), p["amount"]))),
     Verb(name="assign unit", weight=6, draw=_draw_unit, run=_assign, expect=_expect_assigned, learn=_learn_unit),

@@ -11,7 +11,14 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow, GondwanaError, InvalidValue
 from gondwana.core.random import SeededRandom
 from gondwana.ledger import chain
-from gondwana.sim.books import checks, verbs_money, verbs_owners, verbs_promises, verbs_work
+from gondwana.sim.books import (
+    checks,
+    verbs_ahead,
+    verbs_money,
+    verbs_owners,
+    verbs_promises,
+    verbs_work,
+)
 from gondwana.sim.books.bank import Bank, Died
 from gondwana.sim.books.people import People
 from gondwana.sim.books.request import Request, Seen, Verb
@@ -21,6 +28,7 @@ from gondwana.sim.clock import Timeline
 VERBS: Final[tuple[Verb, ...]] = (
     *verbs_money.VERBS,
     *verbs_work.VERBS,
+    *verbs_ahead.VERBS,
     *verbs_owners.VERBS,
     *verbs_promises.VERBS,
 )
