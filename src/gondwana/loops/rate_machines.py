@@ -15,6 +15,9 @@ from gondwana.supply import store as supply
 from gondwana.wire.machines import Trust
 
 AT_ONCE: Final = 200  # machines of one transaction
+CHANGE_MIN: Final = (
+    0.002  # of reliability: less is not worth a write, and a look at the machine's offer
+)
 
 
 def rate_machines(context: Context, now: Instant) -> int:
@@ -43,7 +46,8 @@ def _ratings(
         reliable, proven_seconds = measures.kept_of(leases, gaps, now)
         is_staked = balance(reader, stake(machine.owner_id)).available_micro_usd > 0
         trust = measures.trust(reliable, proven_seconds, is_staked=is_staked)
-        if (round(reliable, 4), trust) != (machine.reliability, machine.trust):
+        change = abs(reliable - machine.reliability)
+        if change >= CHANGE_MIN or trust is not machine.trust:
             found.append((machine_id, round(reliable, 4), trust))
     return found
 

@@ -72,7 +72,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     price_offers: 60.0,
     record_prices: 60.0,
     settle_predictions: 10.0,
-    rate_machines: 10.0,
+    rate_machines: 60.0,
     release_stakes: 600.0,
     collect_blobs: 600.0,
     issue_invoices: 3600.0,
