@@ -123,15 +123,16 @@ def _order(plan: Plan) -> tuple[object, ...]:
 
 
 def told(found: Front, most: int = TOLD_MAX) -> tuple[Plan, ...]:
-    """At most so many of the front: its two ends, the default, and the rest evenly between."""
+    """At most so many of the front, two or more: its two ends, then the default, and the rest evenly between."""
     plans = found.plans
     if len(plans) <= most:
         return plans
     last = len(plans) - 1
     places = {last * n // (most - 1) for n in range(most)}
     default = next((place for place, plan in enumerate(plans) if plan.is_default), None)
-    if default is not None and default not in places:
-        places.discard(min(places - {0, last}, key=lambda place: (abs(place - default), place)))
+    between = places - {0, last}
+    if default is not None and default not in places and between:
+        places.discard(min(between, key=lambda place: (abs(place - default), place)))
         places.add(default)
     return tuple(plans[place] for place in sorted(places))
 
