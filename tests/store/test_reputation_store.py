@@ -59,6 +59,17 @@ def test_a_machine_that_served_well_is_proven_and_one_that_was_lost_is_not(rated
     assert rate_machines(world.context, world.now) == 0  # nothing new, nothing written
 
 
+def test_what_is_more_than_a_month_ago_is_forgotten(rated_world):
+    world = rated_world
+    world.join("bad")
+    serve(world, "bad", proven_days=0.5, reason=CloseReason.MACHINE_LOST)
+    rate_machines(world.context, world.now)
+    assert listing(world, "bad").reliability < RELIABILITY_PRIOR
+    world.clock.advance(31 * DAY)
+    rate_machines(world.context, world.now)
+    assert listing(world, "bad").reliability == RELIABILITY_PRIOR
+
+
 def test_money_at_stake_is_the_highest_level(rated_world):
     world = rated_world
     world.join("good")

@@ -41,7 +41,7 @@ def show_job(job: JobView) -> str:
                 ("job", f"{job.name} ({job.id})"),
                 ("state", job.state),
                 ("reason", ": ".join(part for part in (job.reason, job.detail) if part)),
-                ("waits for", "" if reserved_words(job) else job.waits_for),
+                ("waits for", job.waits_for),
                 ("reserved", reserved_words(job).removeprefix("reserved ")),
                 ("exit code", "" if job.exit_code is None else str(job.exit_code)),
                 ("created", moment(job.created_at)),

@@ -41,5 +41,5 @@ def queue(
 
 def _why(kept: int, place: int) -> str:
     if kept:
-        return f"{kept} machines are kept for it until it has all"
+        return f"machines are kept for it until it has all: {kept} now"
     return "no machine that fits is free" if place == 1 else f"{place - 1} before it, or none fits"

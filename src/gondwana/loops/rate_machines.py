@@ -10,14 +10,13 @@ from gondwana.jobs.context import Context
 from gondwana.jobs.rules.service import Gap
 from gondwana.ledger.accounts import stake
 from gondwana.ledger.store import balance
+from gondwana.loops.each import parts
 from gondwana.market import history, measures
 from gondwana.supply import store as supply
 from gondwana.wire.machines import Trust
 
-AT_ONCE: Final = 200  # machines of one transaction
-CHANGE_MIN: Final = (
-    0.002  # of reliability: less is not worth a write, and a look at the machine's offer
-)
+CHANGE_MIN: Final = 0.002  # of reliability: less is not worth a write and a look at the offer
+ROWS_MAX: Final = 1_000  # machines read at once
 
 
 def rate_machines(context: Context, now: Instant) -> int:
@@ -26,7 +25,7 @@ def rate_machines(context: Context, now: Instant) -> int:
     known = service.known(reader, since=Instant(now - measures.RELIABILITY_SECONDS))
     gaps = () if known is None else known.gaps
     rated = 0
-    for ids in _all(reader) if heard is None else _parts(heard):
+    for ids in parts(_ever_leased(reader) if heard is None else heard):
         found = _ratings(reader, ids, gaps, now)
         if found:
             rated += context.database.writer.call(_rate, now, found)
@@ -37,9 +36,9 @@ def _ratings(
     reader: Reader, ids: Sequence[str], gaps: Sequence[Gap], now: Instant
 ) -> list[tuple[str, float, Trust]]:
     """What is to be said of these machines from now on, where that is something new."""
-    kept: dict[str, list[history.Kept]] = {}
+    kept: dict[str, list[measures.Kept]] = {machine_id: [] for machine_id in ids}
     for each in history.leases_since(reader, ids, now - measures.RELIABILITY_SECONDS):
-        kept.setdefault(each.machine_id, []).append(each)
+        kept[each.machine_id].append(each)
     found: list[tuple[str, float, Trust]] = []
     for machine_id, leases in kept.items():
         machine = supply.machine(reader, machine_id)
@@ -58,12 +57,8 @@ def _rate(tx: Transaction, now: Instant, found: Sequence[tuple[str, float, Trust
     return len(found)
 
 
-def _all(reader: Reader) -> Iterator[list[str]]:
+def _ever_leased(reader: Reader) -> Iterator[str]:
     after = ""
-    while ids := history.ever_leased(reader, after, AT_ONCE):
-        yield ids
+    while ids := history.ever_leased(reader, after, ROWS_MAX):
+        yield from ids
         after = ids[-1]
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))

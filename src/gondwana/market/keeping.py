@@ -20,7 +20,7 @@ AGED_SECONDS: Final = 3_600.0
 KEEPERS_MAX: Final = (
     8  # orders that machines are kept for, at once: what is kept earns nothing meanwhile
 )
-LOOKED_AT_MAX: Final = 8  # orders looked at in one pass: each costs 30 ms among a million devices
+LOOKED_AT_MAX: Final = 8  # orders looked at in one pass, while others wait to be served
 FITTING_MAX: Final = 1_000  # machines among which those that are free soonest are sought
 HOPELESS_SECONDS: Final = (
     600.0  # an order for which nothing can be kept is not looked at again so soon
