@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections import Counter
 
-import msgspec
 import pytest
 
 from gondwana.sim.market.__main__ import line
@@ -27,27 +26,18 @@ HAPPENED = {
 
 
 @pytest.fixture(scope="session")
-def played(tmp_path_factory):
-    """`played(first)`: what became of a chunk of worlds; each is played once, whichever process asks first."""
-    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
-    folder = tmp_path_factory.getbasetemp().parent / "gondwana-market" / run_id
-    folder.mkdir(parents=True, exist_ok=True)
+def played(once):
+    """`played(first)`: what became of a chunk of worlds."""
 
     def play(first):
-        path = folder / f"{first}.json"
-        if not path.exists():
-            outcomes = [run(seed) for seed in SEEDS[first : first + CHUNK]]
-            told = {
-                "digests": {str(outcome.seed): outcome.digest for outcome in outcomes},
-                "broken": [line(outcome) for outcome in outcomes if outcome.violations],
-                "seen": sum((outcome.seen for outcome in outcomes), Counter()),
-            }
-            part = path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(msgspec.json.encode(told))
-            part.replace(path)
-        return msgspec.json.decode(path.read_bytes())
+        outcomes = [run(seed) for seed in SEEDS[first : first + CHUNK]]
+        return {
+            "digests": {str(outcome.seed): outcome.digest for outcome in outcomes},
+            "broken": [line(outcome) for outcome in outcomes if outcome.violations],
+            "seen": sum((outcome.seen for outcome in outcomes), Counter()),
+        }
 
-    return play
+    return lambda first: once(f"market-{first}", lambda: play(first))
 
 
 @pytest.mark.parametrize("first", CHUNKS)

@@ -21,26 +21,14 @@ HONEST_REJECTED_MAX = 0.01  # of honest deltas; the gates' promise is "practical
 
 
 @pytest.fixture(scope="session")
-def played(tmp_path_factory):
-    """`played(seed)`: what became of a world; each is played once, whichever process asks first."""
-    folder = tmp_path_factory.getbasetemp().parent / "gondwana-worlds" / _run_id()
-    folder.mkdir(parents=True, exist_ok=True)
+def played(once):
+    """`played(seed)`: what became of a world."""
 
     def play(seed):
-        path = folder / f"{seed}.json"
-        if not path.exists():
-            outcome = run(seed)
-            told = {**msgspec.to_builtins(outcome), "line": line(outcome)}
-            part = path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(msgspec.json.encode(told))
-            part.replace(path)
-        return msgspec.json.decode(path.read_bytes())
+        outcome = run(seed)
+        return {**msgspec.to_builtins(outcome), "line": line(outcome)}
 
-    return play
-
-
-def _run_id():
-    return os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
+    return lambda seed: once(f"world-{seed}", lambda: play(seed))
 
 
 @pytest.mark.parametrize("first", SEEDS[::CHUNK])

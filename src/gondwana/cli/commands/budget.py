@@ -2,6 +2,7 @@
 
 import click
 
+from gondwana.cli import limits
 from gondwana.cli.output import columns, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.money import format_usd, parse_usd
@@ -9,14 +10,10 @@ from gondwana.wire.budgets import BudgetView
 
 HEADS = columns("OF", "PROJECT", "IN", ">LIMIT", ">USED", ">LEFT", "SET BY")
 
-_project = click.option("--project", default="", help="Only jobs with gondwana.project: NAME.")
 _period = click.option(
     "--period", type=click.Choice(["month", "ever"]), default="month", show_default=True,
     help="Each calendar month (UTC), or once.",
 )  # fmt: skip
-_principal = click.option(
-    "--principal", default="", metavar="NAME", help="Whose; yours by default (operator)."
-)
 
 
 @click.group(name="budget")
@@ -25,7 +22,7 @@ def command() -> None:
 
 
 @shell_command(name="list", group=command)
-@_principal
+@limits.principal
 def list_budgets(shell: Shell, principal: str) -> None:
     """Your limits, and what is used of them."""
     found = list(shell.client.budgets.list(principal=principal))
@@ -35,9 +32,9 @@ def list_budgets(shell: Shell, principal: str) -> None:
 
 @shell_command(name="set", group=command)
 @click.argument("amount")
-@_project
+@limits.project
 @_period
-@_principal
+@limits.principal
 def set_budget(shell: Shell, amount: str, project: str, period: str, principal: str) -> None:
     """Let jobs spend at most AMOUNT dollars from now on.
 
@@ -50,9 +47,9 @@ def set_budget(shell: Shell, amount: str, project: str, period: str, principal: 
 
 
 @shell_command(group=command)
-@_project
+@limits.project
 @_period
-@_principal
+@limits.principal
 def remove(shell: Shell, project: str, period: str, principal: str) -> None:
     """Lift a limit."""
     view = shell.client.budgets.remove(project=project, period=period, principal=principal)

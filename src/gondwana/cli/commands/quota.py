@@ -2,17 +2,14 @@
 
 import click
 
+from gondwana.cli import limits
 from gondwana.cli.output import columns, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.wire.quotas import QuotaView
 
 HEADS = columns("OF", "PROJECT", "MODEL", ">DEVICES", ">JOBS", ">WEIGHT", "SET BY")
 
-_project = click.option("--project", default="", help="Only jobs with gondwana.project: NAME.")
 _model = click.option("--model", default="", help="Only devices of this model, e.g. H100.")
-_principal = click.option(
-    "--principal", default="", metavar="NAME", help="Whose; yours by default (operator)."
-)
 
 
 @click.group(name="quota")
@@ -25,7 +22,7 @@ def command() -> None:
 
 
 @shell_command(name="list", group=command)
-@_principal
+@limits.principal
 def list_quotas(shell: Shell, principal: str) -> None:
     """Your quotas, and what is held of them."""
     found = list(shell.client.quotas.list(principal=principal))
@@ -39,9 +36,9 @@ def list_quotas(shell: Shell, principal: str) -> None:
 @click.option(
     "--weight", type=int, metavar="N", help="Of a project against your others: 2 is due twice as much as 1."
 )  # fmt: skip
-@_project
+@limits.project
 @_model
-@_principal
+@limits.principal
 def set_quota(
     shell: Shell, devices_max: int | None, jobs_max: int | None, weight: int | None, project: str,
     model: str, principal: str,
@@ -55,9 +52,9 @@ def set_quota(
 
 
 @shell_command(group=command)
-@_project
+@limits.project
 @_model
-@_principal
+@limits.principal
 def remove(shell: Shell, project: str, model: str, principal: str) -> None:
     """Lift a quota."""
     view = shell.client.quotas.remove(project=project, model=model, principal=principal)

@@ -32,7 +32,7 @@ def runway_seconds(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> i
 def open_lease(terms: LeaseTerms, escrow_micro_usd: int, funding: Funding = OWN_MONEY) -> Entry:
     """Set money aside for a lease."""
     moves = fill(lease_escrow(terms.lease_id), terms.tenant_id, escrow_micro_usd, funding)
-    return _entry(terms, "lease.open", moves)
+    return lease_entry(terms, "lease.open", moves)
 
 
 def top_up(
@@ -40,7 +40,7 @@ def top_up(
 ) -> Entry:
     """Set more money aside for a lease; `key` tells one top-up from the next."""
     moves = fill(lease_escrow(terms.lease_id), terms.tenant_id, amount_micro_usd, funding)
-    return _entry(terms, "lease.top_up", moves, key=f":{key}")
+    return lease_entry(terms, "lease.top_up", moves, key=f":{key}")
 
 
 def meter(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> Entry:
@@ -51,7 +51,7 @@ def meter(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> Entry:
     """
     paid, total = escrow.debits_posted, _total_payable(terms, proven_seconds, escrow)
     moves = _meter_moves(terms, paid, total)
-    return _entry(
+    return lease_entry(
         terms, "lease.meter", moves, key=f":{total}", facts=_metered(terms, proven_seconds)
     )
 
@@ -64,7 +64,7 @@ def close_lease(
     rest = escrow.credits_posted - total
     back = give_back(lease_escrow(terms.lease_id), terms.tenant_id, rest, draws, paid=total)
     moves = [*_meter_moves(terms, paid, total), *back]
-    return _entry(terms, "lease.close", moves, facts=_metered(terms, proven_seconds))
+    return lease_entry(terms, "lease.close", moves, facts=_metered(terms, proven_seconds))
 
 
 def _total_payable(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> int:
@@ -93,7 +93,7 @@ def _metered(terms: LeaseTerms, proven_seconds: int) -> tuple[Fact, ...]:
     return (*facts, terms.due_before_micro_usd)  # it had other prices before
 
 
-def _entry(
+def lease_entry(
     terms: LeaseTerms,
     kind: str,
     moves: Iterable[Move],
@@ -101,6 +101,7 @@ def _entry(
     key: str = "",
     facts: tuple[Fact, ...] = (),
 ) -> Entry:
+    """An entry about a lease, or a reservation of one; `key` tells one of its kind from the next."""
     return Entry(
         event_id=f"{kind}:{terms.lease_id}{key}",
         kind=kind,

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from gondwana.ledger.accounts import lease_escrow, provider_holdback
-from gondwana.ledger.events import Fact
 from gondwana.ledger.model import Balance, Draw, Entry, Funding, LeaseTerms
-from gondwana.ledger.rules.entries import Move, legs, split
+from gondwana.ledger.rules.entries import Move, split
 from gondwana.ledger.rules.funding import OWN_MONEY, fill, give_back
+from gondwana.ledger.rules.leases import lease_entry
 
 
 def hold_deposit(terms: LeaseTerms, amount_micro_usd: int, funding: Funding = OWN_MONEY) -> Entry:
     """Set a deposit aside; `terms.lease_id` is the reservation's."""
     moves = fill(lease_escrow(terms.lease_id), terms.tenant_id, amount_micro_usd, funding)
-    return _entry(terms, "reserve.open", moves)
+    return lease_entry(terms, "reserve.open", moves)
 
 
 def settle_deposit(
@@ -26,17 +26,4 @@ def settle_deposit(
     back = give_back(account, terms.tenant_id, rest, draws, paid=kept_micro_usd)
     moves = [*(Move(account, payee, amount) for payee, amount in parts), *back]
     kind = "reserve.cancel" if kept_micro_usd else "reserve.release"
-    return _entry(terms, kind, moves, facts=(kept_micro_usd,))
-
-
-def _entry(
-    terms: LeaseTerms, kind: str, moves: Sequence[Move], *, facts: tuple[Fact, ...] = ()
-) -> Entry:
-    return Entry(
-        event_id=f"{kind}:{terms.lease_id}",
-        kind=kind,
-        subject=terms.lease_id,
-        legs=legs(moves),
-        job_id=terms.job_id,
-        facts=facts,
-    )
+    return lease_entry(terms, kind, moves, facts=(kept_micro_usd,))
