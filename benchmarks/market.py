@@ -43,10 +43,10 @@ from gondwana.db.database import Database
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
 from gondwana.loops.match_orders import match_orders
-from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
+from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers, keep_books, serve
 from gondwana.market.book import FREE, Book
 from gondwana.market.search import SEARCH, cheapest
-from gondwana.server.serve import calm_collector
+from gondwana.server.serve import tune_interpreter
 from market_world import BORN, World, jobs, store_jobs, store_supply, store_tenants, wants
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "store"))
@@ -55,7 +55,6 @@ from postgres import Cluster, binaries
 MATCHES = 20_000
 ROUNDS = 4  # of waiting orders; the median tells
 ORDERS_PER_SECOND, TICK_SECONDS = 1_000, 0.01
-NEWS_SECONDS_MAX = 0.5  # as the server's
 SILENT_SECONDS_MAX = 1e9  # the world's machines have no agents
 POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as for a database of this size
 LATE_SECONDS_MAX = 20.0  # an order that waits longer counts as unserved
@@ -177,7 +176,16 @@ def measure_rate(plane: Plane, tenants: list[str], orders: int) -> dict[str, flo
 
 def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[str, float]:
     """Milliseconds from an order to its lease, while they come at a steady rate."""
-    prepared = time.perf_counter()  # orders are stored as made at this moment
+    size, first, ticks = (
+        round(ORDERS_PER_SECOND * TICK_SECONDS),
+        10_000_000,
+        round(seconds / TICK_SECONDS),
+    )
+    opened = Instant(BORN + 3_000)  # market time as the first order comes
+    made = [
+        jobs(tenants, first + n * size, size, Instant(opened + n * TICK_SECONDS))
+        for n in range(ticks)
+    ]
     begun: dict[str, float] = {}
     ended: dict[str, float] = {}
     news, over = threading.Event(), threading.Event()
@@ -190,31 +198,21 @@ def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[st
         news.set()
 
     def now() -> Instant:
-        return Instant(BORN + 3_000 + time.perf_counter() - prepared)
-
-    def reconcile() -> None:
-        while not over.is_set():
-            news.wait(NEWS_SECONDS_MAX)
-            news.clear()
-            serving.run(now())
+        return Instant(opened + time.perf_counter() - start)
 
     serving = Reconcilers(plane.context, SERVING)
     keeping = Reconcilers(plane.context, BOOKKEEPING)
     for each in (keeping, serving):
-        each.run(now())  # as in a server that is up: what comes once an hour has been done
-
-    def keep_books() -> None:
-        while not over.wait(NEWS_SECONDS_MAX):
-            keeping.run(now())
+        each.run(opened)  # as in a server that is up: what comes once an hour has been done
 
     plane.database.writer.listen(hear)
-    size, first = round(ORDERS_PER_SECOND * TICK_SECONDS), 10_000_000
-    ticks = round(seconds / TICK_SECONDS)
-    made = [jobs(tenants, first + n * size, size, Instant(BORN + 3_000)) for n in range(ticks)]
-    loops = [threading.Thread(target=each) for each in (reconcile, keep_books)]
+    loops = [
+        threading.Thread(target=serve, args=(serving, news, over, now)),
+        threading.Thread(target=keep_books, args=(keeping, over, now)),
+    ]
+    start, pause = time.perf_counter(), threading.Event()
     for each in loops:
         each.start()
-    start, pause = time.perf_counter(), threading.Event()
     for number, part in enumerate(made):
         pause.wait(max(0.0, start + number * TICK_SECONDS - time.perf_counter()))
         begun.update(dict.fromkeys((job.id for job in part), time.perf_counter()))
@@ -305,7 +303,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["match", "sqlite", "postgres", *CLEARING])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     asked = parser.parse_args()
-    calm_collector()  # as the server does
+    tune_interpreter()  # as the server does
     world = World.of(asked.devices)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
           f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, search {SEARCH.__name__}; "

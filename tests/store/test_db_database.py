@@ -10,7 +10,7 @@ from gondwana.core.errors import IdempotencyConflict, InvalidValue, WrongState
 from gondwana.core.events import Event
 from gondwana.db.blob_references import held_blobs, hold_blobs, release_blobs
 from gondwana.db.database import Database
-from gondwana.db.events import events_after, events_of_subject, last_seq
+from gondwana.db.events import events_after, last_seq
 from gondwana.db.idempotency import IdempotencyKey, idempotent
 from gondwana.db.migrate import Migration, known_migrations, migrate
 from gondwana.db.settings import read_setting, write_setting
@@ -136,7 +136,7 @@ def test_our_migrations_have_rising_numbers():
     assert numbers[:3] == [1, 2, 3]
 
 
-def test_events_are_read_by_number_by_job_and_by_subject(database):
+def test_events_are_read_by_number_and_by_job(database):
     for number in range(6):
         event = Event(at=Instant(number), kind="a.b", subject=f"s{number % 2}", job_id="j" if number > 3 else None,
                       data={"n": number})  # fmt: skip
@@ -144,7 +144,6 @@ def test_events_are_read_by_number_by_job_and_by_subject(database):
     reader = database.reader()
     assert [stored.seq for stored in events_after(reader, 2, limit=3)] == [3, 4, 5]
     assert [stored.event.data["n"] for stored in events_after(reader, 0, job_id="j")] == [4, 5]
-    assert [stored.seq for stored in events_of_subject(reader, "s1", after=2)] == [4, 6]
     assert last_seq(reader) == 6
     assert events_after(reader, 0, limit=1)[0].event == Event(
         at=Instant(0), kind="a.b", subject="s0", data={"n": 0}

@@ -107,7 +107,8 @@ def test_a_job_moves_along_the_table_with_its_event_or_not_at_all(stored, before
 @pytest.mark.parametrize("before", JobState)
 @pytest.mark.parametrize("after", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
 def test_a_job_ends_once_with_its_reason_or_not_at_all(stored, before, after):
-    job = stored.write(store.save_job, replace(stored.job, state=before))
+    job = replace(stored.job, state=before)
+    job = stored.write(store.save_job, replace(job, ended_at=stored.now if job.ended else None))
     how = End(state=after, reason=JobReason.EXIT_CODE, detail="why", exit_code=3)
     moves(
         stored, lambda tx: store.end_job(tx, stored.now, job, how), after in JOB_TRANSITIONS[before],

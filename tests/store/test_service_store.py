@@ -68,7 +68,9 @@ def test_gaps_are_kept_and_those_long_over_are_not_read(breached):
     known = service.known(world.reader)
     assert known.gaps == ()
     assert world.now - known.until <= STEP
-    assert world.write(service.look, Instant(world.now + 100), Instant(0.0), 15.0) == Gap(
+    later = Instant(world.now + 100)
+    heard = service.heard(world.reader, later)
+    assert world.write(service.look, later, heard, Instant(0.0), 15.0) == Gap(
         since=known.until, until=Instant(world.now + 160)
     )
     assert len(service.known(world.reader).gaps) == 1

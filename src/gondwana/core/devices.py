@@ -6,6 +6,7 @@ below knows the spellings of SkyPilot, dstack (gpuhunt), Vast, NVML, Kubernetes'
 A model it does not know keeps its own name, tidied: it still matches itself.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -144,6 +145,7 @@ def canonical_device(name: str) -> str:
     )
 
 
+@functools.lru_cache(maxsize=4_096)  # every look at an offer asks
 def device(name: str) -> Device | None:
     """What is known of a model in any spelling; None where it is not in the table. A slice has its card's."""
     canonical = canonical_device(name)

@@ -1,5 +1,6 @@
 """What the room needs of a connection; `sqlite` and `postgres` each have one."""
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,11 @@ class Connection(Protocol):
     @property
     def dialect(self) -> Dialect:
         """Which database it is."""
+        ...
+
+    @property
+    def calm(self) -> threading.Event:
+        """Set while other threads may compute without slowing what this one does."""
         ...
 
     @property

@@ -42,14 +42,6 @@ def events_after(
     return [_stored(row) for row in rows]
 
 
-def events_of_subject(
-    reader: "Reader", subject: str, *, after: int = 0, limit: int = EVENTS_READ_MAX
-) -> list[StoredEvent]:
-    """The events of one subject numbered above `after`, oldest first, at most `limit`."""
-    params = {"subject": subject, "after": after, "limit": min(limit, EVENTS_READ_MAX)}
-    return [_stored(row) for row in reader.all(SQL.events_of_subject_after, params)]
-
-
 def event_row(event: Event) -> tuple[float, str, str, str | None, str]:
     """How an event is stored, by EVENT_COLUMNS."""
     data = msgspec.json.encode(event.data).decode()

@@ -1,5 +1,6 @@
 """Many rows in few statements: read or changed by their keys, or inserted from values."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,12 +12,14 @@ KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of 
 
 def read_keys(reader: Reader, sql: str, keys: Sequence[Any], *before: Any) -> list[Row]:
     """The rows of a query with `IN (:keys)`, whose parameters before that are `before`."""
-    return [row for part in _parts(keys) for row in reader.all(_sql(sql, part), [*before, *part])]
+    return [
+        row for part in _parts(keys) for row in reader.all(_sql(sql, len(part)), [*before, *part])
+    ]
 
 
 def change_keys(tx: Transaction, sql: str, keys: Sequence[Any], *before: Any) -> int:
     """How many rows a change with `IN (:keys)` changed: fewer than there are keys where some stood otherwise."""
-    return sum(tx.execute(_sql(sql, part), [*before, *part]) for part in _parts(keys))
+    return sum(tx.execute(_sql(sql, len(part)), [*before, *part]) for part in _parts(keys))
 
 
 def insert_values(tx: Transaction, table: str, values: Sequence[Any]) -> None:
@@ -36,5 +39,6 @@ def _parts(keys: Sequence[Any]) -> list[list[Any]]:
     return parts
 
 
-def _sql(sql: str, part: Sequence[Any]) -> str:
-    return sql.replace(":keys", ",".join("?" * len(part)))
+@functools.lru_cache(maxsize=4_096)
+def _sql(sql: str, keys: int) -> str:
+    return sql.replace(":keys", ",".join("?" * keys))

@@ -5,6 +5,7 @@ nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing 
 """
 
 import contextlib
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ class PostgresConnection:
         self._is_app = False
         self._term: int | None = None
         self._is_lost = False
+        self.calm = threading.Event()
+        self.calm.set()  # always: whoever waits for a server keeps no lock of the interpreter
         self.connect()
 
     # -- the session

@@ -27,6 +27,7 @@ _DEFAULTS: Final = {
 _WRITES: Final = """SET idle_session_timeout = '{silent}s'; SET idle_in_transaction_session_timeout = '{silent}s';
     SET tcp_keepalives_idle = 4; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"""
+_PLANS = "SET random_page_cost = 1.1; SET jit = off"
 _READS_ONLY: Final = "SET default_transaction_read_only = on;"
 
 RawConnection = psycopg.Connection[DictRow]
@@ -69,7 +70,7 @@ class Place:
             try:
                 raw.adapters.register_loader("numeric", _Number)
                 schema = _check_server(raw)
-                raw.execute(f'SET search_path = "{schema}", pg_temp; {begin}'.encode())
+                raw.execute(f'SET search_path = "{schema}", pg_temp; {_PLANS}; {begin}'.encode())
             except BaseException:
                 raw.close()
                 raise

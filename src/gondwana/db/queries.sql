@@ -10,11 +10,6 @@ SELECT seq, at, kind, subject, job_id, data FROM event WHERE seq > :after ORDER 
 SELECT seq, at, kind, subject, job_id, data FROM event
 WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit;
 
--- name: events_of_subject_after
--- Events of :subject numbered above :after, oldest first, at most :limit.
-SELECT seq, at, kind, subject, job_id, data FROM event
-WHERE subject = :subject AND seq > :after ORDER BY seq LIMIT :limit;
-
 -- name: last_event_seq
 SELECT max(seq) AS seq FROM event;
 

@@ -1,9 +1,13 @@
 """Connections to SQLite: one that writes, and one that only reads per thread."""
 
+import contextlib
+import functools
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +22,9 @@ BUSY_TIMEOUT_MS: Final = (
 )
 STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
 PAGE_BYTES: Final = 4_096
-WRITER_CACHE_KIB: Final = 64 * 1024  # what one commit of many leases touches is not read twice
+WRITER_CACHE_KIB: Final = 256 * 1024  # what one commit of many leases touches is not read twice
+LONG_PARAMS_MIN: Final = 256  # of a statement that takes a millisecond or so
+VALUES_AT_ONCE: Final = 16_000  # of one INSERT: half of what SQLite takes by default
 LOG_PAGES: Final = (
     16_000  # 64 MB of write-ahead log: a page that is written again and again reaches the file once
 )
@@ -35,6 +41,23 @@ _SCHEMA_ACTIONS: Final = frozenset(
     for verb in ("CREATE", "DROP")
     for thing in _SCHEMA_THINGS
 ) | {sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+
+
+@functools.lru_cache(maxsize=1_024)
+def _insert_of(table: str, columns: tuple[str, ...], rows: int) -> str:
+    place = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([place] * rows)}"
+
+
+def _sizes(count: int, most: int) -> Iterator[int]:
+    """Powers of two, the largest first, that make up `count`: few statements, which stay cached."""
+    size = 1 << (most.bit_length() - 1)
+    while count:
+        if size <= count:
+            yield size
+            count -= size
+        else:
+            size >>= 1
 
 
 def file_uri(path: Path) -> str:
@@ -56,6 +79,8 @@ class SqliteConnection:
         self.raw = raw
         self._reads_only = reads_only
         self._term: int | None = None
+        self.calm = threading.Event()
+        self.calm.set()
 
     @property
     def in_transaction(self) -> bool:
@@ -94,7 +119,8 @@ class SqliteConnection:
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
         try:
-            cursor = self.raw.execute(sql, params)
+            with self._long(len(params)):
+                cursor = self.raw.execute(sql, params)
             changed = cursor.rowcount
             cursor.close()
         except _SAYS_NO as error:
@@ -118,8 +144,23 @@ class SqliteConnection:
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
         """See Connection."""
-        places = ", ".join("?" * len(columns))
-        self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+        start = 0
+        for size in _sizes(len(rows), VALUES_AT_ONCE // len(columns)):
+            values = list(chain.from_iterable(rows[start : start + size]))
+            self.execute(_insert_of(table, columns, size), values)
+            start += size
+
+    @contextlib.contextmanager
+    def _long(self, params: int) -> Generator[None]:
+        """In this block a statement of so many parameters runs, without the interpreter's lock: others may compute."""
+        if params < LONG_PARAMS_MIN or self.calm.is_set():
+            yield
+            return
+        self.calm.set()
+        try:
+            yield
+        finally:
+            self.calm.clear()
 
     def script(self, sql: str) -> None:
         """See Connection."""
@@ -141,6 +182,7 @@ class SqliteConnection:
         except _SAYS_NO as error:
             self._tell(error)
             raise
+        self.calm.clear()
         row = self.one(SQL.leader)
         if row is None or row["term"] != self._term:
             raise NotLeader(hint="it writes to this file through another process; stop one of them")
@@ -180,6 +222,7 @@ class SqliteConnection:
 
     def commit(self) -> None:
         """See Connection."""
+        self.calm.set()
         try:
             self.raw.execute("COMMIT")
         except _SAYS_NO as error:
@@ -188,6 +231,7 @@ class SqliteConnection:
 
     def rollback(self) -> None:
         """See Connection."""
+        self.calm.set()
         if self.raw.in_transaction:  # a full disk may already have undone everything
             self.raw.execute("ROLLBACK")
 

@@ -27,6 +27,7 @@ Listener = Callable[[Sequence[StoredEvent]], None]
 BATCH_CALLS_MAX: Final = 512  # beyond this the sync to disk is already shared well enough
 BATCH_SECONDS_MAX: Final = 0.05  # nobody waits longer for the others of a batch
 QUEUE_CALLS_MAX: Final = 10_000  # about a second of work; past it callers are told to come back
+GIVE_WAY_SECONDS_MAX: Final = 0.5  # a batch takes less
 IDLE_SECONDS_MAX: Final = 1.0  # a leader with nothing to write still notices that it leads no more
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,14 @@ class Writer(Protocol):
         self, run: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Submit and wait: what `run` returned, committed."""
+        ...
+
+    def give_way(self) -> None:
+        """Wait while calls run that the caller's own work would slow, at most GIVE_WAY_SECONDS_MAX.
+
+        For work that computes much beside the writer. SQLite lets go of the interpreter at each row, and a busy thread
+        then keeps it for a while: a call took three times as long.
+        """
         ...
 
     def listen(self, listener: Listener) -> None:
@@ -102,6 +111,9 @@ class InlineWriter:
     ) -> T:
         """See Writer."""
         return self.submit(run, *args, **kwargs).result()
+
+    def give_way(self) -> None:
+        """See Writer; nothing runs beside the caller."""
 
     def listen(self, listener: Listener) -> None:
         """See Writer."""
@@ -154,6 +166,12 @@ class BatchingWriter:
         """See Writer."""
         assert threading.current_thread() is not self._thread, "the writer would wait for itself"
         return self.submit(run, *args, **kwargs).result()
+
+    def give_way(self) -> None:
+        """See Writer."""
+        calm = self._batches.connection.calm
+        if not calm.is_set():
+            calm.wait(GIVE_WAY_SECONDS_MAX)
 
     def listen(self, listener: Listener) -> None:
         """See Writer; a listener that fails is logged and asked again next time."""

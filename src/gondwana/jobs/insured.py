@@ -21,8 +21,8 @@ def exposures_micro_usd(reader: Reader, now: Instant) -> dict[str, int]:
     if known is None:
         return {}
     at_risk: dict[str, int] = defaultdict(int)
-    for lease in market.to_service(reader):
-        if lease.closed_at is not None or lease.lived_at is None:
+    for lease in market.all_metered(reader):
+        if lease.lived_at is None:
             continue
         course = service.course(reader, lease, known.until)
         month = service.months(reader, course, known.gaps)[-1].service

@@ -28,7 +28,7 @@ from gondwana.ledger.model import (
     Shares,
     TaskTerms,
 )
-from gondwana.ledger.store import balance, post, post_all
+from gondwana.ledger.store import balance, balances, post, post_all
 from gondwana.market import store as market
 from gondwana.market.calendar import store as calendar
 from gondwana.market.model import Charge, Lease, LeaseState
@@ -136,26 +136,44 @@ def tell_short(tx: Transaction, now: Instant, opened: Opened) -> None:
         market.notice(tx, now, lease, stands, paid_seconds=paid)
 
 
-def meter(tx: Transaction, now: Instant, lease: Lease, job: Job) -> int:
-    """Post what the lease's proven seconds cost, and top its escrow up where it may be: the seconds still paid for."""
-    if lease.price_micro_usd_per_hour == 0 and lease.due_before_micro_usd == 0:
-        return rules.RUNWAY_SECONDS_MAX
-    terms, account = _terms(tx, lease, job), lease_escrow(lease.id)
-    entry = rules.meter(terms, lease.seconds_proven, balance(tx, account))
-    if entry.legs:
-        post(tx, entry, now)
-    escrow = balance(tx, account)
-    runway = rules.runway_seconds(terms, lease.seconds_proven, escrow)
-    if runway >= TOP_UP_BELOW_SECONDS:
-        return runway
-    others = market.leases_of_job(tx, job.id)
+def meter(
+    tx: Transaction, now: Instant, leases: Sequence[Lease], jobs: Mapping[JobId, Job]
+) -> dict[str, int]:
+    """Post what proven seconds cost, and top escrows up where they may be: the seconds still paid for, by lease."""
+    owners = supply.owners(tx, list({lease.machine_id for lease in leases}))
+    escrows = balances(tx, [lease_escrow(lease.id) for lease in leases])
+    paid: dict[str, int] = {}
+    entries = list[Entry]()
+    low: list[tuple[Lease, LeaseTerms]] = []
+    for lease in leases:
+        if lease.price_micro_usd_per_hour == 0 and lease.due_before_micro_usd == 0:
+            paid[lease.id] = rules.RUNWAY_SECONDS_MAX
+            continue
+        escrow = escrows[lease_escrow(lease.id)]
+        terms = _lease(lease, jobs[lease.job_id], owners[lease.machine_id])
+        entry = rules.meter(terms, lease.seconds_proven, escrow)
+        if entry.legs:
+            entries.append(entry)
+        paid[lease.id] = rules.runway_seconds(terms, lease.seconds_proven, escrow)
+        if paid[lease.id] < TOP_UP_BELOW_SECONDS:
+            low.append((lease, terms))
+    post_all(tx, entries, now)
+    for lease, terms in low:
+        paid[lease.id] = _top_up(tx, now, lease, jobs[lease.job_id], terms)
+    return paid
+
+
+def _top_up(tx: Transaction, now: Instant, lease: Lease, job: Job, terms: LeaseTerms) -> int:
+    """Set aside for a lease what may be now; the seconds that are paid for then."""
+    escrow, others = balance(tx, lease_escrow(lease.id)), market.leases_of_job(tx, job.id)
     unopened = sum(other.state is LeaseState.RESERVED for other in others)
     purses = Purses(tx, now, [job], {job.id: others})
     amount = purses.part_micro_usd(job, lease, unopened=unopened)
     if amount > 0:
         funding = purses.take(job, amount)
         post(tx, rules.top_up(terms, amount, funding, key=str(escrow.credits_posted)), now)
-    return rules.runway_seconds(terms, lease.seconds_proven, balance(tx, account))
+        escrow = balance(tx, lease_escrow(lease.id))
+    return rules.runway_seconds(terms, lease.seconds_proven, escrow)
 
 
 def close_lease(tx: Transaction, now: Instant, lease: Lease) -> None:

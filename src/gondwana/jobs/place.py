@@ -5,6 +5,7 @@ both events are; what cannot be confirmed stays reserved until a later pass conf
 with a few queries, decided by pure functions one order after the other, and written with a few statements.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -122,7 +123,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
     job_ids = list(dict.fromkeys(each.order.job_id for each in wanted))
     jobs, past = store.jobs_by_id(tx, job_ids), market.leases_of_jobs(tx, job_ids)
     seen = Seen(jobs=jobs, leases=past, unwritten=(chosen_of := Chosen()))
-    named = (machine_id for each in wanted for machine_id in each.machine_ids)
+    named = Counter(machine_id for each in wanted for machine_id in each.machine_ids)
     offers = {str(each.machine_id): each for each in listings_of(tx, named)}
     kept = Kept.read(tx, list(offers), now)
     limits = Limits.read(tx, [each.order for each in wanted])
@@ -147,7 +148,8 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
                 now=now,
                 ends_at=ends_at,
             )
-            offers[lease.machine_id] = market_rules.leased(chosen, lease)
+            if named[lease.machine_id] > 1:  # else nobody looks at it again
+                offers[lease.machine_id] = market_rules.leased(chosen, lease)
             leases.append(lease)
             seen.reserved.append(lease)
             limits.count(order, lease, chosen.accelerator)

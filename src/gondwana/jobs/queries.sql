@@ -118,38 +118,46 @@ SELECT DISTINCT tenant_id FROM budget WHERE tenant_id IN (:keys);
 
 -- name: job_by_name
 -- A tenant's newest job of this name.
-SELECT * FROM job WHERE tenant_id = :tenant_id AND name = :name ORDER BY created_at DESC LIMIT 1;
+SELECT * FROM job WHERE tenant_id = :tenant_id AND name = :name ORDER BY id DESC LIMIT 1;
 
 -- name: jobs
--- Jobs of one tenant, or of all when :tenant_id is null; newest first.
-SELECT * FROM job WHERE (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:before IS NULL OR id < :before)
-ORDER BY id DESC LIMIT :limit;
+-- All jobs before :before, newest first.
+SELECT * FROM job WHERE :before IS NULL OR id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: jobs_of_tenant
+-- The same of one tenant.
+SELECT * FROM job WHERE tenant_id = :tenant_id AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit;
 
 -- name: live_jobs
 -- Jobs that have not ended, oldest first.
-SELECT * FROM job WHERE state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
-ORDER BY created_at, id LIMIT :limit;
+SELECT * FROM job WHERE ended_at IS NULL ORDER BY created_at, id LIMIT :limit;
 
 -- name: jobs_with_ended_runs
 -- Jobs that have not ended, though a run of theirs has, oldest first.
-SELECT job.* FROM job WHERE job.state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
+SELECT job.* FROM job WHERE job.ended_at IS NULL
     AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job.id AND run.state IN ('exited', 'lost'))
 ORDER BY job.created_at, job.id LIMIT :limit;
 
 -- name: jobs_in_training
 -- Jobs that have not ended and whose training has begun, oldest first.
 SELECT job.* FROM job JOIN training ON training.job_id = job.id
-WHERE job.state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering')
-ORDER BY job.created_at, job.id LIMIT :limit;
+WHERE job.ended_at IS NULL ORDER BY job.created_at, job.id LIMIT :limit;
 
 -- name: count_live_jobs
 -- How many of a tenant's jobs have not ended.
-SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id
-    AND state IN ('submitted', 'admitted', 'provisioning', 'running', 'recovering');
+SELECT count(*) AS jobs FROM job WHERE tenant_id = :tenant_id AND ended_at IS NULL;
 
 -- name: run_by_id
 -- One run.
 SELECT * FROM run WHERE id = :id;
+
+-- name: overdue_runs
+-- Runs of batch jobs that were over their limit at :before, or may have been: an order made before limits were written
+-- into it has none. The oldest first.
+SELECT run.* FROM job JOIN run ON run.job_id = job.id JOIN market_order ON market_order.id = job.order_id
+WHERE job.ended_at IS NULL AND job.created_at < :before AND run.state IN ('assigned', 'preparing', 'running')
+    AND coalesce(run.started_at, run.created_at) + coalesce(market_order.seconds_max, 0) < :before
+ORDER BY job.created_at, job.id, run.id LIMIT :limit;
 
 -- name: untaken_runs
 -- Runs that were assigned until :before and not begun, whose machines never said that they serve the lease.

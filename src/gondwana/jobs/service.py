@@ -1,6 +1,6 @@
 """What was promised and proven of each lease by the second, read from what is stored: the facts of service credits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from gondwana.jobs.rules import presence
 from gondwana.jobs.rules import service as rules
 from gondwana.jobs.rules.service import Course, Gap, Measured, Start
 from gondwana.ledger.accounts import lease_escrow
+from gondwana.ledger.rules.sla import GRACE_MS
 from gondwana.ledger.service import Service
 from gondwana.ledger.store import SQL as LEDGER
 from gondwana.ledger.store import balance, event_key, first_seq_at
@@ -22,6 +23,7 @@ from gondwana.market.model import Lease
 SQL: Final = load_queries("gondwana.jobs", "service.sql")
 ALWAYS: Final = Instant(0.0)
 GAPS_MAX: Final = 10_000  # a restart each six minutes for as long as a lease is looked at
+SUSPECTS_PAGE: Final = 1_000  # leases read at once; they are all looked at
 TENANT: Final = "tenant:"  # accounts of this kind get back what an escrow did not pay
 
 
@@ -68,24 +70,52 @@ def known(reader: Reader, *, since: Instant = ALWAYS) -> Known | None:
     return Known(until=Instant(row["until"]), gaps=tuple(from_row(Gap, gap) for gap in gaps))
 
 
+def heard(reader: Reader, now: Instant) -> presence.Heard:
+    """Who was heard last; it may look at all machines."""
+    newest = reader.one(SQL.heard)
+    at = None if newest is None or newest["at"] is None else Instant(newest["at"])
+    since = (at or now) - presence.BEFORE_SECONDS
+    owners = reader.one(SQL.owners_heard, {"since": since, "limit": presence.OWNERS_MIN})
+    return presence.Heard(at=at, owners=int(owners["owners"]) if owners else 0)
+
+
 def look(
-    tx: Transaction, now: Instant, listening_since: Instant, down_after_seconds: float
+    tx: Transaction,
+    now: Instant,
+    heard: presence.Heard,
+    listening_since: Instant,
+    down_after_seconds: float,
 ) -> Gap | None:
     """Note until when the network hears its machines; the gap that this ends, if it could not before."""
-    row, newest = tx.one(SQL.network_heard), tx.one(SQL.heard)
-    at = None if newest is None or newest["at"] is None else Instant(newest["at"])
-    owners = tx.one(SQL.owners_heard, {"since": (at or now) - presence.BEFORE_SECONDS})
+    row = tx.one(SQL.network_heard)
     hearing, gap = presence.look(
         None if row is None else from_row(presence.Hearing, row),
         now=now,
         listening_since=listening_since,
-        heard=presence.Heard(at=at, owners=int(owners["owners"]) if owners else 0),
+        heard=heard,
         down_after_seconds=down_after_seconds,
     )
     tx.execute(SQL.save_network_heard, to_row(hearing))
     if gap is not None:
         tx.execute(SQL.add_gap, to_row(gap))
     return gap
+
+
+def suspects(reader: Reader, until: Instant) -> Iterator[Lease]:
+    """Leases by the second that may owe their tenants a credit, by id; the database rules out nearly all that live.
+
+    Times are floats: it lets those pass that lack a second of what `may_miss` asks.
+    """
+    month = rules.month_of(until)
+    begins = rules.month_begins(month)
+    given = {
+        "month": month, "begins": begins, "until": until, "of_month_ms": (until - begins) * 1_000,
+        "missing_ms": GRACE_MS - 1_000, "limit": SUSPECTS_PAGE,
+    }  # fmt: skip
+    after = ""
+    while rows := reader.all(SQL.suspects, {**given, "after": after}):
+        yield from (from_row(Lease, row) for row in rows)
+        after = rows[-1]["id"]
 
 
 def course(reader: Reader, lease: Lease, known_until: Instant) -> Course:

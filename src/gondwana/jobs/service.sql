@@ -3,8 +3,8 @@
 SELECT max(proven_at) AS at FROM machine;
 
 -- name: owners_heard
--- How many owners' machines proved to be alive at :since or later.
-SELECT count(DISTINCT owner_id) AS owners FROM machine WHERE proven_at >= :since;
+-- How many owners' machines proved to be alive at :since or later, counted up to :limit.
+SELECT count(*) AS owners FROM (SELECT DISTINCT owner_id FROM machine WHERE proven_at >= :since LIMIT :limit) AS heard;
 
 -- name: network_heard
 SELECT until, is_deaf FROM network_heard WHERE one = 1;
@@ -36,6 +36,22 @@ INSERT INTO service_month (
     outage_ms = excluded.outage_ms, due_micro_usd = excluded.due_micro_usd,
     credited_micro_usd = excluded.credited_micro_usd, credited_at = excluded.credited_at,
     settled_at = excluded.settled_at;
+
+-- name: suspects
+-- Leases by the second after :after that may owe their tenants a credit, by id: those that are over; of those that live
+-- the ones of whose time in :month, which began at :begins, so much is unproven at :until, and those of which an earlier
+-- month is not settled.
+SELECT * FROM lease WHERE state = 'closed' AND charge = 'second' AND serviced_at IS NULL AND id > :after
+UNION ALL
+SELECT lease.* FROM lease LEFT JOIN service_month ON service_month.lease_id = lease.id AND service_month.month = :month
+WHERE lease.state IN ('active', 'reclaiming') AND lease.charge = 'second' AND lease.id > :after AND (
+    (lease.lived_at >= :begins AND (:until - lease.lived_at) * 1000 - lease.proven_ms >= :missing_ms)
+    OR (lease.lived_at < :begins AND (
+        service_month.lease_id IS NULL
+        OR :of_month_ms - (lease.proven_ms - service_month.proven_before_ms) >= :missing_ms
+        OR EXISTS (SELECT 1 FROM service_month AS earlier
+                   WHERE earlier.lease_id = lease.id AND earlier.month < :month AND earlier.settled_at IS NULL))))
+ORDER BY id LIMIT :limit;
 
 -- name: command_ended
 -- When the command of a lease ended by itself.

@@ -64,7 +64,7 @@ class Credit:
 
 def candidates(reader: Reader, known: Known) -> Iterator[Lease]:
     """The leases of which something may have changed: a look at their own rows rules out nearly all that live."""
-    for lease in market.to_service(reader):
+    for lease in service.suspects(reader, known.until):
         if lease.closed_at is not None or _is_worth_a_look(reader, lease, known):
             yield lease
 

@@ -64,7 +64,12 @@ def jobs(
     reader: Reader, tenant_id: PrincipalId | None, *, before: str | None = None, limit: int
 ) -> list[Job]:
     """Jobs of one tenant or of all, newest first."""
-    rows = reader.all(SQL.jobs, {"tenant_id": tenant_id, "before": before, "limit": limit})
+    given = {"before": before, "limit": limit}
+    rows = (
+        reader.all(SQL.jobs, given)
+        if tenant_id is None
+        else reader.all(SQL.jobs_of_tenant, {**given, "tenant_id": tenant_id})
+    )
     return [from_row(Job, row) for row in rows]
 
 
@@ -160,6 +165,14 @@ def runs_of_job(reader: Reader, job_id: JobId) -> list[Run]:
 def runs_of_lease(reader: Reader, lease_id: str) -> list[Run]:
     """What a lease ran."""
     return [from_row(Run, row) for row in reader.all(SQL.runs_of_lease, {"lease_id": lease_id})]
+
+
+def overdue_runs(reader: Reader, now: Instant) -> list[Run]:
+    """Runs that are longer at work than their jobs' limits allow, and a while more."""
+    given = {"before": now - batch.OVERTIME_SECONDS_MAX, "limit": JOBS_MAX}
+    found = [from_row(Run, row) for row in reader.all(SQL.overdue_runs, given)]
+    jobs = jobs_by_id(reader, list({run.job_id for run in found}))
+    return [run for run in found if batch.is_overdue(jobs[run.job_id].spec, run, now)]
 
 
 def untaken_runs(reader: Reader, before: Instant) -> list[Run]:

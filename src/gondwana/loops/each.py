@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from gondwana.core.errors import GondwanaError, Unavailable
+from gondwana.db.writer import Writer
 from gondwana.jobs.context import Context
 
 T = TypeVar("T")
@@ -39,9 +40,10 @@ def write_parts(
     The next parts are made while one is written. A part that fails is tried again by halves, so that what cannot be
     done stops nothing else; where the database cannot write at all, that would not help.
     """
-    submit = context.database.writer.submit
+    writer = context.database.writer
+    submit = writer.submit
     waiting: list[tuple[list[T], Future[int]]] = []
-    for part in parts(things):
+    for part in parts(_beside(writer, things)):
         waiting.append((part, submit(run, *given, part)))
     done = 0
     while waiting:
@@ -55,6 +57,13 @@ def write_parts(
             half = len(part) // 2
             waiting += [(each, submit(run, *given, each)) for each in (part[:half], part[half:])]
     return done
+
+
+def _beside(writer: Writer, things: Iterable[T]) -> Iterator[T]:
+    """The things, each made when the writer is not slowed by it."""
+    for each in things:
+        yield each
+        writer.give_way()
 
 
 def parts(things: Iterable[T]) -> Iterator[list[T]]:

@@ -19,14 +19,8 @@ MANIFEST_SECONDS_MAX: Final = 300.0  # an agent says within seconds that it has 
 def expire_runs(context: Context, now: Instant) -> int:
     """Returns how many runs were taken from their machines."""
     reader = context.database.reader()
-    overdue = [
-        run.id
-        for job in store.live_jobs(reader)
-        if job.spec.train is None
-        for run in store.runs_of_job(reader, job.id)
-        if batch.is_overdue(job.spec, run, now)
-    ]
-    expired = write_each(context, _expire, [(now, run_id) for run_id in overdue])
+    overdue = store.overdue_runs(reader, now)
+    expired = write_each(context, _expire, [(now, run.id) for run in overdue])
     if not may_judge_silence(now, context.listening_since, context.down_after_seconds):
         return expired  # agents had no time yet to come and take what is theirs
     before = Instant(now - MANIFEST_SECONDS_MAX)

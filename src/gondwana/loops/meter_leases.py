@@ -6,7 +6,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.jobs.context import Context
 from gondwana.jobs.settle import settle
-from gondwana.loops.each import write_each
+from gondwana.loops.each import AT_ONCE_MAX, write_parts
 from gondwana.market import store as market
 from gondwana.market.model import Lease
 
@@ -37,4 +37,6 @@ def meter_draining(context: Context, now: Instant) -> int:
 
 def _settle_all(context: Context, now: Instant, leases: Sequence[Lease]) -> int:
     gap = DRAINING_REST_SECONDS + context.heartbeat_seconds
-    return write_each(context, settle, [(now, lease.id, gap) for lease in leases])
+    ids = [lease.id for lease in leases]
+    starts = range(0, len(ids), AT_ONCE_MAX)
+    return sum(write_parts(context, settle, (now, gap), ids[n : n + AT_ONCE_MAX]) for n in starts)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from gondwana.core.clock import Instant
-from gondwana.market.book import DEVICES, EMPTY, FREE, PRICE, TAGS, WORK, Book
+from gondwana.market.book import DEVICES, EMPTY, FREE, PRICE, TAGS, WORK, Book, Numbers
 from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.model import Listing
 
@@ -101,8 +101,8 @@ def buckets_of(book: Book, rentable: int) -> list[Bucket]:
                 *key,
                 leased=devices - int(free.sum()),
                 free=int(np.maximum(free, 0).sum()),
-                asks=sorted(zip(sold[PRICE].tolist(), sold[FREE].tolist(), strict=True)),
-                works=sorted(zip(worked[WORK].tolist(), worked[FREE].tolist(), strict=True)),
+                asks=_rising(sold[PRICE], sold[FREE]),
+                works=_rising(worked[WORK], worked[FREE]),
             )
         )
     return found
@@ -133,32 +133,58 @@ def _of_listings(model: str, region: str, listings: Sequence[Listing]) -> Bucket
         max(0, each.devices_free) for each in listings
     )  # below 0: leased, then rejoined with fewer
     sold = [each for each in listings if _is_rentable(each)]
-    asks = sorted((each.price_micro_usd_per_device_hour, each.devices_free) for each in sold)
-    works = sorted(
+    worked = [
         (work, each.devices_free)
         for each in sold
         if (work := price_micro_usd_per_million_steps(each)) is not None
-    )
-    return _bucket(model, region, leased=leased, free=free, asks=asks, works=works)
+    ]
+    asks = [(each.price_micro_usd_per_device_hour, each.devices_free) for each in sold]
+    return _bucket(
+        model, region, leased=leased, free=free, asks=_rising(*_columns(asks)), works=_rising(*_columns(worked))
+    )  # fmt: skip
+
+
+def _columns(pairs: Sequence[tuple[int, int]]) -> Numbers:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """What is sold at rising prices: each price once, with the devices to be had at it or below."""
+
+    prices: Numbers
+    devices: Numbers
+
+    @property
+    def total(self) -> int:
+        return int(self.devices[-1]) if len(self.devices) else 0
+
+    def price_at(self, place: int) -> int | None:
+        return int(self.prices[place]) if len(self.prices) else None
+
+
+def _rising(prices: Numbers, devices: Numbers) -> _Sold:
+    order = np.argsort(prices, kind="stable")
+    prices, had = prices[order], np.cumsum(devices[order])
+    is_last = np.append(prices[1:] != prices[:-1], True)[: len(prices)]
+    return _Sold(prices[is_last], had[is_last])
 
 
 def _bucket(
-    model: str, region: str, *, leased: int, free: int, asks: Sequence[tuple[int, int]],
-    works: Sequence[tuple[int, int]],
-) -> Bucket:  # fmt: skip
-    """A bucket by its devices, and what is asked for those that are rentable: rising prices with their devices."""
-    rentable = sum(devices for _, devices in asks)
+    model: str, region: str, *, leased: int, free: int, asks: _Sold, works: _Sold
+) -> Bucket:
+    """A bucket by its devices, and what is asked for those that are rentable."""
     return Bucket(
         model=model,
         region=region,
         devices=leased + free,
-        rentable=rentable,
+        rentable=asks.total,
         leased=leased,
-        closed=free - rentable,
-        ask_lowest=asks[0][0] if asks else None,
+        closed=free - asks.total,
+        ask_lowest=asks.price_at(0),
         ask_median=_median(asks),
-        ask_highest=asks[-1][0] if asks else None,
-        work_lowest=works[0][0] if works else None,
+        ask_highest=asks.price_at(-1),
+        work_lowest=works.price_at(0),
         work_median=_median(works),
         depth=_depth(asks),
     )
@@ -169,29 +195,18 @@ def _is_rentable(listing: Listing) -> bool:
     return listing.is_open and listing.isolation == "sandbox" and listing.devices_free > 0
 
 
-def _median(sold: Sequence[tuple[int, int]]) -> int | None:
-    """The lowest price at which half of the devices may be had; `sold` holds prices, rising, with their devices."""
-    half = sum(devices for _, devices in sold) / 2
-    had = 0
-    for price, devices in sold:
-        had += devices
-        if had >= half:
-            return price
-    return None
+def _median(sold: _Sold) -> int | None:
+    """The lowest price at which half of the devices may be had."""
+    return sold.price_at(int(np.searchsorted(sold.devices, sold.total / 2)))
 
 
-def _depth(asks: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
+def _depth(asks: _Sold) -> tuple[Step, ...]:
     """Devices to be had by price, adding up; of too many prices some in between are left out."""
-    had: dict[int, int] = {}
-    total = 0
-    for price, devices in asks:
-        total += devices
-        had[price] = total
-    steps = [
-        Step(price_micro_usd_per_device_hour=price, devices=devices)
-        for price, devices in had.items()
-    ]
-    if len(steps) <= DEPTH_STEPS_MAX:
-        return tuple(steps)
-    last = len(steps) - 1
-    return tuple(steps[last * n // (DEPTH_STEPS_MAX - 1)] for n in range(DEPTH_STEPS_MAX))
+    last = len(asks.prices) - 1
+    places = range(last + 1)
+    if last >= DEPTH_STEPS_MAX:
+        places = [last * n // (DEPTH_STEPS_MAX - 1) for n in range(DEPTH_STEPS_MAX)]
+    return tuple(
+        Step(price_micro_usd_per_device_hour=int(asks.prices[n]), devices=int(asks.devices[n]))
+        for n in places
+    )

@@ -96,10 +96,6 @@ UPDATE lease SET proven_ms = :proven_ms, proven_at = :proven_at, lived_at = :liv
 -- What a lease's tenant was told of its money; a whole row's save leaves it as it is.
 UPDATE lease SET notice = :notice WHERE id = :id;
 
--- name: to_service
--- Leases by the second that may still owe their tenants a credit, by id, at most :limit.
-SELECT * FROM lease WHERE charge = 'second' AND serviced_at IS NULL AND id > :after ORDER BY id LIMIT :limit;
-
 -- name: service_settled
 -- Nothing of the lease's service changes any more.
 UPDATE lease SET serviced_at = :at WHERE id = :id AND state = 'closed';
@@ -157,8 +153,8 @@ WHERE lease.state <> 'closed' AND lease.id IN (:keys);
 -- name: holdings_of_tenants
 -- The same of these tenants.
 SELECT lease.id, lease.tenant_id, market_order.project, lease.job_id, lease.machine_id, lease.devices
-FROM lease JOIN market_order ON market_order.id = lease.order_id
-WHERE lease.state <> 'closed' AND lease.tenant_id IN (:keys);
+FROM job JOIN lease ON lease.job_id = job.id JOIN market_order ON market_order.id = lease.order_id
+WHERE job.tenant_id IN (:keys) AND job.ended_at IS NULL AND lease.state <> 'closed';
 
 -- name: reclaim
 -- These leases with a notice: they serve until :reclaim_at.
@@ -166,8 +162,10 @@ UPDATE lease SET state = 'reclaiming', reclaim_at = ?, reason = ? WHERE state = 
 
 -- name: ending_leases
 -- Leases whose notice or whose agreed time is over by :now, the longest over first.
-SELECT * FROM lease WHERE (state = 'reclaiming' AND reclaim_at <= :now)
-    OR (state IN ('active', 'reclaiming') AND ends_at <= :now) ORDER BY coalesce(reclaim_at, ends_at), id LIMIT :limit;
+SELECT * FROM (
+    SELECT * FROM lease WHERE state = 'reclaiming' AND reclaim_at <= :now
+    UNION SELECT * FROM lease WHERE state <> 'closed' AND state <> 'reserved' AND ends_at <= :now
+) AS ending ORDER BY coalesce(reclaim_at, ends_at), id LIMIT :limit;
 
 -- name: timed_out_orders
 -- Orders that seek machines again after the time is over that they had them for, the longest waiting first.

@@ -29,7 +29,7 @@ from gondwana.market.model import (
 
 SQL: Final = load_queries("gondwana.market")
 ROWS_MAX: Final = 10_000  # orders or leases looked at in one pass
-SERVICE_PAGE: Final = 1_000  # leases read at once; they are all looked at
+LEASES_PAGE: Final = 1_000  # leases read at once where all are looked at
 
 
 def order(reader: Reader, id: str) -> Order:
@@ -337,12 +337,12 @@ def seconds_proven(reader: Reader, machine_id: str) -> int:
     return int(row["seconds"]) if row else 0
 
 
-def to_service(reader: Reader) -> Iterator[Lease]:
-    """Leases by the second, live or closed, that may still owe their tenants a credit."""
+def all_metered(reader: Reader) -> Iterator[Lease]:
+    """All of them, by id."""
     after = ""
-    while rows := reader.all(SQL.to_service, {"after": after, "limit": SERVICE_PAGE}):
-        yield from (from_row(Lease, row) for row in rows)
-        after = rows[-1]["id"]
+    while found := metered(reader, after=after, limit=LEASES_PAGE):
+        yield from found
+        after = found[-1].id
 
 
 def settle_service(tx: Transaction, now: Instant, lease_id: str) -> None:

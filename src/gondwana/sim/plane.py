@@ -99,6 +99,10 @@ class ProcessWriter:
         """See Writer."""
         return self._inner.lost
 
+    def give_way(self) -> None:
+        """See Writer."""
+        self._inner.give_way()
+
     def listen(self, listener: Listener) -> None:
         """See Writer."""
         self.listeners.append(listener)

@@ -37,4 +37,4 @@ ORDER BY low_id, high_id LIMIT :limit;
 
 -- name: sited
 -- Machines that are said to stand at a site.
-SELECT * FROM machine WHERE site <> '' ORDER BY id LIMIT :limit;
+SELECT * FROM machine WHERE site <> '' ORDER BY site, id LIMIT :limit;

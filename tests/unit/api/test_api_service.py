@@ -30,7 +30,8 @@ def leased(served):
     (lease,) = market.leases_of_job(world.reader, job.id)
     proof = LeaseProof(lease_id=lease.id, epoch=lease.epoch, alive=True)
     world.write(heartbeat, world.now, lease.machine_id, (proof,))
-    world.write(service.look, world.now, service.ALWAYS, 15.0)
+    heard = service.heard(world.reader, world.now)
+    world.write(service.look, world.now, heard, service.ALWAYS, 15.0)
     return lease
 
 

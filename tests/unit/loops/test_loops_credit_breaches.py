@@ -11,7 +11,7 @@ from gondwana.cli.jobviews import show_job
 from gondwana.core.clock import Instant, ManualClock
 from gondwana.db.database import Database
 from gondwana.db.settings import write_setting
-from gondwana.jobs import end, service_credits
+from gondwana.jobs import end, service, service_credits
 from gondwana.jobs import store as jobs
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import JobReason, JobState
@@ -431,7 +431,7 @@ def test_a_settled_lease_is_never_looked_at_again(network, make):
     network.world.write(cancel, network.world.now, job.id)
     network.live(180)
     assert network.lease(job).serviced_at is not None
-    assert list(market.to_service(network.world.reader)) == []
+    assert list(service.suspects(network.world.reader, network.world.now)) == []
 
 
 def test_a_lease_keeps_the_class_it_was_made_under(network, make):

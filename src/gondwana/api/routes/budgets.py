@@ -80,7 +80,7 @@ def settle_lease(lease_id: str, caller: CallerDep, plane: PlaneDep, write: Write
     gap = plane.context.heartbeat_seconds
 
     def run(tx: Transaction, now: Instant) -> Any:
-        settle(tx, now, lease_id, gap)
+        settle(tx, now, gap, [lease_id])
         lease, escrow = market.lease(tx, lease_id), balance(tx, lease_escrow(lease_id))
         return SettleView(
             lease=lease.id,

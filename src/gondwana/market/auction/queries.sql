@@ -29,7 +29,7 @@ SELECT order_id, count(*) AS bids FROM bid WHERE state = 'open' AND order_id IN 
 -- name: bids_over
 -- Bids that stood for as long as they may, and those whose orders want nothing any more.
 SELECT bid.* FROM bid JOIN market_order ON market_order.id = bid.order_id
-WHERE bid.state = 'open' AND (bid.expires_at <= :now OR market_order.state <> 'open') ORDER BY bid.id LIMIT :limit;
+WHERE bid.state = 'open' AND (bid.expires_at <= :now OR market_order.state <> 'open') ORDER BY bid.expires_at, bid.id LIMIT :limit;
 
 -- name: due_auctions
 -- Auctions whose window has closed, the longest ago first.

@@ -10,12 +10,13 @@ SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM market_order WHERE mechanism = 'sp
 -- name: orders_of_leases
 -- The orders of running spot leases, oldest first.
 SELECT * FROM market_order WHERE id IN (
-    SELECT order_id FROM lease WHERE mechanism = 'spot' AND state IN ('active', 'reclaiming')
+    SELECT order_id FROM lease WHERE mechanism = 'spot' AND state <> 'closed' AND state <> 'reserved'
 ) ORDER BY created_at, id LIMIT :limit;
 
 -- name: leases
 -- Running spot leases, those that had their notice too.
-SELECT * FROM lease WHERE mechanism = 'spot' AND state IN ('active', 'reclaiming') ORDER BY id LIMIT :limit;
+SELECT * FROM lease WHERE mechanism = 'spot' AND state <> 'closed' AND state <> 'reserved'
+ORDER BY machine_id, id LIMIT :limit;
 
 -- name: reprice
 -- A running lease at another price: what its seconds cost before is kept.

@@ -35,7 +35,8 @@ def is_wanted(reader: Reader) -> bool:
 def running(reader: Reader) -> list[tuple[Order, list[Lease]]]:
     """The orders that have spot leases, oldest first, each with these; those that had their notice too."""
     leases: dict[str, list[Lease]] = {}
-    for row in reader.all(SQL.leases, {"limit": LEASES_MAX}):
+    rows = reader.all(SQL.leases, {"limit": LEASES_MAX})
+    for row in sorted(rows, key=lambda row: str(row["id"])):  # the oldest first
         leases.setdefault(row["order_id"], []).append(from_row(Lease, row))
     if not leases:
         return []

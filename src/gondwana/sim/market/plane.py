@@ -126,6 +126,10 @@ class Life:
         """See Writer."""
         return self.inner.lost
 
+    def give_way(self) -> None:
+        """See Writer."""
+        self.inner.give_way()
+
     def listen(self, listener: Callable[[Sequence[StoredEvent]], None]) -> None:
         """See Writer."""
         self.inner.listen(listener)
