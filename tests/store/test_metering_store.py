@@ -36,6 +36,10 @@ def prove(world, leases, seconds=5.0):
         world.write(market.prove, rules.proved(current, world.now, alive=True))
 
 
+def begin_turn(world):
+    world.context.metering.after, world.context.metering.began_at = "", None
+
+
 def paid(world, leases):
     return [balance(world.reader, lease_escrow(each.id)).debits_posted > 0 for each in leases]
 
@@ -43,7 +47,7 @@ def paid(world, leases):
 def test_every_lease_has_its_turn_and_none_twice_before_all_had_it(metered_world):
     world = metered_world
     leases = leases_of_five(world)
-    world.context.metering.after = ""
+    begin_turn(world)
     prove(world, leases)
     counts = []
     for _ in range(3):
@@ -55,13 +59,15 @@ def test_every_lease_has_its_turn_and_none_twice_before_all_had_it(metered_world
 def test_a_turn_goes_on_where_the_lease_it_stood_at_has_ended(metered_world):
     world = metered_world
     leases = leases_of_five(world)
-    world.context.metering.after = ""
+    begin_turn(world)
     metering.meter_leases(world.context, world.now)
     stood_at = market.lease(world.reader, world.context.metering.after)
     job = jobs.job(world.reader, stood_at.job_id)
     world.write(end.end_job, world.now, job, End(state=JobState.CANCELLED, reason=JobReason.CANCELLED))  # fmt: skip
     left = [each for each in leases if each.id != stood_at.id]
     prove(world, left)
-    for _ in range(2):
-        assert metering.meter_leases(world.context, world.now) == 2
+    looked_at = [metering.meter_leases(world.context, world.now) for _ in range(3)]
+    assert looked_at == [2, 1, 0]
+    world.clock.advance(metering.TURN_SECONDS)
+    assert metering.meter_leases(world.context, world.now) == 2
     assert paid(world, left) == [True] * 4

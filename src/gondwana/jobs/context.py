@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from gondwana.blobs.base import BlobStore
@@ -24,6 +25,10 @@ def _probes() -> Probes:
     return Probes(SecureRandom())  # tokens guard ports: never from a seed
 
 
+def _ended_runs() -> Heard:
+    return Heard("run.exited", "run.lost", look_seconds=inf)  # another pass looks at all
+
+
 def _rated() -> Heard:
     return Heard("lease.closed", of=lambda event: event.data.get("machine_id"), look_seconds=3600.0)
 
@@ -33,6 +38,7 @@ class Turn:
     """How far a pass that looks at some of many has come."""
 
     after: str = ""
+    began_at: Instant | None = None  # with the first of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ class Context:
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
-    ended_runs: Heard = field(default_factory=lambda: Heard("run.exited", "run.lost"))
+    ended_runs: Heard = field(default_factory=_ended_runs)
     trainings: Heard = field(default_factory=lambda: Heard("training.begun"))  # those that go on
     rated: Heard = field(default_factory=_rated)  # machines of which there is something to learn
     metering: Turn = field(default_factory=Turn)  # among the leases that are paid by the second

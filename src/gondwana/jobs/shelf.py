@@ -6,7 +6,7 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 import functools
 import gc
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -289,10 +289,11 @@ class Shelf:
                 self._freeze()
                 return list(found.values())
 
-    def buckets(self, reader: Reader) -> list[Bucket]:
-        """What the market holds by model and region; what is proposed counts as leased."""
+    def buckets(self, reader: Reader) -> Iterator[Bucket]:
+        """What the market holds now by model and region; what is proposed counts as leased."""
         with self._lock:
-            return buckets_of(self._fresh(reader), IS_OPEN | HAS_SANDBOX)
+            book = self._fresh(reader).depth()
+        return buckets_of(book, IS_OPEN | HAS_SANDBOX)
 
     def listing(self, machine_id: str) -> Shelved | None:
         """A machine's offer as it was when somebody asked last; None where it has none."""

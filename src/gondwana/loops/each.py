@@ -43,7 +43,7 @@ def write_parts(
     writer = context.database.writer
     submit = writer.submit
     waiting: list[tuple[list[T], Future[int]]] = []
-    for part in parts(_beside(writer, things)):
+    for part in parts(beside(writer, things)):
         waiting.append((part, submit(run, *given, part)))
     done = 0
     while waiting:
@@ -59,7 +59,7 @@ def write_parts(
     return done
 
 
-def _beside(writer: Writer, things: Iterable[T]) -> Iterator[T]:
+def beside(writer: Writer, things: Iterable[T]) -> Iterator[T]:
     """The things, each made when the writer is not slowed by it."""
     for each in things:
         yield each

@@ -1,5 +1,8 @@
 """Batch jobs whose runs have all ended, or failed for good, come to their end."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end, store
@@ -8,15 +11,24 @@ from gondwana.jobs.model import Job
 from gondwana.jobs.rules import batch
 from gondwana.loops.each import write_each
 
+LOOK_SECONDS: Final = 10.0  # between two looks at all that live
+
 
 def finish_jobs(context: Context, now: Instant) -> int:
-    """Returns how many jobs ended."""
-    reader, heard = context.database.reader(), context.ended_runs.take(now)
-    jobs = (
-        store.jobs_with_ended_runs(reader)
-        if heard is None
-        else store.jobs_by_id(reader, heard).values()
-    )
+    """Of the jobs of which a run just ended; returns how many ended."""
+    heard = context.ended_runs.take(now)
+    if heard is None:
+        return finish_stuck(context, now)
+    return _finish_all(context, now, store.jobs_by_id(context.database.reader(), heard).values())
+
+
+def finish_stuck(context: Context, now: Instant) -> int:
+    """Of all jobs: some end because a while is over, or were not ended for an error; returns how many ended."""
+    return _finish_all(context, now, store.jobs_with_ended_runs(context.database.reader()))
+
+
+def _finish_all(context: Context, now: Instant, jobs: Iterable[Job]) -> int:
+    reader = context.database.reader()
     over = [
         job.id
         for job in jobs

@@ -72,6 +72,15 @@ class Row(NamedTuple):
     work_price: int = -1
 
 
+class Depth(NamedTuple):
+    """All offers of one moment, by bucket: its rows are `counts` from `starts` on."""
+
+    keys: dict[Key, int]
+    starts: Numbers
+    counts: Numbers
+    columns: Numbers
+
+
 class Book:
     """All offers, by bucket. Not for two threads at once."""
 
@@ -120,6 +129,10 @@ class Book:
         """How many devices of a bucket are free."""
         start, count = self.starts[bucket], self.counts[bucket]
         return int(self.columns[FREE, start : start + count].sum())
+
+    def depth(self) -> "Depth":
+        """What there is now, and goes on being so: a copy."""
+        return Depth(dict(self.keys), self.starts.copy(), self.counts.copy(), self.columns.copy())
 
     def totals(self) -> dict[str, int]:
         """All that the offers have, leased or not: devices by model, thousandths of CPUs, bytes of memory."""

@@ -4,14 +4,14 @@ Depth, not identities: counts and prices, never whose. A device counts once: it 
 others (its machine is not up, its owner does not sell now, or it has no sandbox for other people's work).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from gondwana.core.clock import Instant
-from gondwana.market.book import DEVICES, EMPTY, FREE, PRICE, TAGS, WORK, Book, Numbers
+from gondwana.market.book import DEVICES, EMPTY, FREE, PRICE, TAGS, WORK, Depth, Numbers
 from gondwana.market.measures import price_micro_usd_per_million_steps
 from gondwana.market.model import Listing
 
@@ -84,9 +84,8 @@ def buckets(listings: Iterable[Listing]) -> list[Bucket]:
     return [_of_listings(model, region, found[model, region]) for model, region in sorted(found)]
 
 
-def buckets_of(book: Book, rentable: int) -> list[Bucket]:
+def buckets_of(book: Depth, rentable: int) -> Iterator[Bucket]:
     """The same of a book in memory; `rentable`: the tags of what others than its owner may lease."""
-    found: list[Bucket] = []
     for key in sorted(book.keys):
         bucket = book.keys[key]
         start = int(book.starts[bucket])
@@ -96,16 +95,13 @@ def buckets_of(book: Book, rentable: int) -> list[Bucket]:
         free, devices = columns[FREE], int(columns[DEVICES].sum())
         sold = columns[:, (free > 0) & ((columns[TAGS] & rentable) == rentable)]
         worked = sold[:, sold[WORK] != EMPTY]
-        found.append(
-            _bucket(
-                *key,
-                leased=devices - int(free.sum()),
-                free=int(np.maximum(free, 0).sum()),
-                asks=_rising(sold[PRICE], sold[FREE]),
-                works=_rising(worked[WORK], worked[FREE]),
-            )
+        yield _bucket(
+            *key,
+            leased=devices - int(free.sum()),
+            free=int(np.maximum(free, 0).sum()),
+            asks=_rising(sold[PRICE], sold[FREE]),
+            works=_rising(worked[WORK], worked[FREE]),
         )
-    return found
 
 
 def empty(model: str, region: str) -> Bucket:
