@@ -200,6 +200,16 @@ def test_many_rows_are_inserted_at_once_or_not_at_all(database):
             database.writer.call(lambda tx, names=names: tx.insert_rows(*names, rows))
 
 
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 1_000, 4_001])
+def test_so_many_rows_arrive_in_their_order(database, count):
+    told = [happened(f"s{number}") for number in range(count)]
+    database.writer.call(lambda tx: tx.emit_many(told))
+    found = events_after(database.reader(), 0, limit=count)
+    assert [each.event.subject for each in found[:1_000]] == [each.subject for each in told[:1_000]]
+    last = database.reader().one("SELECT max(seq) AS seq, count(*) AS events FROM event")
+    assert (last["seq"], last["events"]) == (count, count)
+
+
 def test_what_comes_before_a_commit_is_part_of_it(where):
     calls = []
 
@@ -371,6 +381,37 @@ def test_results_come_after_the_commit(batching):
     batching.writer.submit(write, "a", 1).add_done_callback(look)
     assert done.wait(10)
     assert seen == [1]
+
+
+def test_who_gives_way_waits_while_a_call_runs_that_it_would_slow(batching, monkeypatch):
+    monkeypatch.setattr(writers, "GIVE_WAY_SECONDS_MAX", 60.0)
+    begun, may_end, gave_way = threading.Event(), threading.Event(), threading.Event()
+
+    def run(tx):
+        write(tx, "a", 1)
+        begun.set()
+        assert may_end.wait(60)
+
+    def give_way():
+        batching.writer.give_way()
+        gave_way.set()
+
+    done = batching.writer.submit(run)
+    assert begun.wait(60)
+    thread = threading.Thread(target=give_way)
+    thread.start()
+    if batching.reader().dialect is Dialect.SQLITE:
+        assert not gave_way.wait(0.2)  # a server's connection keeps no lock of the interpreter
+    may_end.set()
+    assert gave_way.wait(60)
+    done.result()
+    thread.join()
+    batching.writer.give_way()  # nothing runs
+
+
+def test_nobody_gives_way_for_ever(batching, monkeypatch):
+    monkeypatch.setattr(writers, "GIVE_WAY_SECONDS_MAX", 0.01)
+    batching.writer.call(lambda tx: batching.writer.give_way())
 
 
 def test_too_many_waiting_calls_are_told_to_come_back(place, monkeypatch):

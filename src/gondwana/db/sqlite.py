@@ -24,7 +24,6 @@ STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
 PAGE_BYTES: Final = 4_096
 WRITER_CACHE_KIB: Final = 256 * 1024  # what one commit of many leases touches is not read twice
 LONG_PARAMS_MIN: Final = 3000  # of a statement that takes a millisecond or so
-ROWS_AT_ONCE_MIN: Final = 1  # fewer are sooner inserted one by one
 VALUES_AT_ONCE: Final = 16_000  # of one INSERT: half of what SQLite takes by default
 LOG_PAGES: Final = (
     16_000  # 64 MB of write-ahead log: a page that is written again and again reaches the file once
@@ -51,9 +50,9 @@ def _insert_of(table: str, columns: tuple[str, ...], rows: int) -> str:
 
 
 def _sizes(count: int, most: int) -> Iterator[int]:
-    """Powers of two, the largest first, that nearly make up `count`: few statements, which stay cached."""
+    """Powers of two, the largest first, that make up `count`: few statements, which stay cached."""
     size = 1 << (most.bit_length() - 1)
-    while size >= ROWS_AT_ONCE_MIN:
+    while count:
         if size <= count:
             yield size
             count -= size
@@ -150,7 +149,6 @@ class SqliteConnection:
             values = list(chain.from_iterable(rows[start : start + size]))
             self.execute(_insert_of(table, columns, size), values)
             start += size
-        self.execute_many(_insert_of(table, columns, 1), rows[start:])
 
     @contextlib.contextmanager
     def _long(self, params: int) -> Generator[None]:
