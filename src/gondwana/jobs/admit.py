@@ -14,7 +14,7 @@ from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import choosing, holders, money, quotas, reservations, store
 from gondwana.jobs.calendar import Ahead
-from gondwana.jobs.listings import listings, listings_of
+from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Job, JobState
 from gondwana.jobs.rules import batch, islands
 from gondwana.jobs.shelf import Shelf
@@ -147,7 +147,7 @@ def _best(
     for number, each in enumerate(kinds):
         machines = choosing.find(reader, shelf, each, now, taken_too=taken_too)
         barred = ahead.not_for(each) if ahead else ()
-        seen = _screen(reader, each, machines, now, all_free=all_free, barred=barred)
+        seen = _screen(reader, shelf, each, machines, now, all_free=all_free, barred=barred)
         found.append(replace(seen, variant=number))
         if len(seen.fits) >= each.count_min and wanted.resources.is_ordered:
             return found[-1]
@@ -327,7 +327,9 @@ def _seen_again(tx: Transaction, wanted: Order, seen: Screening, now: Instant) -
     return screen(wanted, _all_free(found), now)
 
 
-def screen(wanted: Order, found: Sequence[Listing], now: Instant) -> Screening:
+def screen(
+    wanted: Order, found: Sequence[Listing], now: Instant, counts: Sequence[int] = ()
+) -> Screening:
     """What fits an order at what it is asked now: on spot a floor; in an auction less may be bid than is posted."""
     cap = wanted.price_cap_micro_usd_per_device_hour
     posted = found
@@ -340,11 +342,11 @@ def screen(wanted: Order, found: Sequence[Listing], now: Instant) -> Screening:
             bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
             for each in posted
         ]
-    return market_rules.screen(wanted, found, now)
+    return market_rules.screen(wanted, found, now, counts)
 
 
 def _screen(
-    reader: Reader, wanted: Order, found: Sequence[Listing], now: Instant, *, all_free: bool = False,
+    reader: Reader, shelf: Shelf, wanted: Order, found: Sequence[Listing], now: Instant, *, all_free: bool = False,
     barred: Sequence[str] = (),
 ) -> Screening:  # fmt: skip
     """What fits of those found; where that is too little, of all, for the reason, and as spot asks other prices.
@@ -352,15 +354,21 @@ def _screen(
     `barred`: machines that are booked, which is as if they were taken.
     """
 
-    def look(every: Sequence[Listing]) -> Screening:
+    def look(every: Sequence[Listing], counts: Sequence[int] = ()) -> Screening:
         free = _all_free(every) if all_free else every
         left = [
             replace(each, devices_free=0) if each.machine_id in barred else each for each in free
         ]
-        return screen(wanted, left, now)
+        return screen(wanted, left, now, counts)
 
     screening = look(found)
-    return screening if len(screening.fits) >= wanted.count_min else look(listings(reader))
+    if len(screening.fits) >= wanted.count_min:
+        return screening
+    if shelf.is_small(reader) or wanted.mechanism is not Mechanism.POSTED or wanted.filters:
+        return look(shelf.listings(reader))
+    return (
+        screening if screening.fits else look(*shelf.witnesses(reader, wanted, all_free=all_free))
+    )
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

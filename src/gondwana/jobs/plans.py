@@ -23,10 +23,6 @@ from gondwana.market.plans.model import Basis, BatchWork, Forecast, Front, Host,
 from gondwana.market.plans.relax import Relaxation
 from gondwana.wire.jobs import JobSpec
 
-LISTINGS_MAX: Final = (
-    20_000  # looked at one by one; of more, the cheapest per work that the shelf finds
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -104,7 +100,7 @@ def _refused(
 ) -> Planned:  # fmt: skip
     nothing = Front(plans=(), default=None, basis=work.basis, candidates=0)
     is_ahead = wanted.starts_at is not None  # what would have to change is another time
-    found = () if is_ahead else relax.relaxations(wanted, shelf.listings(reader), now)
+    found = () if is_ahead else relax.relaxations(wanted, _near(reader, shelf, wanted), now)
     told = [(each, _expected(reader, work, each)) for each in found]
     return Planned(plan=plan, front=nothing, relaxations=tuple(told))
 
@@ -123,10 +119,16 @@ def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
 
 
 def _pool(reader: Reader, shelf: Shelf, wanted: Order, now: Instant) -> list[Listing]:
-    everything = shelf.listings(reader)
-    if len(everything) <= LISTINGS_MAX:
-        return everything
+    if shelf.is_small(reader):
+        return shelf.listings(reader)
     return listings_of(reader, shelf.find(reader, replace(wanted, count_max=front.POOL_MAX), now))
+
+
+def _near(reader: Reader, shelf: Shelf, wanted: Order) -> list[Listing]:
+    """What a job might be changed for: everything, or of too much what is nearest."""
+    if shelf.is_small(reader):
+        return shelf.listings(reader)
+    return shelf.nearest(reader, wanted, relax.LISTINGS_MAX)
 
 
 def _hosts(reader: Reader, listings: Sequence[Listing], work: Work) -> list[Host]:

@@ -15,7 +15,7 @@ from gondwana.core.random import Random
 from gondwana.core.units import format_instant, format_seconds
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, store
-from gondwana.jobs.listings import listings, listings_of
+from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Job
 from gondwana.jobs.purse import Purses
 from gondwana.jobs.shelf import Shelf
@@ -42,7 +42,7 @@ def find(reader: Reader, shelf: Shelf, order: Order, now: Instant) -> Screening:
     names = shelf.find(reader, wide, now, taken_too=True)
     fits = _screen(order, listings_of(reader, names), now)
     if len(fits.fits) < order.count_min:  # the reason takes a look at every offer
-        fits = _screen(order, listings(reader), now)
+        fits = _screen(order, shelf.listings(reader), now)
     if len(fits.fits) < order.count_min:
         return fits
     free = _reservable(reader, order, fits.fits, now)

@@ -24,16 +24,19 @@ from gondwana.jobs.listings import (
     listings_of,
     notice_tags,
     rows,
+    tests_of,
     to_row,
 )
 from gondwana.jobs.verdicts import Verdicts
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
 from gondwana.market.model import Listing, Mechanism, Order
+from gondwana.market.nearest import nearest, witnesses
 from gondwana.market.prices import Bucket, buckets_of
 from gondwana.market.rules import COST_MAX
 from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
+LISTINGS_MAX: Final = 20_000  # looked at one by one for one question
 LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
 _OF_WISHES: Final = ("quota.", "order.resized", "booking.")  # what fitted nothing may fit now
 _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
@@ -288,6 +291,30 @@ class Shelf:
                 self._listings = found
                 self._freeze()
                 return list(found.values())
+
+    def is_small(self, reader: Reader) -> bool:
+        """Whether there are so few offers that each may be looked at for one question."""
+        with self._lock:
+            return len(self._fresh(reader)) <= LISTINGS_MAX
+
+    def nearest(self, reader: Reader, order: Order, limit: int) -> list[Listing]:
+        """At most `limit` offers: of an order's models first, then the cheapest per work, whatever else it asks."""
+        models = {each.name for each in order.resources.accelerators}
+        with self._lock:
+            found = nearest(self._fresh(reader), models, limit)
+        return listings_of(reader, found)
+
+    def witnesses(
+        self, reader: Reader, order: Order, *, all_free: bool
+    ) -> tuple[list[Listing], list[int]]:
+        """Offers among which the same constraint of a posted order leaves nothing as among all; how many come to each.
+
+        By `market.rules.screen`, for an order without a filter. `all_free`: as if nothing were leased.
+        """
+        with self._lock:
+            book = self._fresh(reader)
+            found, counts = witnesses(book, tests_of(book, order, all_free=all_free))
+        return listings_of(reader, found), counts
 
     def buckets(self, reader: Reader) -> Iterator[Bucket]:
         """What the market holds now by model and region; what is proposed counts as leased."""

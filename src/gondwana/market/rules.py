@@ -64,10 +64,13 @@ def serial(joined_at: float, machine_id: str) -> int:
     return (round(joined_at * 1_000) << 16) | (crc32(machine_id.encode()) & 0xFFFF)
 
 
-def screen(order: Order, listings: Iterable[Listing], now: Instant) -> Screening:
+def screen(
+    order: Order, listings: Iterable[Listing], now: Instant, counts: Sequence[int] = ()
+) -> Screening:
     """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out.
 
-    `now` is for tags that a filter asks: they expire.
+    `now` is for tags that a filter asks: they expire. `counts`: how many machines come to each constraint, where only
+    some of them are given (`market.nearest.witnesses`).
     """
     left = list(listings)
     if not left:
@@ -76,18 +79,18 @@ def screen(order: Order, listings: Iterable[Listing], now: Instant) -> Screening
             why_not="no machine has joined",
             hint="gondwana provider join URL --price 0.20",
         )
-    for name, passes, hint in _constraints(order, now):
+    for number, (name, passes, hint) in enumerate(_constraints(order, now)):
         kept = [listing for listing in left if passes(listing)]
         if not kept:
-            return Screening(
-                fits=(), why_not=f"{name()}: none of {len(left)} machines", hint=hint(left)
-            )
+            count = counts[number] if counts else len(left)
+            why_not = f"{name()}: none of {count} machines"
+            return Screening(fits=(), why_not=why_not, hint=hint(left, count))
         left = kept
     return Screening(fits=tuple(sorted(left, key=price_per_work)))
 
 
 _Constraint = tuple[
-    Callable[[], str], Callable[[Listing], bool], Callable[[Sequence[Listing]], str]
+    Callable[[], str], Callable[[Listing], bool], Callable[[Sequence[Listing], int], str]
 ]
 
 
@@ -97,7 +100,7 @@ def _constraints(order: Order, now: Instant) -> list[_Constraint]:
         (
             lambda: "up and open for work",
             _is_open,
-            lambda left: "gondwana offers shows which machines are up",
+            lambda left, _: "gondwana offers shows which machines are up",
         ),
         (
             lambda: "a sandbox for other people's work",
@@ -105,22 +108,22 @@ def _constraints(order: Order, now: Instant) -> list[_Constraint]:
                 s.isolation == "sandbox"
                 or (s.isolation == "plain" and s.owner_id == order.tenant_id)
             ),
-            lambda left: "their owners must install bubblewrap: gondwana doctor",
+            lambda left, _: "their owners must install bubblewrap: gondwana doctor",
         ),
         (
             lambda: f"accelerator {_names(want)}",
             lambda s: _has_accelerator(s, want),
-            lambda left: _there_are(want, left),
+            lambda left, _: _there_are(want, left),
         ),
         (
             lambda: f"at least {want.cpus_min:g} CPUs",
             lambda s: s.cpus >= want.cpus_min,
-            lambda left: f"the largest has {max(s.cpus for s in left):g}: lower resources.cpus",
+            lambda left, _: f"the largest has {max(s.cpus for s in left):g}: lower resources.cpus",
         ),
         (
             lambda: f"at least {format_bytes(want.memory_bytes_min)} of memory",
             lambda s: s.memory_bytes >= want.memory_bytes_min,
-            lambda left: (
+            lambda left, _: (
                 f"the largest has {format_bytes(max(s.memory_bytes for s in left))}: "
                 "lower resources.memory"
             ),
@@ -128,7 +131,7 @@ def _constraints(order: Order, now: Instant) -> list[_Constraint]:
         (
             lambda: f"{format_seconds(order.notice_seconds_min)} of notice before it is taken back",
             lambda s: promises_enough(order, s),
-            lambda left: (
+            lambda left, _: (
                 "the longest that is promised is "
                 f"{format_seconds(max(s.notice_seconds for s in left))}: "
                 "lower gondwana.notice_hours_min"
@@ -138,7 +141,7 @@ def _constraints(order: Order, now: Instant) -> list[_Constraint]:
         (
             lambda: f"price at most {format_usd(cap or 0)} per device-hour",
             lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
-            lambda left: (
+            lambda left, _: (
                 "the cheapest that fits otherwise asks "
                 f"{format_usd(min(s.price_micro_usd_per_device_hour for s in left))}: "
                 "raise gondwana.price_cap_usd_per_gpu_hour"
@@ -147,8 +150,8 @@ def _constraints(order: Order, now: Instant) -> list[_Constraint]:
         (
             lambda: f"{order.devices} free device(s)",
             lambda s: s.devices_free >= order.devices,
-            lambda left: (
-                f"{len(left)} would fit but are taken: wait, or allow dearer or smaller machines"
+            lambda _, count: (
+                f"{count} would fit but are taken: wait, or allow dearer or smaller machines"
             ),
         ),
     ]
@@ -160,7 +163,7 @@ def _filters(order: Order, now: Instant) -> Iterator[_Constraint]:
         yield (
             functools.partial("where: {}".format, term),
             _at_asked(order, test),
-            lambda left, term=term: where.nearest(term, [asked(order, each) for each in left]),
+            lambda left, _, term=term: where.nearest(term, [asked(order, each) for each in left]),
         )
 
 

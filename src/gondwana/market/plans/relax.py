@@ -20,7 +20,7 @@ from gondwana.market.where import FIELD, loosened, tests_of, with_term, without_
 from gondwana.wire.jobs import Accelerators
 
 LISTINGS_MAX: Final = (
-    5_000  # looked at; of more, those of a wanted model first, then the cheapest per work
+    2_000  # looked at; of more, those of a wanted model first, then the cheapest per work
 )
 RELAXATIONS_MAX: Final = 8  # told
 MODELS_NAMED_MAX: Final = 4
