@@ -43,9 +43,10 @@ from gondwana.db.database import Database
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
 from gondwana.loops.match_orders import match_orders
-from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers, keep_books, serve
+from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
 from gondwana.market.book import FREE, Book
 from gondwana.market.search import SEARCH, cheapest
+from gondwana.server.passes import keep_books, serve_news
 from gondwana.server.serve import tune_interpreter
 from market_world import BORN, World, jobs, store_jobs, store_supply, store_tenants, wants
 
@@ -207,7 +208,7 @@ def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[st
 
     plane.database.writer.listen(hear)
     loops = [
-        threading.Thread(target=serve, args=(serving, news, over, now)),
+        threading.Thread(target=serve_news, args=(serving, news, over, now)),
         threading.Thread(target=keep_books, args=(keeping, over, now)),
     ]
     start, pause = time.perf_counter(), threading.Event()

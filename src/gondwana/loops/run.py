@@ -1,8 +1,6 @@
 """One pass of all reconcilers, each as often as it is worth."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -97,11 +95,6 @@ them. Each reads and writes in transactions of its own, as all reconcilers do.""
 SERVING: Final = frozenset(EVERY_SECONDS) - BOOKKEEPING
 
 
-TICK_SECONDS: Final = 0.5  # reconcilers run at least this often; news wakes them at once
-PASS_REST_SECONDS: Final = 0.01
-"""From one pass to the next, while there is always news: one pass for ten orders costs far less than ten passes."""
-
-
 class Reconcilers:
     """All reconcilers, or some; `run` does what is due and may be called as often as one likes."""
 
@@ -127,25 +120,3 @@ class Reconcilers:
                 _log.warning("%s: %s", reconcile.__name__, error)
             except Exception:  # one broken job must not stop the others' reconcilers
                 _log.exception("%s failed", reconcile.__name__)
-
-
-def serve(
-    reconcilers: Reconcilers, news: threading.Event, stopping: threading.Event, now: Callable[[], Instant]
-) -> None:  # fmt: skip
-    """Run a pass whenever there is news, until stopped; the pass under way is finished."""
-    while not stopping.is_set():
-        news.wait(TICK_SECONDS)
-        news.clear()
-        if stopping.is_set():
-            return
-        begun = time.monotonic()
-        reconcilers.run(now())
-        stopping.wait(max(0.0, begun + PASS_REST_SECONDS - time.monotonic()))
-
-
-def keep_books(
-    reconcilers: Reconcilers, stopping: threading.Event, now: Callable[[], Instant]
-) -> None:
-    """Run a pass every TICK_SECONDS, until stopped; the pass under way is finished."""
-    while not stopping.wait(TICK_SECONDS):
-        reconcilers.run(now())

@@ -23,13 +23,13 @@ from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context
 from gondwana.ledger.chain import seal
-from gondwana.loops.run import BOOKKEEPING, SERVING, TICK_SECONDS, Reconcilers, keep_books
-from gondwana.loops.run import serve as serve_news
+from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
 from gondwana.market.plans.list_prices import ListPrices, packaged, parse
 from gondwana.policy import store as policy
 from gondwana.policy.model import Scope
 from gondwana.server.claim import FILE, claim_folder, listen, pair_folder
 from gondwana.server.config import ServerConfig
+from gondwana.server.passes import TICK_SECONDS, keep_books, serve_news
 from gondwana.wire.agent import MESSAGE_BYTES_MAX
 
 PROOF_FLUSH_SECONDS: Final = 0.2
