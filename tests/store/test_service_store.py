@@ -1,6 +1,7 @@
 """What is kept of leases' service, on both databases: one breach from heartbeat to credit, and evidence that stays."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,12 +9,16 @@ from gondwana.core.clock import Instant
 from gondwana.db.errors import Denied
 from gondwana.jobs import service, service_credits
 from gondwana.jobs.report import heartbeat
+from gondwana.jobs.rules import presence
 from gondwana.jobs.rules.service import Gap
 from gondwana.ledger.audit import audit
 from gondwana.ledger.service import SlaClass
 from gondwana.ledger.store import first_seq_at
 from gondwana.loops.run import Reconcilers
 from gondwana.market import store as market
+from gondwana.policy.model import Scope
+from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState
 from gondwana.wire.agent import LeaseProof
 
 STEP = 5.0
@@ -88,3 +93,22 @@ def test_what_an_escrow_paid_since_a_transfer_leaves_out_what_went_back(breached
     assert world.reader.one(service.SQL.paid_since, params)["amount"] == 60_000
     later = {**params, "first": first_seq_at(world.reader, Instant(world.now + 1))}
     assert world.reader.one(service.SQL.paid_since, later)["amount"] == 0
+
+
+@pytest.mark.parametrize("state", MachineState)
+def test_a_machine_is_heard_in_whatever_state_it_is(breached, state):
+    world, _ = breached
+    machine = world.machine()
+    later = Instant(world.now + 5)
+    world.write(supply.save, replace(machine, state=state, proven_at=later))
+    assert service.heard(world.reader, later) == presence.Heard(at=later, owners=1)
+
+
+def test_two_owners_are_heard_and_no_more_are_counted(breached):
+    world, _ = breached
+    for number in range(3):
+        world.join(f"rimu{number}", owner_id=world.principal(f"owner{number}", Scope.PROVIDER))
+    assert service.heard(world.reader, world.now).owners == 2
+    assert (
+        service.heard(world.reader, Instant(world.now + 1_000)).owners == 2
+    )  # as of the last proof

@@ -71,12 +71,15 @@ def known(reader: Reader, *, since: Instant = ALWAYS) -> Known | None:
 
 
 def heard(reader: Reader, now: Instant) -> presence.Heard:
-    """Who was heard last; it may look at all machines."""
+    """Who was heard last; it may look at all machines, where none or one owner's alone were."""
     newest = reader.one(SQL.heard)
     at = None if newest is None or newest["at"] is None else Instant(newest["at"])
     since = (at or now) - presence.BEFORE_SECONDS
-    owners = reader.one(SQL.owners_heard, {"since": since, "limit": presence.OWNERS_MIN})
-    return presence.Heard(at=at, owners=int(owners["owners"]) if owners else 0)
+    first = reader.one(SQL.owner_heard, {"since": since, "but": ""})
+    if first is None:
+        return presence.Heard(at=at, owners=0)
+    other = reader.one(SQL.owner_heard, {"since": since, "but": first["owner_id"]})
+    return presence.Heard(at=at, owners=1 if other is None else 2)
 
 
 def look(

@@ -22,7 +22,7 @@ class Heard:
     """Who was heard last."""
 
     at: Instant | None  # the newest proof of life of any machine
-    owners: int  # whose machines were heard in the minute up to it
+    owners: int  # whose machines were heard in the minute up to it; two are told of any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
