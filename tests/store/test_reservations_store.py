@@ -10,11 +10,13 @@ from gondwana.jobs import admit, end, reclaims, report, reservations, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.rules import batch
-from gondwana.ledger import budgets
+from gondwana.ledger import budgets, slashes, stakes
 from gondwana.ledger import rules as ledger
 from gondwana.ledger.accounts import (
+    fund_insurance,
     lease_escrow,
     provider_holdback,
+    stake,
     tenant_available,
     tenant_promo,
 )
@@ -22,6 +24,7 @@ from gondwana.ledger.charges import accounts, charges
 from gondwana.ledger.model import BudgetPeriod
 from gondwana.ledger.periods import Span
 from gondwana.ledger.store import balance, post
+from gondwana.loops.keep_calendar import keep_calendar
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
 from gondwana.market.calendar import rules
@@ -35,6 +38,7 @@ from gondwana.supply.model import MachineState
 from gondwana.wire.agent import RunReport
 from gondwana.wire.calendar import Discount
 from gondwana.wire.jobs import MarketTerms
+from gondwana.wire.machines import RELIABILITY_PRIOR
 
 HOUR, DAY = 3_600, 86_400
 PRICE = 3_600_000
@@ -270,7 +274,7 @@ def test_spot_is_sold_until_shortly_before_and_gone_at_the_start(world, make):
 # -- the start
 
 
-def test_a_machine_that_is_gone_at_the_start_costs_nothing_and_another_is_sought_at_once(world, make):  # fmt: skip
+def test_a_machine_that_is_gone_at_the_start_costs_its_tenant_nothing_and_another_is_sought(world, make):  # fmt: skip
     join(world, price=1_000_000)
     had = money(world)
     job = world.submit(ahead(make))
@@ -283,6 +287,100 @@ def test_a_machine_that_is_gone_at_the_start_costs_nothing_and_another_is_sought
     (lease,) = leases_of(world, job)
     assert (lease.machine_id, lease.ends_at) == ("mac_rimu", make.NOW + 2 * DAY + 2 * HOUR)
     assert money(world) == had - 2_000_000  # the deposit is back, the other's first hour set aside
+
+
+def put_at_stake(world, micro_usd, owner=None):
+    owner = owner or world.owner
+    world.write(stakes.add_stake, world.now, owner, micro_usd, key=f"stake {owner}", rail="bank")
+
+
+def cases_of(world):
+    return slashes.cases(world.reader, None, limit=10)
+
+
+def stand_until_start(world, *names):
+    """Two days pass, and the network is known to hear its machines at their end."""
+    stand(world, 2 * DAY - 100, *names)
+    stand(world, 100, *names, step=10.0)
+
+
+@pytest.mark.parametrize("state", ["down", "paused", "draining", "left"])
+def test_an_owner_whose_machine_is_gone_at_the_start_pays_its_tenant_the_deposit(world, make, state):  # fmt: skip
+    join(world)
+    put_at_stake(world, 100 * PRICE)
+    had = money(world)
+    job = world.submit(ahead(make))
+    world.write(supply.move, world.now, world.machine(), MachineState(state))
+    stand_until_start(world)
+    (case,) = cases_of(world)
+    assert (case.held_micro_usd, case.made_whole_micro_usd) == (PRICE, PRICE)
+    assert (case.tenant_id, case.job_id, case.machine_id) == (world.tenant, job.id, "mac_kauri")
+    assert money(world) == had  # the deposit is back; the rest is held while the owner may appeal
+    stand(world, 4 * DAY)
+    assert money(world) == had + PRICE
+    assert balance(world.reader, stake(world.owner)).available_micro_usd == 99 * PRICE
+
+
+def test_an_owner_who_has_less_pays_less_and_nobody_else_pays_the_rest(world, make):
+    join(world)
+    put_at_stake(world, PRICE // 4)
+    world.write(post, ledger.treasury_deposit("manual", PRICE, key="fund"), world.now)
+    world.write(post, ledger.fund_deposit(fund_insurance(), PRICE, key="fund"), world.now)
+    had = money(world)
+    world.submit(ahead(make))
+    world.write(supply.move, world.now, world.machine(), MachineState.DOWN)
+    stand_until_start(world)
+    stand(world, 4 * DAY)
+    assert money(world) == had + PRICE // 4
+    assert balance(world.reader, fund_insurance()).available_micro_usd == PRICE
+
+
+def test_who_has_nothing_at_stake_or_books_his_own_machine_pays_nothing(world, make):
+    join(world, owner_id=world.tenant)
+    put_at_stake(world, 100 * PRICE, world.tenant)
+    world.submit(ahead(make))
+    world.write(supply.move, world.now, world.machine(), MachineState.DOWN)
+    join(world, "rimu")
+    world.submit(ahead(make, "other"))
+    world.write(supply.move, world.now, world.machine("rimu"), MachineState.DOWN)
+    stand_until_start(world)
+    assert cases_of(world) == []
+
+
+def test_a_machine_that_took_the_lease_and_never_served_it_pays_like_one_that_was_gone(world, make):
+    join(world)
+    put_at_stake(world, 100 * PRICE)
+    job = world.submit(ahead(make))
+    stand(world, 2 * DAY, "kauri")
+    (lease,) = leases_of(world, job)
+    world.write(end.close_lease, world.now, lease, CloseReason.MACHINE_LOST)
+    (case,) = cases_of(world)
+    assert case.held_micro_usd == PRICE
+
+
+def test_nobody_pays_where_the_network_could_not_hear_his_machine(world, make):
+    join(world)
+    put_at_stake(world, 100 * PRICE)
+    job = world.submit(ahead(make))
+    world.write(supply.move, world.now, world.machine(), MachineState.DOWN)
+    stand(world, DAY)  # then the control plane is away, and comes back after the start
+    world.clock.advance(DAY + 60.0)
+    keep_calendar(world.context, world.now)
+    assert bookings_of(world, job)[0].state is BookingState.BROKEN
+    assert cases_of(world) == []
+    world.reconcile()
+    assert world.machine().reliability == RELIABILITY_PRIOR
+
+
+def test_a_machine_that_breaks_reservations_is_relied_on_less_and_after_a_month_as_before(world, make):  # fmt: skip
+    join(world)
+    world.submit(ahead(make))
+    world.write(supply.move, world.now, world.machine(), MachineState.DOWN)
+    stand_until_start(world)
+    stand(world, 60, step=10.0)
+    assert world.machine().reliability < RELIABILITY_PRIOR
+    stand(world, 31 * DAY)
+    assert world.machine().reliability == RELIABILITY_PRIOR
 
 
 def test_a_gang_whose_one_machine_is_gone_gets_it_from_the_market_and_keeps_the_other(world, make):

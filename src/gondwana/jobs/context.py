@@ -30,7 +30,8 @@ def _ended_runs() -> Heard:
 
 
 def _rated() -> Heard:
-    return Heard("lease.closed", of=lambda event: event.data.get("machine_id"), look_seconds=3600.0)
+    kinds = ("lease.closed", "booking.broken")
+    return Heard(*kinds, of=lambda event: event.data.get("machine_id"), look_seconds=3600.0)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,6 @@ from gondwana.market.model import (
     CloseReason,
     Lease,
     LeaseState,
-    Mechanism,
     OrderState,
 )
 from gondwana.supply import store as supply
@@ -54,7 +53,7 @@ def close_lease(tx: Transaction, now: Instant, lease: Lease, reason: CloseReason
         expire_unit(tx, now, unit, verdict=reason)
     closed = market.close(tx, now, lease, reason)
     money.close_lease(tx, now, closed)
-    if lost and reason not in WITH_NOTICE and closed.mechanism is Mechanism.AUCTION:
+    if lost and reason not in WITH_NOTICE:
         undelivered.penalise(tx, now, closed)
     if lost or reason is CloseReason.RESERVATION_LAPSED:
         _recover(tx, now, closed)

@@ -14,7 +14,7 @@ from gondwana.core.money import format_usd
 from gondwana.core.random import Random
 from gondwana.core.units import format_instant, format_seconds
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import money, store
+from gondwana.jobs import money, store, undelivered
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Job
 from gondwana.jobs.purse import Purses
@@ -25,13 +25,14 @@ from gondwana.ledger.accounts import lease_escrow
 from gondwana.ledger.model import LeaseTerms
 from gondwana.ledger.store import balance, post, post_all
 from gondwana.market import rules as market_rules
+from gondwana.market import store as market
 from gondwana.market.calendar import rules
 from gondwana.market.calendar import store as calendar
 from gondwana.market.calendar.model import Booking, BookingKind, BookingState
 from gondwana.market.keeping import FITTING_MAX
 from gondwana.market.model import Listing, Order, Screening
 from gondwana.supply import store as supply
-from gondwana.supply.model import Machine, MachineState
+from gondwana.supply.model import MachineState
 
 SPARE_MAX: Final = 64  # machines beyond those wanted that are looked at again in the transaction
 
@@ -92,13 +93,16 @@ def cancel(tx: Transaction, now: Instant, order_id: OrderId) -> None:
 def give_up(tx: Transaction, now: Instant, order_id: OrderId) -> int:
     """After the start: machines that are not there serve the order no more, and it looks for others at once.
 
-    So do, after some minutes, those that wait for an order in vain: if all of them were there it was the tenant who
-    could not take them (a quota), and he pays the deposit; else nobody does. Returns how many bookings ended.
+    Their owners owe a penalty. After some minutes those serve it no more either that wait for it in vain: if all were
+    there it was the tenant who could not take them (a quota), and he pays the deposit. Returns how many bookings ended.
     """
     waiting = [each for each in _booked(tx, order_id) if each.starts_at <= now]
-    gone = [each for each in waiting if not _is_there(supply.machine(tx, each.machine_id))]
+    states = {each.id: supply.machine(tx, each.machine_id).state for each in waiting}
+    gone = [each for each in waiting if states[each.id] is not MachineState.UP]
     for each in gone:
         _settle(tx, now, calendar.end(tx, now, each, BookingState.BROKEN), 0)
+        tenant_id = market.order(tx, order_id).tenant_id
+        undelivered.penalise_absence(tx, now, each, tenant_id, state=states[each.id].value)
     late = [
         each for each in waiting if each not in gone and now >= each.starts_at + rules.KEPT_SECONDS_MAX
     ]  # fmt: skip
@@ -237,10 +241,6 @@ def _terms(reader: Reader, job: Job, each: Booking) -> LeaseTerms:
 def _booked(reader: Reader, order_id: OrderId) -> list[Booking]:
     found = calendar.of_orders(reader, [order_id]).get(order_id, [])
     return [each for each in found if each.state is BookingState.BOOKED]
-
-
-def _is_there(machine: Machine) -> bool:
-    return machine.state is MachineState.UP
 
 
 def _hours(seconds: float) -> str:

@@ -1,17 +1,19 @@
-"""Learn from each lease that ends how far its machine can be relied on; filters and plans ask for it."""
+"""Learn from each lease and reservation that ends how far its machine can be relied on; filters and plans ask."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import service
+from gondwana.jobs import service, undelivered
 from gondwana.jobs.context import Context
-from gondwana.jobs.rules.service import Gap
+from gondwana.jobs.service import Known
 from gondwana.ledger.accounts import stake
 from gondwana.ledger.store import balance
 from gondwana.loops.each import parts
 from gondwana.market import history, measures
+from gondwana.market.calendar import store as calendar
 from gondwana.supply import store as supply
 from gondwana.wire.machines import Trust
 
@@ -23,26 +25,32 @@ def rate_machines(context: Context, now: Instant) -> int:
     """Returns how many machines are rated otherwise than before."""
     reader, heard = context.database.reader(), context.rated.take(now)
     known = service.known(reader, since=Instant(now - measures.RELIABILITY_SECONDS))
-    gaps = () if known is None else known.gaps
     rated = 0
-    for ids in parts(_ever_leased(reader) if heard is None else heard):
-        found = _ratings(reader, ids, gaps, now)
+    for ids in parts(_ever_promised(reader) if heard is None else heard):
+        found = _ratings(reader, ids, known, now)
         if found:
             rated += context.database.writer.call(_rate, now, found)
     return rated
 
 
 def _ratings(
-    reader: Reader, ids: Sequence[str], gaps: Sequence[Gap], now: Instant
+    reader: Reader, ids: Sequence[str], known: Known | None, now: Instant
 ) -> list[tuple[str, float, Trust]]:
     """What is to be said of these machines from now on, where that is something new."""
+    since = Instant(now - measures.RELIABILITY_SECONDS)
+    gaps = () if known is None else known.gaps
     kept: dict[str, list[measures.Kept]] = {machine_id: [] for machine_id in ids}
-    for each in history.leases_since(reader, ids, now - measures.RELIABILITY_SECONDS):
+    for each in history.leases_since(reader, ids, since):
         kept[each.machine_id].append(each)
+    broken = Counter(
+        str(each.machine_id)
+        for each in calendar.broken_since(reader, ids, since)
+        if known is not None and undelivered.is_owners_fault(each, known)
+    )
     found: list[tuple[str, float, Trust]] = []
     for machine_id, leases in kept.items():
         machine = supply.machine(reader, machine_id)
-        reliable, proven_seconds = measures.kept_of(leases, gaps, now)
+        reliable, proven_seconds = measures.kept_of(leases, gaps, now, broken=broken[machine_id])
         is_staked = balance(reader, stake(machine.owner_id)).available_micro_usd > 0
         trust = measures.trust(reliable, proven_seconds, is_staked=is_staked)
         change = abs(reliable - machine.reliability)
@@ -57,8 +65,8 @@ def _rate(tx: Transaction, now: Instant, found: Sequence[tuple[str, float, Trust
     return len(found)
 
 
-def _ever_leased(reader: Reader) -> Iterator[str]:
+def _ever_promised(reader: Reader) -> Iterator[str]:
     after = ""
-    while ids := history.ever_leased(reader, after, ROWS_MAX):
+    while ids := history.ever_promised(reader, after, ROWS_MAX):
         yield from ids
         after = ids[-1]

@@ -57,7 +57,7 @@ def leases_since(reader: Reader, machine_ids: Sequence[str], since: float) -> li
     return [from_row(Kept, row) for row in read_keys(reader, SQL.leases_since, ids, since)]
 
 
-def ever_leased(reader: Reader, after: str, limit: int) -> list[str]:
-    """Machines that were ever leased, in order of their ids, after this one."""
-    rows = reader.all(SQL.ever_leased, {"after": after, "limit": limit})
+def ever_promised(reader: Reader, after: str, limit: int) -> list[str]:
+    """Machines that were ever leased or broke a reservation, in order of their ids, after this one."""
+    rows = reader.all(SQL.ever_promised, {"after": after, "limit": limit})
     return [row["machine_id"] for row in rows]

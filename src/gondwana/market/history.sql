@@ -8,9 +8,11 @@ FROM lease WHERE machine_id IN (:keys) GROUP BY machine_id, reason;
 SELECT machine_id, reason, proven_ms, active_at, closed_at FROM lease
 WHERE active_at IS NOT NULL AND (closed_at IS NULL OR closed_at > ?) AND machine_id IN (:keys);
 
--- name: ever_leased
--- Machines that were ever leased.
-SELECT DISTINCT machine_id FROM lease WHERE machine_id > :after ORDER BY machine_id LIMIT :limit;
+-- name: ever_promised
+-- Machines that were ever leased, or broke a reservation.
+SELECT DISTINCT machine_id FROM lease WHERE machine_id > :after
+UNION SELECT machine_id FROM booking WHERE state = 'broken' AND machine_id > :after
+ORDER BY machine_id LIMIT :limit;
 
 -- name: served_since
 -- What these machines served since then.

@@ -17,9 +17,8 @@ RELIABILITY_SECONDS: Final = (
 )  # the time looked at: a machine may mend its ways within a month
 PRIOR_SECONDS: Final = 86_400  # a new machine counts as if it had served a day at RELIABILITY_PRIOR
 SLACK_SECONDS: Final = 20.0  # that a lease may lack: heartbeats that were not due at its ends
-LOSS_SECONDS: Final = (
-    3_600  # what each lease that a machine lost costs it beside the time that was missing
-)
+LOSS_SECONDS: Final = 3_600
+"""What each lease that a machine lost costs it beside the time that was missing; so does a broken reservation."""
 TRUST_SECONDS_MIN: Final = 86_400
 BY_PROVIDER: Final = frozenset(
     reason for reason in CloseReason if 2000 <= CLOSE_CODES[reason] < 3000
@@ -88,13 +87,15 @@ def reliability(proven_seconds: float, promised_seconds: float, losses: int) -> 
     return round(share, 6)
 
 
-def kept_of(leases: Iterable[Kept], gaps: Sequence[Span], now: Instant) -> tuple[float, float]:
+def kept_of(
+    leases: Iterable[Kept], gaps: Sequence[Span], now: Instant, *, broken: int = 0
+) -> tuple[float, float]:
     """(reliability, seconds proven) by a machine's leases; when the network could not hear it, it promised nothing.
 
-    What a lease lacks up to SLACK_SECONDS is no fault.
+    What a lease lacks up to SLACK_SECONDS is no fault. `broken`: reservations for which it was not there.
     """
     proven = promised = 0.0
-    losses = 0
+    losses = broken
     for each in leases:
         end = now if each.closed_at is None else each.closed_at
         away = sum(max(0.0, min(end, gap.until) - max(each.active_at, gap.since)) for gap in gaps)

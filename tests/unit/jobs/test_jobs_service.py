@@ -137,3 +137,22 @@ def test_a_control_plane_that_stood_still_for_a_while_was_away():
     alone = Heard(at=Instant(99), owners=1)
     _, gap = look(Hearing(until=Instant(60)), heard=alone)
     assert gap == Gap(since=Instant(60), until=Instant(160))
+
+
+GAP = Gap(since=Instant(200), until=Instant(300))
+
+
+@pytest.mark.parametrize(
+    ("until", "since", "at", "heard"),
+    [
+        (500, 400, 401, True),
+        (500, 299, 350, False),  # who is late after a gap is excused until everybody may be back
+        (500, 300, 350, True),
+        (500, 150, 250, False),  # it began meanwhile
+        (390, 400, 401, True),  # what is known is a look old
+        (380, 400, 401, False),  # it hears nobody now
+    ],
+)
+def test_nobody_is_blamed_for_what_the_network_could_not_hear(until, since, at, heard):
+    told = presence.could_hear(Instant(until), (GAP,), since=Instant(since), at=Instant(at))
+    assert told is heard

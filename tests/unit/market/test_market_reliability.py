@@ -46,6 +46,11 @@ def test_a_lease_that_its_machine_lost_costs_more_than_the_seconds_that_are_miss
     assert kept_of([lost], (), NOW)[0] < kept_of([done], (), NOW)[0]
 
 
+def test_a_reservation_that_a_machine_broke_costs_as_much_as_a_lease_that_it_lost():
+    lease, lost = kept(DAY, DAY), kept(DAY, DAY, reason=CloseReason.MACHINE_LOST)
+    assert kept_of([lease], (), NOW, broken=1) == kept_of([lost], (), NOW)
+
+
 def test_nobody_is_blamed_for_the_time_in_which_the_network_heard_nobody():
     away = SimpleNamespace(since=NOW - 20 * DAY + 100, until=NOW - 20 * DAY + 100 + DAY)
     lease = kept(DAY, 2 * DAY)

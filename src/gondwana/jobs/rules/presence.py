@@ -4,6 +4,7 @@ It was deaf while the control plane did not run, and while all machines of two o
 minute: then it is our line or our database, not they. One owner alone cannot make such a silence.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ PASS_SECONDS: Final = 5.0  # between two looks
 MISSED_SECONDS: Final = 6 * PASS_SECONDS  # without a look nobody knows who was heard
 BEFORE_SECONDS: Final = 60.0  # whoever was heard so long before the silence is part of it
 OWNERS_MIN: Final = 2
+STALE_SECONDS: Final = 3 * PASS_SECONDS  # what is known may be a look and a heartbeat old; no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +55,13 @@ def look(
         return Hearing(until=until, is_deaf=is_deaf), None
     back = Instant(until + down_after_seconds * RETURN_FACTOR)
     return Hearing(until=until), Gap(since=before.until, until=back)
+
+
+def could_hear(until: Instant, gaps: Iterable[Gap], *, since: Instant, at: Instant) -> bool:
+    """Whether the network is known to have heard its machines from `since` to `at`; else nobody is blamed for it.
+
+    `until`: as far as is known by now. A gap lasts on while agents come back, so who is late after it is excused too.
+    """
+    return until >= at - STALE_SECONDS and not any(
+        gap.since <= at and gap.until > since for gap in gaps
+    )

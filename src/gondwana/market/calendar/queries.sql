@@ -26,6 +26,10 @@ SELECT * FROM booking WHERE state = 'booked' ORDER BY starts_at, id LIMIT :limit
 -- Bookings that begin by :until, the soonest first.
 SELECT * FROM booking WHERE state = 'booked' AND starts_at <= :until ORDER BY starts_at, id LIMIT :limit;
 
+-- name: broken_since
+-- Reservations that these machines broke since then.
+SELECT * FROM booking WHERE state = 'broken' AND ended_at > ? AND machine_id IN (:keys) ORDER BY starts_at, id;
+
 -- name: end
 -- These bookings, booked no more.
 UPDATE booking SET state = ?, ended_at = ? WHERE state = 'booked' AND id IN (:keys);

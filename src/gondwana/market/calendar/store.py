@@ -69,6 +69,12 @@ def due(reader: Reader, until: Instant) -> list[Booking]:
     ]
 
 
+def broken_since(reader: Reader, machine_ids: Sequence[str], since: Instant) -> list[Booking]:
+    """The reservations for which these machines were not there."""
+    ids = list(dict.fromkeys(machine_ids))
+    return [from_row(Booking, row) for row in read_keys(reader, SQL.broken_since, ids, since)]
+
+
 def add(tx: Transaction, new: Sequence[Booking]) -> None:
     """Store new bookings. The caller has just seen, in this transaction, that nobody else has the devices then."""
     insert_values(tx, "booking", new)
