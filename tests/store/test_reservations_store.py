@@ -431,6 +431,55 @@ def test_a_tenant_who_may_not_take_what_he_reserved_pays_the_deposit(world, make
     assert (booking.state, booking.kept_micro_usd) == (BookingState.UNUSED, PRICE)
 
 
+def limit(world, devices_max, **changes):
+    by = {"tenant_id": world.tenant, "set_by": world.tenant, "set_at": world.now}
+    world.write(quotas.set_quota, Quota(devices_max=devices_max, **by, **changes))
+
+
+def test_what_is_reserved_for_the_same_time_counts_against_the_quota_and_other_times_do_not(world, make):  # fmt: skip
+    for name in ("kauri", "rimu"):
+        join(world, name)
+    limit(world, 1)
+    world.submit(ahead(make, "first"))
+    for start in (2 * DAY, 2 * DAY - HOUR, 2 * DAY + HOUR):
+        with pytest.raises(NothingFits, match="quota: this account may hold 1 devices at once"):
+            world.submit(ahead(make, "second", start=start))
+    assert bookings_of(world, world.submit(ahead(make, "after", start=2 * DAY + 2 * HOUR)))
+
+
+def test_two_launches_that_both_saw_room_in_the_quota_do_not_both_get_it(world, make):
+    for name in ("kauri", "rimu"):
+        join(world, name)
+    limit(world, 1)
+    specs = [ahead(make, name) for name in ("first", "second")]
+    seen = [admit.look(world.reader, world.context.shelf, world.tenant, spec, world.now) for spec in specs]  # fmt: skip
+    world.write(admit.submit, world.random, world.now, world.tenant, specs[0], seen[0])
+    with pytest.raises(NothingFits, match="quota"):
+        world.write(admit.submit, world.random, world.now, world.tenant, specs[1], seen[1])
+    assert len(calendar.all_booked(world.reader)) == 1
+
+
+def test_of_leases_only_those_that_are_agreed_to_last_into_a_reservation_count_with_it(world, make):
+    for name in ("kauri", "rimu"):
+        join(world, name)
+    limit(world, 1)
+    world.submit(make.spec(name="now", market=MarketTerms(lease_seconds=DAY), seconds_max=DAY))
+    match_orders(world.context, world.now)
+    with pytest.raises(NothingFits, match="quota"):
+        world.submit(ahead(make, start=DAY - HOUR))
+    assert bookings_of(world, world.submit(ahead(make, start=DAY)))
+
+
+def test_a_quota_of_one_project_leaves_reservations_of_others_alone(world, make):
+    for name in ("kauri", "rimu"):
+        join(world, name)
+    limit(world, 1, project="nest")
+    world.submit(ahead(make, "mine", project="nest"))
+    with pytest.raises(NothingFits, match="quota: project nest"):
+        world.submit(ahead(make, "more", project="nest"))
+    assert bookings_of(world, world.submit(ahead(make, "other")))
+
+
 def test_nothing_found_by_the_end_of_the_window_ends_the_job(world, make):
     join(world)
     job = world.submit(ahead(make))

@@ -1,6 +1,7 @@
 """Quotas where machines are given out: what an order may get of what it was offered."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -10,11 +11,14 @@ from gondwana.core.units import format_instant
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
+from gondwana.market.calendar import rules
 from gondwana.market.calendar import store as calendar
 from gondwana.market.calendar.model import BookingState
+from gondwana.market.calendar.rules import Promise
 from gondwana.market.fairness import CPUS, MEMORY, Holdings
 from gondwana.market.model import Lease, Listing, Order, OrderState, Sold
 from gondwana.policy import limits, quotas
+from gondwana.policy.limits import DevicesHeld
 from gondwana.policy.model import Quota
 from gondwana.wire.jobs import Accelerators
 
@@ -72,26 +76,65 @@ def trim(
     order: Order, held_count: int, offered: Sequence[S], of_tenant: Sequence[Quota], holdings: Holdings
 ) -> tuple[list[S], str]:  # fmt: skip
     """Of what is offered what quotas allow, in order; nothing where a gang would not be whole; and why not more."""
-    applying, held = limits.applying(of_tenant, order.project), _held(order.tenant_id, holdings)
-    kept: list[S] = []
-    why = ""
-    for each in offered:
-
-        def with_kept(project: str | None, model: str) -> int:
-            mine = sum(model in ("", one.accelerator) for one in kept)
-            return held(project, model) + mine * order.devices
-
-        room = limits.room(applying, each.accelerator, with_kept)
-        if room.devices >= order.devices:
-            kept.append(each)
-        else:
-            why = limits.why_waiting(room.quota)
+    applying = limits.applying(of_tenant, order.project)
+    kept, why = _allowed(order, offered, applying, _held(order.tenant_id, holdings))
     if held_count + len(kept) < order.count_min:
         return [], why
     return kept, why
 
 
-def _held(tenant_id: str, holdings: Holdings) -> Callable[[str | None, str], int]:
+def _allowed(
+    order: Order, offered: Sequence[S], applying: Sequence[Quota], held: DevicesHeld
+) -> tuple[list[S], str]:
+    """Of what is offered what quotas allow, in order; and why not more."""
+    kept: list[S] = []
+    why, taken = "", Counter[str]()
+
+    def with_kept(project: str | None, model: str) -> int:
+        mine = taken[model] if model else len(kept)
+        return held(project, model) + mine * order.devices
+
+    for each in offered:
+        room = limits.room(applying, each.accelerator, with_kept)
+        if room.devices >= order.devices:
+            kept.append(each)
+            taken[each.accelerator] += 1
+        else:
+            why = limits.why_waiting(room.quota)
+    return kept, why
+
+
+def allowed_ahead(
+    reader: Reader, order: Order, offered: Sequence[Listing]
+) -> tuple[list[Listing], str]:
+    """Of what could be reserved what quotas allow, in order; and why not more.
+
+    A reservation counts in its window, with all that its tenant will surely hold at any instant of it: what else is
+    reserved, and leases that are agreed to last so long. Leases without an agreed end are not counted.
+    """
+    assert order.starts_at is not None
+    tenant_id, start, end = order.tenant_id, order.starts_at, rules.window_end(order)
+    known = calendar.promised_to(reader, tenant_id, start, end)
+    machines = {each.machine_id for each in known}
+    models = {str(each.machine_id): each.accelerator for each in listings_of(reader, machines)}
+
+    def held(project: str | None, model: str) -> int:
+        mine = [
+            Promise(devices=each.devices, starts_at=each.starts_at, ends_at=each.ends_at)
+            for each in known
+            if project in (None, each.project) and model in ("", models.get(each.machine_id))
+        ]
+        return -rules.room(0, mine, start, end)
+
+    applying = limits.applying(
+        quotas.quotas_of(reader, [tenant_id]).get(tenant_id, []), order.project
+    )
+    asked = {(None, ""), *((each.project or None, each.model) for each in applying)}
+    found = {each: held(*each) for each in asked}
+    return _allowed(order, offered, applying, lambda project, model: found[project, model])
+
+
+def _held(tenant_id: str, holdings: Holdings) -> DevicesHeld:
     return lambda project, model: holdings.devices(tenant_id, project, model)
 
 

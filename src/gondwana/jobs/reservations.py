@@ -14,7 +14,7 @@ from gondwana.core.money import format_usd
 from gondwana.core.random import Random
 from gondwana.core.units import format_instant, format_seconds
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import money, store, undelivered
+from gondwana.jobs import money, quotas, store, undelivered
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Job
 from gondwana.jobs.purse import Purses
@@ -34,6 +34,9 @@ from gondwana.market.model import Listing, Order, Screening
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
 
+_QUOTA_HINT: Final = (
+    "with what is reserved for that time already: gondwana quota list, or choose another time"
+)
 SPARE_MAX: Final = 64  # machines beyond those wanted that are looked at again in the transaction
 
 
@@ -50,7 +53,14 @@ def find(reader: Reader, shelf: Shelf, order: Order, now: Instant) -> Screening:
     if len(free) < order.count_min:
         why_not = _why_not(order, fits.fits, free, now)
         return Screening(fits=(), why_not=why_not, hint=_hint(order, fits.fits, now))
-    return Screening(fits=tuple(free[: order.count_max + SPARE_MAX]))
+    allowed, stop = quotas.allowed_ahead(reader, order, free)
+    if len(allowed) < order.count_min:
+        return Screening(fits=(), why_not=stop, hint=_QUOTA_HINT)
+    if len(allowed) < order.count_max:
+        return Screening(fits=tuple(allowed))
+    wanted = {each.machine_id for each in allowed}
+    spare = [each for each in free if each.machine_id not in wanted]
+    return Screening(fits=(*allowed, *spare)[: order.count_max + SPARE_MAX])
 
 
 def reserve(
@@ -62,9 +72,13 @@ def reserve(
     FundsTooLow.
     """
     fits = _screen(order, listings_of(tx, machine_ids), now).fits
-    chosen = _reservable(tx, order, fits, now)[: order.count_max]
+    free = _reservable(tx, order, fits, now)
+    if len(free) < order.count_min:
+        raise NothingFits(_why_not(order, fits, free, now), hint="gondwana plan JOB")
+    allowed, stop = quotas.allowed_ahead(tx, order, free)
+    chosen = allowed[: order.count_max]
     if len(chosen) < order.count_min:
-        raise NothingFits(_why_not(order, fits, chosen, now), hint="gondwana plan JOB")
+        raise NothingFits(stop, hint=_QUOTA_HINT)
     made = [_booking(order, each, new_id("rsv", now, random), now) for each in chosen]
     made = [replace(each, deposit_micro_usd=rules.deposit_micro_usd(each)) for each in made]
     calendar.add(tx, made)

@@ -85,3 +85,14 @@ class Standing:
     agreed_end: Instant | None  # it was agreed for a time
     noticed_end: Instant | None  # it was given notice
     latest_end: float | None  # its run's limit says so; None: nothing does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Devices that a tenant will surely hold of a machine from `starts_at` until before `ends_at`."""
+
+    machine_id: str
+    project: str
+    devices: int
+    starts_at: Instant
+    ends_at: Instant

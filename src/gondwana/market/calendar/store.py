@@ -12,7 +12,13 @@ from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.market.calendar.model import BOOKING_TRANSITIONS, Booking, BookingState, Standing
+from gondwana.market.calendar.model import (
+    BOOKING_TRANSITIONS,
+    Booking,
+    BookingState,
+    Held,
+    Standing,
+)
 from gondwana.market.keeping import END_SLACK_SECONDS
 from gondwana.market.model import Lease, Mechanism
 from gondwana.market.store import SQL as MARKET
@@ -55,6 +61,12 @@ def of_orders(reader: Reader, order_ids: Sequence[str]) -> dict[str, list[Bookin
 def of_job(reader: Reader, job_id: str) -> list[Booking]:
     """All that was ever booked for a job."""
     return [from_row(Booking, row) for row in reader.all(SQL.of_job, {"job_id": job_id})]
+
+
+def promised_to(reader: Reader, tenant_id: str, start: Instant, end: Instant) -> list[Held]:
+    """What a tenant will surely hold at some instant from `start` until before `end`."""
+    params = {"tenant_id": tenant_id, "start": start, "end": end, "limit": ROWS_MAX}
+    return [from_row(Held, row) for row in reader.all(SQL.promised_to, params)]
 
 
 def all_booked(reader: Reader) -> list[Booking]:
