@@ -13,7 +13,13 @@ from gondwana.db.sqlite import SqliteConnection
 from gondwana.jobs import end, fairness, money, place, quotas, reclaims, shelf
 from gondwana.jobs.money import Opened
 from gondwana.jobs.rules import memory
-from gondwana.loops import end_leases, keep_machines, lapse_reservations, match_orders, run_auctions
+from gondwana.loops import (
+    end_leases,
+    expire_orders,
+    keep_machines,
+    lapse_reservations,
+    run_auctions,
+)
 from gondwana.market import rules
 from gondwana.market.spot import rules as spot_rules
 from gondwana.sim.market.world import run
@@ -126,7 +132,7 @@ def lapse_never(patch):
 
 def expire_never(patch):
     """An order that nothing fits stands for ever."""
-    patch.setattr(match_orders, "_expire_overdue", lambda context, reader, now: None)
+    patch.setattr(expire_orders.market, "overdue_orders", lambda reader, now: [])
 
 
 def end_never(patch):

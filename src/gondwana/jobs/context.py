@@ -12,6 +12,7 @@ from gondwana.db.database import Database
 from gondwana.db.events import StoredEvent
 from gondwana.jobs.fairness import Fairness
 from gondwana.jobs.heard import Heard
+from gondwana.jobs.open_orders import OpenOrders
 from gondwana.jobs.probes import Probes
 from gondwana.jobs.proofs import Proofs
 from gondwana.jobs.shelf import Shelf
@@ -55,6 +56,7 @@ class Context:
     proofs: Proofs = field(default_factory=Proofs)  # heard, not written yet
     shelf: Shelf = field(default_factory=Shelf)  # what the market sells, in memory
     fairness: Fairness = field(default_factory=Fairness)  # whose turn it is
+    open_orders: OpenOrders = field(default_factory=OpenOrders)  # at posted prices
     ended_runs: Heard = field(default_factory=_ended_runs)
     trainings: Heard = field(default_factory=lambda: Heard("training.begun"))  # those that go on
     rated: Heard = field(default_factory=_rated)  # machines of which there is something to learn
@@ -64,5 +66,7 @@ class Context:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Tell all that is kept in memory what was committed."""
-        for each in (self.shelf, self.fairness, self.ended_runs, self.trainings, self.rated):
+        for each in (
+            self.shelf, self.fairness, self.open_orders, self.ended_runs, self.trainings, self.rated,
+        ):  # fmt: skip
             each.follow(events)

@@ -6,6 +6,7 @@ writes (`jobs.quotas.Limits`).
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -32,6 +33,7 @@ from gondwana.policy.model import Quota
 
 TOTALS_SECONDS: Final = 10.0  # between two looks at all there is: shares need not be exact
 REMEMBERED_MAX: Final = 20_000  # open orders; past it all are read again
+TURNS_AT_ONCE: Final = 64  # of a queue that nobody is served from
 _SAME: Final = frozenset({"lease.active", "lease.runway_low", "lease.runway_drain"})
 """Events of a lease that change nothing of what it holds."""
 
@@ -133,8 +135,13 @@ class Fairness:
         with self._lock:
             holdings = self._fresh(reader, shelf, now)
             waiting = self._waiting(reader, order_ids)
-            free = (each for each in waiting if not self._is_blocked(each.order))
-            return [each.order for each in Turns(free, holdings, now)]
+            free = [each for each in waiting if not self._is_blocked(each.order)]
+            turns = Turns(free, holdings, now)
+        found: list[Order] = []
+        while len(found) < len(free):
+            with self._lock:  # in steps: whoever serves orders does not wait for a long queue
+                found += [each.order for each in islice(turns, TURNS_AT_ONCE)]
+        return found
 
     def is_hopeless(self, order_id: str, now: Instant) -> bool:
         """Whether nothing could be kept for an order a short while ago."""

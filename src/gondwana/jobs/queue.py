@@ -24,7 +24,7 @@ def queue(
     context: Context, reader: Reader, now: Instant, tenant_id: str | None = None
 ) -> list[Place]:
     """All who wait, or the orders of one tenant with their places among all; those that quotas keep out come last."""
-    ids = market.open_orders(reader, now)
+    ids = context.open_orders.ids(reader, now)
     by_turn = context.fairness.queue(reader, context.shelf, ids, now)
     kept = Counter(hold.order_id for hold in market.holds(reader))
     found = [

@@ -6,7 +6,7 @@ It is a cache and proposes only: whoever reserves looks at the database again, i
 import functools
 import gc
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -15,6 +15,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
+from gondwana.jobs.idle import ANYTHING, Idle, Wish
 from gondwana.jobs.listings import (
     HAS_ACCELERATOR,
     HAS_SANDBOX,
@@ -43,7 +44,6 @@ _OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing o
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
 CANDIDATES_MAX: Final = 1_024  # machines that one gang chooses from
-IDLE_ORDERS_MAX: Final = 100_000  # remembered as fitting nowhere; past it they are looked at again
 
 
 class Shelved(NamedTuple):
@@ -86,14 +86,14 @@ class Shelf:
         self._taken: set[str] = set()  # proposed: what may be on its way to the database counts
         self._wishes_changed = False
         self._has_news = True
-        self._version = 0  # grows whenever an offer becomes better for somebody
+        self._idle = Idle()  # orders that nothing fitted
         self._verdicts = Verdicts()
         self._now = Instant(0.0)  # when somebody asked last
-        self._more_to_try = False  # the pass asks for an alternative that is not the order's last
+        self._is_trying = False  # the pass asks for one of an order's alternatives
+        self._more_to_try = False  # and not for the last
         self._unseen: set[str] = (
             set()
         )  # orders that an alternative asked before may fit after more looks
-        self._idle: dict[str, int] = {}  # orders that nothing fitted -> the version then
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
@@ -118,13 +118,13 @@ class Shelf:
         """
         with self._lock:
             book = self._fresh(reader)
-            if self._idle.get(order.id) == self._version:
+            if order.id in self._idle:
                 return []
             looks = _Looks(reader, now, in_pass=True)
             want = want_of(order, not_machines)
             found = self._cheapest(book, want, order, order.count_max - held, looks)
             if not found or held + len(found) < order.count_min:
-                self._remember_idle(order.id, looks)
+                self._remember_idle(order, looks)
                 return []
             for machine_id in found:
                 self._take(book, machine_id, order.devices)
@@ -137,15 +137,18 @@ class Shelf:
         """The same where `choose` picks among many that fit: None where the order waits for what may be better."""
         with self._lock:
             book = self._fresh(reader)
-            if self._idle.get(order.id) == self._version:
+            if order.id in self._idle:
                 return []
             looks = _Looks(reader, now, in_pass=True)
-            found = self._candidates(book, order, not_machines, looks)
+            least = order.count_min - held
+            names = self._candidates(book, order, not_machines, looks)
+            # a gang that cannot be whole costs no look at their listings
+            found = listings_of(reader, names) if len(names) >= least else ()
             chosen = choose(found)
             if chosen is None:
                 return []
             if not chosen or held + len(chosen) < order.count_min:
-                self._remember_idle(order.id, looks)
+                self._remember_idle(order, looks, lacking=least - len(names))
                 return []
             for each in chosen:
                 self._take(book, each.machine_id, order.devices)
@@ -163,11 +166,12 @@ class Shelf:
         """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
         with self._lock:
             book, looks = self._fresh(reader), _Looks(reader, now)
-            return self._candidates(book, order, not_machines, looks, taken_too=taken_too)
+            found = self._candidates(book, order, not_machines, looks, taken_too=taken_too)
+            return listings_of(reader, found)
 
     def _candidates(
         self, book: Book, order: Order, not_machines: Sequence[str], looks: _Looks, *, taken_too: bool = False
-    ) -> list[Listing]:  # fmt: skip
+    ) -> Collection[str]:  # fmt: skip
         """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
         want = replace(want_of(order, not_machines), taken_too=taken_too)
         names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2, looks))
@@ -178,7 +182,7 @@ class Shelf:
                     break
                 here = replace(want, regions=(region,))
                 names |= dict.fromkeys(self._cheapest(book, here, order, of_region, looks))
-        return listings_of(looks.reader, names)
+        return names
 
     def without_idle(
         self, reader: Reader, order_ids: Sequence[OrderId], now: Instant
@@ -188,8 +192,9 @@ class Shelf:
         with self._lock:
             self._now = now
             book = self._fresh(reader)
-            self._version += self._verdicts.outdated(book, now)
-            return [each for each in order_ids if self._idle.get(each) != self._version]
+            if self._verdicts.outdated(book, now):
+                self._idle.better_for_all()
+            return self._idle.awake(order_ids)
 
     def returned(self, machine_ids: Sequence[str]) -> None:
         """What became of these proposals is committed, or never will be: look at their machines again."""
@@ -207,22 +212,22 @@ class Shelf:
                 place = book.row_of(machine_id)
                 if place is not None:
                     book.set_free(machine_id, int(book.columns[FREE, place]) + order.devices)
-            self._version += 1
-            self._idle[order.id] = self._version
+            self._idle.better_for_all()
+            self._idle.remember(order.id, ANYTHING)
 
     def reconsider(self) -> None:
         """Something else than an offer became better: what nothing fitted may be served now."""
         with self._lock:
-            self._version += 1
+            self._idle.better_for_all()
 
     @contextmanager
     def trying(self, order_id: str, *, is_last: bool) -> Generator[None]:
         """One of an order's alternatives is asked for; only when all were asked for does nothing fit it."""
-        self._more_to_try = not is_last
+        self._is_trying, self._more_to_try = True, not is_last
         try:
             yield
         finally:
-            self._more_to_try = False
+            self._is_trying = self._more_to_try = False
             if is_last:
                 self._unseen.discard(order_id)
 
@@ -354,16 +359,17 @@ class Shelf:
             return self._book
         with self._news:
             self._has_news = False
-            self._version += self._wishes_changed
-            self._wishes_changed = False
+            wishes_changed, self._wishes_changed = self._wishes_changed, False
             changed, self._changed = self._changed, set()
             leased = self._leased - changed - self._taken
             self._leased &= self._taken  # until they are returned
+        if wishes_changed:
+            self._idle.better_for_all()
         try:
             if self._book is None:
                 self._verdicts.forget()
                 self._book = Book(rows(reader))
-                self._version += 1
+                self._idle.better_for_all()
                 self._freeze()
                 return self._book
             standing = {str(each.machine_id): each for each in listings_of(reader, changed)}
@@ -418,7 +424,8 @@ class Shelf:
             self._listings[machine_id] = replace(listing, devices_free=free, epoch=epoch)
         if free != before:
             book.set_free(machine_id, free)
-            self._version += bool(free > before)
+            if free > before:
+                self._better(book, place)
 
     def _update(self, book: Book, machine_id: str, listing: Listing | None) -> None:
         place = book.row_of(machine_id)
@@ -435,7 +442,10 @@ class Shelf:
         place = book.row_of(machine_id)
         assert place is not None
         if before is None or _is_better(book.columns[:, place], before):
-            self._version += 1
+            self._better(book, place)
+
+    def _better(self, book: Book, place: int) -> None:
+        self._idle.better(book.key_at(place).model, int(book.columns[PRICE, place]))
 
     def _take(self, book: Book, machine_id: str, devices: int) -> None:
         place = book.row_of(machine_id)
@@ -448,14 +458,17 @@ class Shelf:
         if self._book is not None and len(self._book) >= FREEZE_OFFERS_MIN:
             gc.freeze()
 
-    def _remember_idle(self, order_id: str, looks: _Looks) -> None:
+    def _remember_idle(self, order: Order, looks: _Looks, *, lacking: int = 1) -> None:
         if self._more_to_try and not looks.saw_all:
-            self._unseen.add(order_id)
-        if self._more_to_try or not looks.saw_all or order_id in self._unseen:
+            self._unseen.add(order.id)
+        if self._more_to_try or not looks.saw_all or order.id in self._unseen:
             return
-        if len(self._idle) >= IDLE_ORDERS_MAX:
-            self._idle.clear()
-        self._idle[order_id] = self._version
+        want = want_of(order, ())
+        if self._is_trying:  # it has alternatives, each of another kind
+            self._idle.remember(order.id, ANYTHING)
+        else:
+            wish = Wish(models=want.models, price_max=want.price_max)
+            self._idle.remember(order.id, wish, lacking=max(1, lacking))
 
 
 def _promises_enough(book: Book, machine_id: str, order: Order) -> bool:

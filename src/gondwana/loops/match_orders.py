@@ -4,19 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gondwana.core.clock import Instant
-from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import place, reservations, rounds, store
+from gondwana.db.transaction import Reader
+from gondwana.jobs import place, reservations
 from gondwana.jobs.calendar import Ahead
 from gondwana.jobs.choosing import Chooser
 from gondwana.jobs.context import Context
-from gondwana.jobs.model import JobReason
 from gondwana.jobs.place import Proposal
-from gondwana.loops import merge_round
-from gondwana.loops.each import parts, write_each, write_parts
-from gondwana.market import rules
+from gondwana.loops.each import parts, write_parts
 from gondwana.market import store as market
 from gondwana.market.keeping import Hold, may_take
-from gondwana.market.model import Lease, Order, OrderState
+from gondwana.market.model import Lease, Order
 
 
 def match_orders(context: Context, now: Instant) -> int:
@@ -33,9 +30,7 @@ def match_orders(context: Context, now: Instant) -> int:
         context.shelf.returned(proposed)
         context.fairness.end()
     reserved = [lease.id for lease in market.reserved(reader)]
-    active += write_parts(context, place.confirm_reserved, given, reserved)
-    _expire_overdue(context, reader, now)
-    return active
+    return active + write_parts(context, place.confirm_reserved, given, reserved)
 
 
 def _proposals(
@@ -46,7 +41,7 @@ def _proposals(
     fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
     if fairness.held_back(holds):
         shelf.reconsider()
-    waiting = shelf.without_idle(reader, market.open_orders(reader, now), now)
+    waiting = shelf.without_idle(reader, context.open_orders.ids(reader, now), now)
     ahead = Ahead.read(reader, now) if waiting else None
     for part in parts(fairness.turns(reader, shelf, waiting, now)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
@@ -88,27 +83,3 @@ def _kept(context: Context, holds: Sequence[Hold], order: Order, now: Instant) -
         listing = context.shelf.listing(each.machine_id)
         if not may_take(order, each, listing.devices_free if listing else 0, now):
             yield each.machine_id
-
-
-def _expire_overdue(context: Context, reader: Reader, now: Instant) -> None:
-    overdue = market.overdue_orders(reader, now)
-    leases = market.leases_of_jobs(reader, [order.job_id for order in overdue])
-    for order in overdue:
-        held = market.held_by(leases[order.job_id], order.id)
-        if rules.order_state(order, held, now) is OrderState.EXPIRED:
-            _expire_alone(context, now, order.id)
-
-
-def _expire_alone(context: Context, now: Instant, order_id: str) -> None:
-    """End a job for which nothing fitted while its order stood; the model it has so far stays."""
-    reader = context.database.reader()
-    training = store.training(reader, market.order(reader, order_id).job_id)
-    artifact = merge_round.artifact(context, training) if training else None
-    write_each(context, _expire, [(now, order_id, artifact)])
-
-
-def _expire(tx: Transaction, now: Instant, order_id: str, artifact: str | None) -> None:
-    order = market.order(tx, order_id)
-    market.move_order(tx, now, order, OrderState.EXPIRED)
-    job, why = store.job(tx, order.job_id), "no machine fitted in time"
-    rounds.give_up(tx, now, job, JobReason.NOTHING_FITS, why, artifact=artifact)

@@ -14,6 +14,7 @@ from gondwana.loops.call_spot import call_spot
 from gondwana.loops.collect_blobs import collect_blobs
 from gondwana.loops.credit_breaches import credit_breaches
 from gondwana.loops.end_leases import end_leases
+from gondwana.loops.expire_orders import expire_orders
 from gondwana.loops.expire_promos import expire_promos
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.expire_units import expire_units
@@ -57,6 +58,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     finish_stuck: LOOK_SECONDS,
     keep_machines: 5.0,
     match_orders: 0.0,
+    expire_orders: 1.0,
     run_auctions: 0.0,
     survey_network: 2.0,
     forget_links: 3600.0,
@@ -85,9 +87,10 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
 
 BOOKKEEPING: Final = frozenset(
     {
-        expire_runs, finish_stuck, keep_machines, watch_network, meter_leases, meter_draining, credit_breaches,
-        publish_roots, mature_holdbacks, expire_promos, settle_cases, record_prices, settle_predictions, rate_machines,
-        release_stakes, collect_blobs, issue_invoices, publish_solvency, run_subsidies, vest_subsidies,
+        expire_orders, expire_runs, finish_stuck, keep_machines, watch_network, meter_leases, meter_draining,
+        credit_breaches, publish_roots, mature_holdbacks, expire_promos, settle_cases, record_prices,
+        settle_predictions, rate_machines, release_stakes, collect_blobs, issue_invoices, publish_solvency,
+        run_subsidies, vest_subsidies,
     }
 )  # fmt: skip
 """Those that may look at every lease or account: a server runs them beside the others, so that no order waits for

@@ -21,6 +21,9 @@ KEEPERS_MAX: Final = (
     8  # orders that machines are kept for, at once: what is kept earns nothing meanwhile
 )
 LOOKED_AT_MAX: Final = 8  # orders looked at in one pass, while others wait to be served
+SEARCHED_MAX: Final = 128
+"""Orders for which the book is asked in one pass. So many every five seconds: ten thousand that nothing could ever
+serve are all given up within HOPELESS_SECONDS, so they hide nobody who comes after them."""
 FITTING_MAX: Final = 1_000  # machines among which those that are free soonest are sought
 HOPELESS_SECONDS: Final = (
     600.0  # an order for which nothing can be kept is not looked at again so soon

@@ -117,10 +117,15 @@ SELECT * FROM market_order WHERE id IN (:keys);
 -- Those of these orders that want machines.
 SELECT id FROM market_order WHERE state = 'open' AND id IN (:keys);
 
--- name: open_order_ids
--- Orders that want machines now at posted prices, oldest first.
-SELECT id FROM market_order WHERE state = 'open' AND mechanism = 'posted' AND (starts_at IS NULL OR starts_at <= :now)
+-- name: open_orders
+-- Orders that want machines at posted prices, now or later, oldest first, those after :created_at and :id.
+SELECT created_at, id, starts_at FROM market_order
+WHERE state = 'open' AND mechanism = 'posted' AND (created_at, id) > (:created_at, :id)
 ORDER BY created_at, id LIMIT :limit;
+
+-- name: open_among
+-- Those of these orders that want machines at posted prices, now or later.
+SELECT created_at, id, starts_at FROM market_order WHERE state = 'open' AND mechanism = 'posted' AND id IN (:keys);
 
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.

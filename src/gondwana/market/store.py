@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
@@ -56,10 +56,37 @@ def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
     return {row["id"] for row in read_keys(reader, SQL.still_open, ids)}
 
 
+class OpenOrder(NamedTuple):
+    """An order that wants machines at posted prices; they sort by age."""
+
+    created_at: Instant
+    id: OrderId
+    starts_at: Instant | None = None
+
+    def wants_now(self, now: Instant) -> bool:
+        """Whether it wants them already."""
+        return self.starts_at is None or self.starts_at <= now
+
+
+def all_open_orders(reader: Reader) -> Iterator[OpenOrder]:
+    """The orders that want machines at posted prices, now or later: oldest first, however many they are."""
+    last = OpenOrder(Instant(0.0), OrderId(""))
+    while rows := reader.tuples(
+        SQL.open_orders, {"created_at": last.created_at, "id": last.id, "limit": ROWS_MAX}
+    ):
+        yield from map(OpenOrder._make, rows)
+        last = OpenOrder._make(rows[-1])
+
+
 def open_orders(reader: Reader, now: Instant) -> list[OrderId]:
     """The orders that want machines now at posted prices, oldest first."""
-    rows = reader.all(SQL.open_order_ids, {"now": now, "limit": ROWS_MAX})
-    return [OrderId(row["id"]) for row in rows]
+    return [each.id for each in all_open_orders(reader) if each.wants_now(now)]
+
+
+def open_among(reader: Reader, ids: Sequence[str]) -> dict[str, OpenOrder]:
+    """Those of these orders that want machines at posted prices, now or later."""
+    rows = read_keys(reader, SQL.open_among, ids)
+    return {row["id"]: OpenOrder(row["created_at"], row["id"], row["starts_at"]) for row in rows}
 
 
 def live_holdings(reader: Reader) -> Iterator[Holding]:

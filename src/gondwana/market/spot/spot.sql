@@ -1,6 +1,7 @@
 -- name: orders
--- Spot orders that want machines, oldest first.
-SELECT * FROM market_order WHERE state = 'open' AND mechanism = 'spot' ORDER BY created_at, id LIMIT :limit;
+-- Spot orders that want machines, oldest first, those after :created_at and :id.
+SELECT * FROM market_order WHERE state = 'open' AND mechanism = 'spot' AND (created_at, id) > (:created_at, :id)
+ORDER BY created_at, id LIMIT :limit;
 
 -- name: is_wanted
 -- A row where anybody wants or runs something on spot.

@@ -16,7 +16,7 @@ from gondwana.market.spot.model import Call, Past
 from gondwana.wire.spot import SpotSettings
 
 SQL: Final = load_queries("gondwana.market.spot", "spot.sql")
-ORDERS_MAX: Final = 10_000  # in one call; those who came later wait for the next
+ORDERS_PAGE: Final = 10_000  # read at once; a call looks at all
 LEASES_MAX: Final = 100_000
 CALLS_MAX: Final = 1_000  # of one bucket, read at once
 KEPT_SECONDS: Final = 7 * 86_400  # a call a minute and bucket: so long that one sees a week
@@ -24,7 +24,12 @@ KEPT_SECONDS: Final = 7 * 86_400  # a call a minute and bucket: so long that one
 
 def open_orders(reader: Reader) -> list[Order]:
     """The spot orders that want machines, oldest first."""
-    return [from_row(Order, row) for row in reader.all(SQL.orders, {"limit": ORDERS_MAX})]
+    found: list[Order] = []
+    after = {"created_at": 0.0, "id": "", "limit": ORDERS_PAGE}
+    while rows := reader.all(SQL.orders, after):
+        found += [from_row(Order, row) for row in rows]
+        after |= {"created_at": rows[-1]["created_at"], "id": rows[-1]["id"]}
+    return found
 
 
 def is_wanted(reader: Reader) -> bool:

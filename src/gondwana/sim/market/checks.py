@@ -43,7 +43,7 @@ FROM lease JOIN market_order ON market_order.id = lease.order_id JOIN machine ON
 WHERE lease.state <> 'closed'"""
 _OVERDUE: Final = """
 SELECT 'the order ' || id || ' should have expired' AS wrong FROM market_order
-WHERE state = 'open' AND is_standing = 0 AND expires_at <= :now
+WHERE state = 'open' AND is_standing = 0 AND expires_at <= :before
     AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.order_id = market_order.id AND lease.state <> 'closed')
 UNION ALL SELECT 'the auction ' || id || ' should have been cleared' FROM market_order
 WHERE state = 'open' AND mechanism = 'auction' AND closes_at <= :now
@@ -150,6 +150,13 @@ def the_book(life: Life, reader: Reader) -> Iterator[str]:
         yield "what people are told is not what the database says"
     if [each for each in Shelf().buckets(reader) if each.devices] != people:
         yield "what is rentable now by a book read anew is not what the database says"
+
+
+def the_open_orders(life: Life, reader: Reader, now: Instant) -> Iterator[str]:
+    """The open orders in memory, followed step by step, are those of the database."""
+    mine, anew = life.context.open_orders.ids(reader, now), market.open_orders(reader, now)
+    if mine != anew:
+        yield f"open are {anew}, in memory {mine}"
 
 
 def the_turns(life: Life, reader: Reader, now: Instant) -> Iterator[str]:

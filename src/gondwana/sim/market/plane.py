@@ -36,6 +36,7 @@ from gondwana.ledger.rules.stakes import stake_from_rail
 from gondwana.ledger.store import post
 from gondwana.loops.call_spot import call_spot
 from gondwana.loops.end_leases import end_leases
+from gondwana.loops.expire_orders import expire_orders
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.finish_jobs import finish_jobs, finish_stuck
 from gondwana.loops.keep_machines import keep_machines
@@ -54,8 +55,8 @@ T = TypeVar("T")
 
 MARKET: Final = frozenset(
     {
-        watch_machines, expire_runs, lapse_reservations, end_leases, finish_jobs, finish_stuck, keep_machines,
-        match_orders, run_auctions, call_spot, meter_leases, meter_draining, price_offers, record_prices,
+        watch_machines, expire_orders, expire_runs, lapse_reservations, end_leases, finish_jobs, finish_stuck,
+        keep_machines, match_orders, run_auctions, call_spot, meter_leases, meter_draining, price_offers, record_prices,
     }
 )  # fmt: skip
 """The reconcilers that the market is made of; training's and the books' have simulations of their own."""

@@ -182,6 +182,7 @@ class World:
         self._check(checks.after_step(reader, self._held))
         if life is not None:
             self._check(checks.the_book(life, reader))
+            self._check(checks.the_open_orders(life, reader, now))
             if self.dice.chance(0.2):
                 self._check(checks.the_turns(life, reader, now))
 

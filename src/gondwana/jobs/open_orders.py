@@ -1,0 +1,65 @@
+"""Which orders want machines at posted prices, as the control plane keeps them in memory: read once, then followed.
+
+A pass of the matcher runs every few milliseconds while orders come in; it reads of the database what changed, however
+many orders wait for machines that nobody has.
+"""
+
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
+from gondwana.core.clock import Instant
+from gondwana.core.ids import OrderId
+from gondwana.db.events import StoredEvent
+from gondwana.db.transaction import Reader
+from gondwana.market import store as market
+from gondwana.market.store import OpenOrder
+
+
+class OpenOrders:
+    """The orders that want machines at posted prices, oldest first. Several threads may ask, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._news = threading.Lock()
+        self._moved: set[str] = set()  # orders that are not what they were
+        self._known: dict[str, OpenOrder] | None = None
+        self._by_age: list[OpenOrder] = []
+
+    def follow(self, events: Sequence[StoredEvent]) -> None:
+        """Hear what was committed; called on the writer's thread, so it only remembers."""
+        moved = [each.event.subject for each in events if each.event.kind.startswith("order.")]
+        with self._news:
+            self._moved.update(moved)
+
+    def ids(self, reader: Reader, now: Instant) -> list[OrderId]:
+        """All that want machines now; those whose own time is later are left out."""
+        with self._lock:
+            self._refresh(reader)
+            return [
+                name for _, name, starts_at in self._by_age if starts_at is None or starts_at <= now
+            ]
+
+    def _refresh(self, reader: Reader) -> None:
+        with self._news:
+            moved, self._moved = self._moved, set()
+        try:
+            if self._known is None:
+                self._by_age = list(market.all_open_orders(reader))
+                self._known = {each.id: each for each in self._by_age}
+                return
+            found = market.open_among(reader, list(moved)) if moved else {}
+        except BaseException:  # what could not be read is still to be looked at
+            with self._news:
+                self._moved |= moved
+            raise
+        for order_id in moved:
+            self._put(self._known, order_id, found.get(order_id))
+
+    def _put(self, known: dict[str, OpenOrder], order_id: str, now: OpenOrder | None) -> None:
+        before = known.pop(order_id, None)
+        if before is not None:
+            del self._by_age[bisect_left(self._by_age, before)]
+        if now is not None:
+            known[order_id] = now
+            insort(self._by_age, now)
