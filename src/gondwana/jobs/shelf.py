@@ -15,25 +15,22 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
-from gondwana.jobs.idle import ANYTHING, Idle, Wish
+from gondwana.jobs.idle import ANYTHING, Idle
 from gondwana.jobs.listings import (
-    HAS_ACCELERATOR,
     HAS_SANDBOX,
     IS_OPEN,
-    RUNS_WORK,
     listings,
     listings_of,
-    notice_tags,
     rows,
     tests_of,
     to_row,
 )
 from gondwana.jobs.verdicts import Verdicts
+from gondwana.jobs.wants import want_of, wish_of
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
-from gondwana.market.model import Listing, Mechanism, Order
+from gondwana.market.model import Listing, Order
 from gondwana.market.nearest import nearest, witnesses
 from gondwana.market.prices import Bucket, buckets_of
-from gondwana.market.rules import COST_MAX
 from gondwana.market.search import Want, cheapest
 from gondwana.supply import store as supply
 
@@ -463,12 +460,10 @@ class Shelf:
             self._unseen.add(order.id)
         if self._more_to_try or not looks.saw_all or order.id in self._unseen:
             return
-        want = want_of(order, ())
         if self._is_trying:  # it has alternatives, each of another kind
             self._idle.remember(order.id, ANYTHING)
         else:
-            wish = Wish(models=want.models, price_max=want.price_max)
-            self._idle.remember(order.id, wish, lacking=max(1, lacking))
+            self._idle.remember(order.id, wish_of(order), lacking=max(1, lacking))
 
 
 def _promises_enough(book: Book, machine_id: str, order: Order) -> bool:
@@ -481,27 +476,3 @@ def _is_better(row: Numbers, before: Numbers) -> bool:
     """Whether an offer may fit an order now that it did not fit before."""
     more = any(row[column] > before[column] for column in (FREE, CPUS, MEMORY, NOTICE))
     return bool(more or row[PRICE] < before[PRICE] or row[TAGS] & ~before[TAGS])
-
-
-def want_of(order: Order, not_machines: Sequence[str]) -> Want:
-    """What an order asks, in the book's numbers; what it cannot say exactly is looked at again when it is reserved."""
-    wanted = order.resources.accelerators
-    any_model = any(not each.name for each in wanted)
-    cap = order.price_cap_micro_usd_per_device_hour
-    if order.mechanism is Mechanism.SPOT:
-        cap = None  # the book has posted prices
-    return Want(
-        models=() if any_model else tuple(sorted({each.name for each in wanted})),
-        devices=order.devices,
-        price_max=COST_MAX if cap is None else cap,
-        cpu_milli=round(order.resources.cpus_min * 1_000),
-        memory_bytes=order.resources.memory_bytes_min,
-        tags=IS_OPEN
-        | RUNS_WORK
-        | HAS_SANDBOX
-        | (HAS_ACCELERATOR if wanted else 0)
-        | notice_tags(order.notice_seconds_min),
-        own_tags=HAS_SANDBOX,
-        owner=order.tenant_id,
-        not_machines=tuple(not_machines),
-    )

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.jobs.listings import to_row
-from gondwana.jobs.shelf import want_of
 from gondwana.jobs.verdicts import (
     FILTERS_MAX,
     LOOKED_AT_IN_PASS_MAX,
@@ -14,6 +13,7 @@ from gondwana.jobs.verdicts import (
     SEEN_SECONDS_MAX,
     Verdicts,
 )
+from gondwana.jobs.wants import want_of
 from gondwana.market.book import Book
 from gondwana.market.model import Mechanism
 from gondwana.market.rules import screen
