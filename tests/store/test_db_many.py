@@ -1,0 +1,80 @@
+"""Many keys in one query are as many queries of one key."""
+
+import contextlib
+
+import pytest
+
+from gondwana.core.clock import Instant
+from gondwana.db.database import Database
+from gondwana.db.errors import Refused
+from gondwana.db.many import KEYS_AT_ONCE, change_keys, read_keys
+
+NOW = Instant(1.0)
+ODD = [
+    "",
+    "a",
+    'say "x"',
+    "back\\slash",
+    "it's",
+    "{a,b}",
+    "a,b",
+    "NULL",
+    "ünï",
+    "%s",
+    ":keys",
+    "?",
+    "two\nlines",
+]
+
+
+@pytest.fixture
+def names(place):
+    with Database.open(place, inline=True) as database:
+        yield database
+
+
+def store(database, keys):
+    rows = [(key, f'"{key}"', NOW) for key in keys]
+    database.writer.call(lambda tx: tx.insert_rows("setting", ("key", "value", "at"), rows))
+
+
+def found(database, keys, *before):
+    sql = "SELECT key FROM setting WHERE at >= ? AND key IN (:keys)"
+    return sorted(row["key"] for row in read_keys(database.reader(), sql, keys, 0.0))
+
+
+def test_keys_of_any_spelling_are_found_and_no_others(names):
+    store(names, ODD)
+    assert found(names, ODD) == sorted(ODD)
+    assert found(names, ["a", "a", "missing"]) == ["a"]
+    for key in ODD:
+        assert found(names, [key]) == [key]
+    assert found(names, []) == []
+
+
+def test_more_keys_than_one_query_takes_are_found_too(names):
+    many = [f"key {number}" for number in range(2 * KEYS_AT_ONCE + 7)]
+    store(names, many)
+    assert found(names, many) == sorted(many)
+
+
+def test_numbers_and_bytes_are_keys_too(names):
+    def run(tx):
+        return read_keys(tx, "SELECT key FROM setting WHERE length(key) IN (:keys)", [1, 3, 40_000])
+
+    store(names, ["a", "bb", "ccc"])
+    assert sorted(row["key"] for row in names.writer.call(run)) == ["a", "ccc"]
+    sql = "SELECT number FROM ledger_batch WHERE hash IN (:keys)"
+    assert read_keys(names.reader(), sql, [b"\x00\\", b'"']) == []
+
+
+def test_a_key_with_a_zero_in_it_is_not_two_keys(names):
+    store(names, ["a", "b"])
+    with contextlib.suppress(Refused):  # PostgreSQL has no such text
+        assert found(names, ["a\0b", "c"]) == []
+
+
+def test_a_change_tells_how_many_rows_it_changed(names):
+    store(names, ODD)
+    sql = "UPDATE setting SET value = ? WHERE key IN (:keys)"
+    assert names.writer.call(change_keys, sql, [*ODD, "missing"], '"new"') == len(ODD)
