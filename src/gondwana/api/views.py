@@ -1,6 +1,7 @@
 """What is read becomes what is answered (wire/views.py)."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from gondwana.api.plan_views import prediction_view
 from gondwana.core.clock import Instant
@@ -29,6 +30,7 @@ from gondwana.ledger.model import StatementLine
 from gondwana.ledger.periods import Period, Span, available_before, personal
 from gondwana.ledger.store import balance, balances
 from gondwana.market import store as market
+from gondwana.market.calendar import rules as calendar_rules
 from gondwana.market.calendar import store as calendar
 from gondwana.market.calendar.model import Booking
 from gondwana.market.measures import (
@@ -43,7 +45,7 @@ from gondwana.supply import store as supply
 from gondwana.supply.model import Machine
 from gondwana.wire import ledger as books
 from gondwana.wire import views
-from gondwana.wire.calendar import BookingView
+from gondwana.wire.calendar import BookedView, BookingView
 from gondwana.wire.proofs import BUDGET_CODES, RootRecord
 from gondwana.wire.units import UnitKind
 
@@ -81,8 +83,8 @@ def machine_view(reader: Reader, machine: Machine) -> views.MachineView:
     )
 
 
-def offer_view(each: Listing, now: Instant) -> views.OfferView:
-    """One offer as the market sees it."""
+def offer_view(each: Listing, now: Instant, bookings: Sequence[Booking] = ()) -> views.OfferView:
+    """One offer as the market sees it, with what of it is booked ahead, but not by whom."""
     return views.OfferView(
         id=each.offer_id,
         machine=each.name,
@@ -117,6 +119,10 @@ def offer_view(each: Listing, now: Instant) -> views.OfferView:
         spot_floor_micro_usd_per_device_hour=each.spot_floor_micro_usd_per_device_hour,
         reserve_seconds_max=each.reserve_seconds_max,
         discounts=each.discounts,
+        booked=tuple(
+            BookedView(starts_at=span.starts_at, ends_at=span.ends_at, devices=span.devices)
+            for span in calendar_rules.taken(each.devices, calendar_rules.booked(bookings), now)
+        ),
     )
 
 

@@ -19,6 +19,15 @@ class Discount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookedView:
+    """Devices of a machine that nobody else gets in some time, for whatever reason and for whom it is."""
+
+    starts_at: float
+    ends_at: float
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookingView:
     """Some time of a machine that is promised, or was."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gondwana.wire.calendar import BookingView, Discount
+from gondwana.wire.calendar import BookedView, BookingView, Discount
 from gondwana.wire.machines import MachineInventory, MachineSpeed
 from gondwana.wire.plans import ComparisonView, PlanOption, PredictionView, RelaxationView
 
@@ -105,6 +105,7 @@ class OfferView:
     spot_floor_micro_usd_per_device_hour: int | None = None  # null: not sold on spot
     reserve_seconds_max: int = 0
     discounts: tuple[Discount, ...] = ()
+    booked: tuple[BookedView, ...] = ()  # reserved or in maintenance, the soonest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ import pytest
 
 from gondwana.cli.main import run
 from gondwana.core.errors import InvalidToken, InvalidValue
+from gondwana.jobs import maintenance
 from gondwana.loops.record_prices import record_prices
 from gondwana.sdk import Client
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.wire.calendar import BookedView
+from gondwana.wire.jobs import Accelerators, MarketTerms, Resources
 from gondwana.wire.machines import MachineSpeed
 
 
@@ -42,6 +45,30 @@ def test_offers_are_found_by_what_they_are_and_cost(market):
     assert names(client, "region=eu-0|us-*") == ["h0", "h2"]
     assert names(client, "device_memory>=24GB vendor=nvidia free>=2 price>=3.5") == ["h3"]
     assert names(client, "machine=away") == []
+
+
+def test_an_offer_says_when_it_is_booked_and_not_by_whom(market, make):
+    world = market.world
+    start = world.now + 86_400
+    world.write(supply.set_ahead, world.now, world.machine("h0"), reserve_seconds_max=30 * 86_400)
+    spec = make.spec(
+        resources=Resources(accelerators=(Accelerators(name="H100", count=1),)),
+        market=MarketTerms(starts_at=start, lease_seconds=7_200),
+        price_cap_micro_usd_per_device_hour=2_000_000,
+        seconds_max=7_200,
+    )
+    job = world.submit(spec)
+    world.write(
+        maintenance.announce, world.random, world.now, world.machine("h1"), start, start + 60.0
+    )
+    found = {offer.machine: offer for offer in market.client.offers.list()}
+    assert found["h0"].booked == (BookedView(starts_at=start, ends_at=start + 7_200, devices=1),)
+    assert found["h1"].booked == (BookedView(starts_at=start, ends_at=start + 60, devices=2),)
+    assert found["h2"].booked == ()
+    text = str(market.client._transport.get("/v1/offers").body)
+    assert not any(
+        secret in text for secret in (job.id, job.order_id, world.tenant, "rsv_", "mnt_")
+    )
 
 
 def test_a_filter_that_cannot_be_read_is_told_what_to_type(market):

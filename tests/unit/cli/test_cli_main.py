@@ -79,6 +79,28 @@ def test_a_table_aligns_its_numbers_to_the_right(gondwana, plane):
     assert last[:end].endswith("$12.3456")
 
 
+def test_offers_say_what_of_a_machine_is_booked_and_keep_quiet_where_nothing_is(gondwana, plane):
+    start = 1_796_112_000.0  # 2026-12-01 08:00
+
+    def booked(*spans):
+        return [{"starts_at": start + 3_600 * begin, "ends_at": start + 3_600 * end, "devices": devices}
+                for begin, end, devices in spans]  # fmt: skip
+
+    whole = OFFER | {"booked": booked((0, 8, 2))}
+    part = OFFER | {"booked": booked((0, 24, 1), (30, 31, 2))}
+    plane.reply({"items": [OFFER, whole, part], "cursor": None})
+    _, out, _ = gondwana("offers")
+    head, first, *others = out.splitlines()
+    at = head.index("BOOKED (UTC)")
+    assert len(first) <= at
+    assert [line[at:] for line in others] == [
+        "12-01 08:00 to 16:00",
+        "1 of 2: 12-01 08:00 to 12-02 08:00, then 1 more",
+    ]
+    plane.reply({"items": [OFFER], "cursor": None})
+    assert "BOOKED" not in gondwana("offers")[1]
+
+
 def test_nothing_on_offer_is_said_in_words(gondwana, plane):
     plane.reply({"items": [], "cursor": None})
     assert gondwana("offers")[1] == "nothing is on offer right now\n"

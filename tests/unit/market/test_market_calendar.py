@@ -1,6 +1,7 @@
 """No device is promised twice: the calendar's rules against a calendar that is counted second by second."""
 
 from dataclasses import replace
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -52,6 +53,16 @@ PROMISES = st.lists(
 
 def promised_at(promises, second):
     return sum(each.devices for each in promises if each.starts_at <= second < each.ends_at)
+
+
+@given(PROMISES, st.integers(0, 10))
+def test_what_is_taken_when_adds_up_to_what_is_promised_in_each_second_from_now_on(promises, now):
+    found = rules.taken(4, promises, Instant(now))
+    for before, after in pairwise(found):
+        assert before.ends_at <= after.starts_at
+        assert (before.ends_at, before.devices) != (after.starts_at, after.devices)
+    for second in range(now, 45):
+        assert promised_at(found, second) == min(4, promised_at(promises, second))
 
 
 @given(PROMISES, st.integers(0, 20), st.integers(1, 20))

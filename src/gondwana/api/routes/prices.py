@@ -12,6 +12,7 @@ from gondwana.core.errors import InvalidValue
 from gondwana.db.transaction import Reader
 from gondwana.market import ticks
 from gondwana.market.book import Key
+from gondwana.market.calendar import store as calendar
 from gondwana.market.filters import parse_filter
 from gondwana.market.prices import FIGURES, Bucket, Tick, buckets
 from gondwana.market.sorting import page_of, parse_sorting
@@ -39,7 +40,10 @@ def offers(
     fits, sorting = parse_filter(where).predicate(now), parse_sorting(sort)
     standing = (each for each in plane.context.shelf.listings(reader) if each.is_open)
     found, after = page_of(standing, fits, sorting, cursor=cursor, limit=limit)
-    return page([views.offer_view(each, now) for each in found], after)
+    bookings = calendar.booked_on(reader, [each.machine_id for each in found])
+    return page(
+        [views.offer_view(each, now, bookings.get(each.machine_id, ())) for each in found], after
+    )
 
 
 @router.get("/prices", response_model=list[PriceView])

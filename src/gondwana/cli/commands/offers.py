@@ -12,7 +12,7 @@ import msgspec
 from gondwana.cli.output import columns, price, table
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.money import format_usd
-from gondwana.core.units import GIB
+from gondwana.core.units import GIB, format_instant
 from gondwana.wire.views import OfferView
 
 WATCH_SECONDS: Final = 2.0  # between two looks: a page of offers costs the control plane little
@@ -33,6 +33,8 @@ HEADS = columns(
     "TAGS",
 )
 
+BOOKED = columns("BOOKED (UTC)")  # where anything is
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `--watch --json`: an offer is new, changed (as it is now), or gone (as it was)."""
@@ -52,7 +54,8 @@ def command(shell: Shell, filter_: tuple[str, ...], sort: str, watch: bool) -> N
 
     $/HOUR is for one accelerator, or for a whole machine without any. STEPS/S was measured on each machine with the
     same small training step; $/M STEPS is what a million of them cost there. SLA is what the owner promises: see
-    docs/explanation/service-credits.md.
+    docs/explanation/service-credits.md. BOOKED is when a machine is promised to others or worked on: before
+    that it goes to jobs that are over in time or may be sent away.
 
     FILTER is a list of terms that all hold, in quotes, since < and > mean something to a shell:
 
@@ -76,7 +79,10 @@ def command(shell: Shell, filter_: tuple[str, ...], sort: str, watch: bool) -> N
 
 def _table(found: Iterable[OfferView], where: str) -> str:
     empty = "nothing on offer fits: leave out a term" if where else "nothing is on offer right now"
-    return table(HEADS, [_row(offer) for offer in found], empty=empty)
+    rows = [(_row(offer), _booked(offer)) for offer in found]
+    if not any(told for _, told in rows):
+        return table(HEADS, [row for row, _ in rows], empty=empty)
+    return table([*HEADS, *BOOKED], [[*row, told] for row, told in rows], empty=empty)
 
 
 def _row(offer: OfferView) -> list[str]:
@@ -96,6 +102,17 @@ def _row(offer: OfferView) -> list[str]:
         offer.sla,
         " ".join(sorted({tag.name for tag in offer.tags})),
     ]
+
+
+def _booked(offer: OfferView) -> str:
+    """When the offer's devices are promised to others the next time: `12-01 08:00 to 16:00, then 1 more`."""
+    if not offer.booked:
+        return ""
+    first, more = offer.booked[0], len(offer.booked) - 1
+    start, end = format_instant(first.starts_at), format_instant(first.ends_at)
+    part = "" if first.devices == offer.devices else f"{first.devices} of {offer.devices}: "
+    until = end[11:] if end[:10] == start[:10] else end[5:]
+    return f"{part}{start[5:]} to {until}" + (f", then {more} more" if more else "")
 
 
 def _watch(shell: Shell, where: str, sort: str) -> None:

@@ -7,7 +7,8 @@ send away is promised until its run's limit, or for ever.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import inf
 from typing import Final
 
@@ -55,6 +56,21 @@ def room(devices: int, promises: Sequence[Promise], start: float, end: float) ->
         sum(each.devices for each in promises if each.starts_at <= at < each.ends_at)
         for at in instants
     )
+
+
+def taken(devices: int, promises: Sequence[Promise], now: Instant) -> list[Promise]:
+    """How many of a machine's devices are promised when, from now on: no two spans overlap, none promises nothing."""
+    ahead = [each for each in promises if each.ends_at > now]
+    instants = sorted({at for each in ahead for at in (each.starts_at, each.ends_at)})
+    found: list[Promise] = []
+    for start, end in pairwise(instants):
+        count = devices - room(devices, ahead, start, end)
+        before = found[-1] if found else None
+        if before is not None and (before.ends_at, before.devices) == (start, min(count, devices)):
+            found[-1] = replace(before, ends_at=end)
+        elif count:
+            found.append(Promise(devices=min(count, devices), starts_at=start, ends_at=end))
+    return found
 
 
 def booked(bookings: Iterable[Booking], *, but_of: str | None = None) -> list[Promise]:
