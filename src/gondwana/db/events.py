@@ -54,6 +54,12 @@ def last_seq(reader: "Reader") -> int:
     return int(row["seq"] or 0) if row else 0
 
 
+def newest_at(reader: "Reader") -> Instant:
+    """When the newest event happened, by the clock of whoever wrote it; 0 when nothing ever did."""
+    row = reader.one(SQL.newest_event_at)
+    return Instant(row["at"] if row else 0.0)
+
+
 def _stored(row: "Row") -> StoredEvent:
     event = Event(
         at=Instant(row["at"]),

@@ -13,6 +13,10 @@ WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit;
 -- name: last_event_seq
 SELECT max(seq) AS seq FROM event;
 
+-- name: newest_event_at
+-- When the newest event happened.
+SELECT at FROM event ORDER BY seq DESC LIMIT 1;
+
 -- name: idempotent_response
 -- What the write call of :principal under :key answered.
 SELECT body_hash, response FROM idempotency WHERE principal = :principal AND key = :key;

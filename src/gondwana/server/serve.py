@@ -16,12 +16,13 @@ import uvicorn
 from gondwana.api.app import make_app
 from gondwana.api.plane import Plane
 from gondwana.blobs.folder import FolderStore
-from gondwana.core.clock import SystemClock
+from gondwana.core.clock import Clock, ContinuedClock, SystemClock
 from gondwana.core.errors import InvalidValue, NotLeader
 from gondwana.core.random import SecureRandom
 from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context
+from gondwana.jobs.leading import left_off
 from gondwana.ledger.chain import seal
 from gondwana.loops.run import BOOKKEEPING, SERVING, Reconcilers
 from gondwana.market.plans.list_prices import ListPrices, packaged, parse
@@ -87,12 +88,21 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(TURN_SECONDS)
 
 
+def _clock(database: Database) -> Clock:
+    """This machine's clock, which goes on where that of whoever led before left off."""
+    clock = ContinuedClock(SystemClock(), left_off(database.reader()))
+    if clock.ahead_seconds:
+        told = "the clock of whoever led before was %.1f s ahead of this one: its time goes on"
+        _log.warning(told, clock.ahead_seconds)
+    return clock
+
+
 def _stand_by() -> None:
     print("standing by: another control plane leads", file=sys.stderr, flush=True)
 
 
 def _serve(config: ServerConfig, address: socket.socket, database: Database) -> None:
-    clock, random = SystemClock(), SecureRandom()
+    clock, random = _clock(database), SecureRandom()
     list_prices = _list_prices(config.list_prices)
     config = replace(config, port=address.getsockname()[1])  # 0 is any free one
     context = Context(

@@ -146,3 +146,7 @@ UPDATE machine SET reliability = :reliability, trust = :trust WHERE id = :id;
 -- name: is_priced
 -- Whether a policy sets the machine's price.
 SELECT 1 AS found FROM price_policy WHERE machine_id = :machine_id;
+
+-- name: last_proven
+-- When a machine proved to be alive last: one of those that no reconciler called down.
+SELECT max(proven_at) AS at FROM machine WHERE state <> 'left';

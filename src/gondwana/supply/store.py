@@ -267,3 +267,9 @@ def rate(tx: Transaction, now: Instant, target: Machine, reliability: float, tru
 def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:
     names = {"machine": target.name, "machine_id": target.id}
     tx.emit(Event(at=now, kind=kind, subject=target.id, data={**names, **data}))
+
+
+def last_proven(reader: Reader) -> Instant:
+    """When a machine proved to be alive last; 0 where none ever did."""
+    row = reader.one(SQL.last_proven)
+    return Instant((row["at"] if row else None) or 0.0)

@@ -33,7 +33,7 @@ def beat(world: "World") -> None:
     life = world.plane.life
     if life is None:
         return
-    now, served = world.timeline.clock.now(), dict[str, list[Any]]()
+    now, served = world.now, dict[str, list[Any]]()
     for row in world.plane.reader.all(_SERVED):
         served.setdefault(row["machine_id"], []).append(row)
     for box in world.boxes:
@@ -64,7 +64,7 @@ def work(world: "World") -> None:
         fate = world.fates.get(row["run_id"])
         if fate is None:
             fate = world.fates[row["run_id"]] = _fate(world, row["job_id"])
-        now = world.timeline.clock.now()
+        now = world.now
         if row["state"] == "assigned":
             _report(world, row, now, "running")
         elif now - row["started_at"] >= fate.seconds:
@@ -105,7 +105,7 @@ def _report(world: "World", row: Any, now: Instant, state: str, fate: Fate | Non
         world.watch.exited.add(told.lease_id)
 
     def tell() -> None:
-        at = world.timeline.clock.now()
+        at = world.now
         world.write(
             lambda tx: report.run_report(tx, at, row["machine_id"], told), allowed=StaleEpoch
         )
@@ -120,6 +120,6 @@ def boot(world: "World") -> None:
     """An agent starts anew: what its earlier life had begun is lost."""
     found = [box for box in world.boxes if box.is_on and not box.has_left]
     if found:
-        box, now = world.dice.pick(found), world.timeline.clock.now()
+        box, now = world.dice.pick(found), world.now
         world.say(f"{box.name} starts anew")
         world.write(lambda tx: end.lose_begun_runs(tx, now, box.id))

@@ -48,13 +48,13 @@ def _calm_down(world: "World") -> None:
     world.is_calm = world.desk.is_calm = True
     world.plane.failures = 0
     if world.plane.life is None:
-        world.plane.start(world.timeline.clock.now())
+        world.plane.start()
     world.plane.undoom()
     for box in world.boxes:
         box.is_on, box.idle_hands = True, False
         resume(world, box)
     for each in quotas.all_quotas(world.plane.reader):
-        now = world.timeline.clock.now()
+        now = world.now
         world.write(lambda tx, each=each, now=now: quotas.remove_quota(tx, now, each))
     for seconds in (70.0, 10.0, 130.0):
         world.step(seconds)  # silences are judged, late calls arrive
@@ -64,7 +64,7 @@ def _press(world: "World") -> None:
     """Nobody is passed by for ever by those who need less."""
     if world.dice.chance(0.15):
         _crowd(world)
-    begun, reader = world.timeline.clock.now(), world.plane.reader
+    begun, reader = world.now, world.plane.reader
     longest = _longest(reader)
     wait = {
         order["id"]: max(0.0, AGED_SECONDS - (begun - order["created_at"]))
@@ -76,8 +76,8 @@ def _press(world: "World") -> None:
     while left and not world.violations:
         _launch_small(world)
         world.step(STEP_SECONDS)
-        passed = world.timeline.clock.now() - begun
-        could = {order["id"] for order in waiting.waiting(reader, world.timeline.clock.now())}
+        passed = world.now - begun
+        could = {order["id"] for order in waiting.waiting(reader, world.now)}
         left &= could
         for order_id in sorted(left):
             if passed > wait[order_id]:
@@ -89,7 +89,7 @@ def _press(world: "World") -> None:
 
 def _crowd(world: "World") -> None:
     """Small jobs on every device, and one job more that needs a large machine whole."""
-    machines = waiting.Market.read(world.plane.reader, world.timeline.clock.now()).machines
+    machines = waiting.Market.read(world.plane.reader, world.now).machines
     largest = max(machines, key=lambda each: each["devices"], default=None)
     total = sum(each["devices"] for each in machines)
     if largest is None or not largest["devices"] > 3 or total > CROWD_DEVICES_MAX:
@@ -110,7 +110,7 @@ def _longest(reader: Any) -> float:
 def _launch_small(world: "World") -> None:
     for tenant in PRESSING:
         open_orders = market.orders(
-            world.plane.reader, market.open_orders(world.plane.reader, world.timeline.clock.now())
+            world.plane.reader, market.open_orders(world.plane.reader, world.now)
         )
         mine = sum(order.tenant_id == tenant for order in open_orders.values())
         for _ in range(max(0, PRESSURE - mine)):
@@ -133,7 +133,7 @@ def _drain(world: "World") -> None:
         310.0,
     ):  # every auction has its window, and old spot prices are forgotten
         world.step(seconds)
-    found = waiting.overlooked(reader, world.timeline.clock.now(), ("posted", "auction", "spot"))
+    found = waiting.overlooked(reader, world.now, ("posted", "auction", "spot"))
     for what in found:
         world.broke(what)
     for what in checks.the_money(reader):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gondwana.sim.market.world import World
 
 
+SKEW_SECONDS_MAX: Final = 300.0  # of the clock of whoever leads next
 AWAY: Final = {1.0: 3.0, 30.0: 2.0, 400.0: 1.0, 2_000.0: 0.5}  # seconds, and how often
 
 
@@ -47,8 +48,21 @@ def fail_over(world: "World") -> None:
     if world.plane.life is None:
         return
     world.seen["failed over"] += 1
-    world.say("another process leads")
-    world.plane.fail_over(world.timeline.clock.now())
+    skew = world.dice.pick((0.0, 1.0)) * world.dice.between(-SKEW_SECONDS_MAX, SKEW_SECONDS_MAX)
+    world.say(f"another process leads, its clock {skew:.1f} s ahead")
+    world.seen["its clock was ahead"] += skew > 0
+    world.seen["its clock was behind"] += skew < 0
+    world.watch.led_since.append(world.timeline.elapsed_seconds)
+    world.plane.fail_over(skew)
+
+
+def correct_clock(world: "World") -> None:
+    """Somebody sets the leader's clock right: one that was ahead stands until it is, none ever goes back."""
+    clock = world.plane.machine_clock
+    if clock.skew:
+        world.seen["a clock was set right"] += 1
+        world.say("its clock is set right")
+        clock.skew = 0.0
 
 
 def write_as_former(world: "World") -> None:
@@ -57,7 +71,7 @@ def write_as_former(world: "World") -> None:
     if former is None:
         return
     world.seen["a former leader wrote"] += 1
-    if not world.plane.is_fenced(former, world.timeline.clock.now()):
+    if not world.plane.is_fenced(former, world.now):
         world.broke("a process that leads no more wrote, or may")
 
 
@@ -72,7 +86,7 @@ def forget(world: "World") -> None:
 
 def place_by_old_book(world: "World") -> None:
     """Proposals made by an old book, by nobody's turn and past every quota; the writer has to look again."""
-    now, random = world.timeline.clock.now(), world.plane.random
+    now, random = world.now, world.plane.random
     _launch(world)
     _propose(world, lambda life, proposals: life.call(place.place, random, now, proposals))
 
@@ -86,7 +100,7 @@ def reserve_and_die(world: "World") -> None:
     """A matcher reserves and dies before it confirms."""
 
     def reserve(life: Any, proposals: list[Proposal]) -> None:
-        life.call(place.reserve, world.plane.random, world.timeline.clock.now(), proposals)
+        life.call(place.reserve, world.plane.random, world.now, proposals)
         world.seen["died between reserve and lease"] += 1
         kill(world, {20.0: 1, 400.0: 2})
 
@@ -97,7 +111,7 @@ def reserve_and_die(world: "World") -> None:
 
 
 def _propose(world: "World", use: Any) -> None:
-    life, reader, now = world.plane.life, world.plane.reader, world.timeline.clock.now()
+    life, reader, now = world.plane.life, world.plane.reader, world.now
     if life is None or not world.old_shelves:
         return
     shelf, proposals = world.dice.pick(world.old_shelves), list[Proposal]()

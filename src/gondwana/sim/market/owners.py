@@ -43,7 +43,7 @@ class Box:
 
 def thicken(world: "World") -> None:
     """Here one account on a side makes a spot price, and who runs may be outbid after five minutes."""
-    now, told = world.timeline.clock.now(), {"sides_min": 1, "run_seconds_min": 300}
+    now, told = world.now, {"sides_min": 1, "run_seconds_min": 300}
     world.write(lambda tx: change_setting(tx, now, "spot", told, by=OWNERS[0]))
 
 
@@ -57,7 +57,7 @@ def join(world: "World") -> None:
     price = int(dice.between(1, 4) * USD)
     floor = int(price * dice.between(0.3, 0.9)) if dice.chance(0.6) else None
     notice = dice.among({0: 3, 3_600: 2, 7_200: 1})
-    now = world.timeline.clock.now()
+    now = world.now
     box = Box(
         id=f"mac_{number}", name=f"m{number}", owner=owner, devices=devices, price=price, floor=floor,
         idle_hands=dice.chance(0.08),
@@ -187,7 +187,7 @@ def resume(world: "World", box: Box) -> None:
 
 def bid(world: "World") -> None:
     """Owners look at an auction and bid, some too much, too late by their own clock, or twice."""
-    now, dice = world.timeline.clock.now(), world.dice
+    now, dice = world.now, world.dice
     found = bids.open_auctions(world.plane.reader, now, limit=20)
     if not found:
         return

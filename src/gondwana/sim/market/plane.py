@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from gondwana.api.plane import Plane as ApiPlane
 from gondwana.blobs.memory import MemoryStore
-from gondwana.core.clock import Clock, Instant
+from gondwana.core.clock import Clock, ContinuedClock, Instant
 from gondwana.core.errors import GondwanaError, NotLeader
 from gondwana.core.random import Random
 from gondwana.db.batch import Batches
@@ -29,6 +29,7 @@ from gondwana.db.sqlite import (
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.db.writer import InlineWriter
 from gondwana.jobs.context import Context
+from gondwana.jobs.leading import left_off
 from gondwana.jobs.probes import Probes
 from gondwana.ledger import rules as ledger
 from gondwana.ledger.chain import seal
@@ -67,6 +68,19 @@ _POOR_DEPOSIT: Final = 60_000_000  # enough for some hours, not for all that its
 
 class Crash(BaseException):
     """The process dies here. Not an Exception: nothing in it may catch it."""
+
+
+class LeaderClock:
+    """The clock of one machine: some seconds ahead of time, or behind; it never goes back, but may stand."""
+
+    def __init__(self, time: Clock, skew: float = 0.0) -> None:
+        self._time, self.skew = time, skew
+        self._last = Instant(0.0)
+
+    def now(self) -> Instant:
+        """What it shows."""
+        self._last = Instant(max(self._last, self._time.now() + self.skew))
+        return self._last
 
 
 @functools.cache
@@ -149,20 +163,27 @@ class Plane:
         self.uri = memory_uri(f"market-{next(_NUMBERS)}")
         self._kept = sqlite3.connect(self.uri, uri=True)  # the memory lasts as long as this
         template().raw.backup(self._kept)
-        self.clock, self.random, self.heard = clock, random, heard
+        self._time = clock
+        self.machine_clock = LeaderClock(clock)
+        self.clock: Clock = self.machine_clock
+        self.random, self.heard = random, heard
         self.blobs = MemoryStore(clock)
         self.failures = 0  # transactions that are undone at their commit, one after the other
         self.failed = 0  # how many were
         self._calls_to_live: int | None = None
         self._dies_after_commit = False
         self._former: list[Life] = []
-        self.life: Life | None = Life(self, clock.now())
+        self.life: Life | None = Life(self, self.clock.now())
         self.reader = Reader(open_for_reading(self.uri))
 
-    def start(self, now: Instant) -> None:
-        """Begin a life: all that is known is what was stored."""
+    def start(self, skew: float | None = None) -> None:
+        """Begin a life: all that is known is what was stored. `skew`: of another machine's clock."""
         assert self.life is None, "it runs already"
-        self.life = Life(self, now)
+        self.machine_clock = LeaderClock(
+            self._time, self.machine_clock.skew if skew is None else skew
+        )
+        self.clock = ContinuedClock(self.machine_clock, left_off(self.reader))
+        self.life = Life(self, self.clock.now())
 
     def kill(self) -> None:
         """End the life: its memory is lost."""
@@ -179,13 +200,13 @@ class Plane:
         """It will not die any more."""
         self._calls_to_live = None
 
-    def fail_over(self, now: Instant) -> None:
-        """Another process leads from now on; the one before still lives, and thinks it leads."""
+    def fail_over(self, skew: float) -> None:
+        """Another process leads from now on, by a clock `skew` seconds ahead; the one before thinks it still leads."""
         assert self.life is not None
         self._former.append(self.life)
         self.life = None
         self._calls_to_live = None
-        self.start(now)
+        self.start(skew)
 
     @property
     def former(self) -> Life | None:

@@ -192,7 +192,7 @@ def resize(world: "World") -> None:
 
 def limit(world: "World") -> None:
     """A tenant, or the operator, sets or lifts a quota."""
-    dice, now = world.dice, world.timeline.clock.now()
+    dice, now = world.dice, world.now
     tenant = PrincipalId(dice.pick(TENANTS))
     standing = quotas.quotas_of(world.plane.reader, [tenant]).get(tenant, [])
     if standing and dice.chance(0.5):

@@ -25,6 +25,7 @@ _STATES: Final = {
     for noun, table in _TABLES.items()
 }
 RESERVATION_SECONDS: Final = 300.0
+PROOF_GAP_SECONDS: Final = 12.0  # at most so far apart two proofs prove the time between
 REST_SECONDS: Final = 5.0
 NOTICE_SECONDS_MIN: Final = 120.0
 WITH_NOTICE: Final = ("reclaimed", "outbid")
@@ -47,8 +48,12 @@ SELECT state, reason, closed_at FROM lease WHERE job_id = :job_id AND machine_id
 class Watch:
     """Looks at every event as it is committed."""
 
-    def __init__(self, broke: Callable[[str], None]) -> None:
+    def __init__(self, broke: Callable[[str], None], elapsed: Callable[[], float]) -> None:
         self._broke = broke
+        self._elapsed = elapsed  # seconds of true time, whatever the leaders' clocks show
+        self._lease_at = 0.0  # by the leader's clock: when something became of a lease last
+        self._lived_since: dict[str, float] = {}  # by true time: active leases
+        self.led_since: list[float] = []  # by true time: when another process began to lead
         self._states: dict[str, str] = {}
         self.exited = set[str]()  # leases whose runs ended themselves: that ends a notice sooner
         self.reserved: list[Event] = []  # not looked at yet
@@ -80,10 +85,31 @@ class Watch:
             ends_at = 0.0 if event.subject in self.exited else self._ends_at.get(event.subject, 0.0)
             if event.at < ends_at:
                 self._broke(f"{event.subject} was taken back before its notice was over")
+        if noun == "lease":
+            self._in_time(event)
         if event.kind == "lease.active":
             waited = event.at - self.reserved_at[event.subject]
             if waited > RESERVATION_SECONDS:
                 self._broke(f"{event.subject} was confirmed {waited:.0f} s after it was reserved")
+
+    def _in_time(self, event: Event) -> None:
+        """What leaders write is in the order of their clocks, and nobody pays for more time than there was."""
+        if event.at < self._lease_at:
+            self._broke(
+                f"{event.kind} {event.subject} is {self._lease_at - event.at:.1f} s before what was before it"
+            )
+        self._lease_at = max(self._lease_at, event.at)
+        if event.kind == "lease.active":
+            self._lived_since[event.subject] = self._elapsed()
+        since = self._lived_since.get(event.subject)
+        if event.kind == "lease.closed" and since is not None:
+            lived = self._elapsed() - since
+            # the clocks of two leaders tell the seconds between two proofs only roughly: once for each that began
+            roughly = PROOF_GAP_SECONDS * sum(each >= since for each in self.led_since)
+            if event.data["seconds_proven"] > lived + roughly + 0.001:
+                self._broke(
+                    f"{event.subject} proved {event.data['seconds_proven']} s in {lived:.1f} s"
+                )
 
     def look(self, reader: Reader) -> None:
         """What was reserved since the last look, as it stands now: for looks right after each commit."""
