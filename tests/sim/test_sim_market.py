@@ -15,6 +15,7 @@ CHUNK = max(25, len(SEEDS) // 400)  # seeds of one test, so that several process
 CHUNKS = range(0, len(SEEDS), CHUNK)
 AGAIN = (3, 77)  # played again, here and elsewhere
 HAPPENED = {
+    "a clock was set right", "its clock was ahead", "its clock was behind",
     "a former leader wrote", "auction.opened", "bid.lost outbid", "bid.withdrawn withdrawn", "bid.won leased",
     "call late", "call twice", "died", "died between reserve and lease", "failed over", "killed",
     "job.failed lease_ended", "job.failed nothing_fits", "job.succeeded done", "lease.closed manifest_untaken",

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from gondwana.api import deps
+from gondwana.core import clock
 from gondwana.db.queries import Query
 from gondwana.db.sqlite import SqliteConnection
-from gondwana.jobs import end, fairness, money, place, quotas, reclaims, shelf
+from gondwana.jobs import end, fairness, idle, money, open_orders, place, quotas, reclaims, shelf
 from gondwana.jobs.money import Opened
 from gondwana.jobs.rules import memory
 from gondwana.loops import (
@@ -192,12 +193,40 @@ def count_what_ended(patch):
     )  # fmt: skip
 
 
+def hear_no_orders(patch):
+    """Which orders are open is read once, and not followed."""
+    patch.setattr(open_orders.OpenOrders, "follow", lambda self, events: None)
+
+
+def want_one_more_than_lacks(patch):
+    """An order that nothing fitted sleeps through the first offer that it could use."""
+    remember = idle.Idle.remember
+    patch.setattr(
+        idle.Idle, "remember",
+        lambda self, order_id, wish, lacking=1: remember(self, order_id, wish, lacking=lacking + 1),
+    )  # fmt: skip
+
+
+# Time
+
+
+def go_by_ones_own_clock(patch):
+    """A leader whose clock is behind writes into the past."""
+    patch.setattr(clock, "AHEAD_SECONDS_MAX", 0.0)
+
+
+def pay_for_silence(patch):
+    """Whoever was silent for an hour proves all of it when he is back."""
+    patch.setattr(rules, "PROOF_GAP_SECONDS_MAX", 3_600.0)
+
+
 MUTANTS = (
     forget_bids_when_the_book_is_read_anew, lease_what_bids_hold, trust_who_proposes, lease_what_is_not_sold,
     lease_parts_of_gangs, let_anybody_lead, answer_every_call_anew, serve_without_an_escrow, keep_what_is_left,
     charge_more_than_the_cap, take_back_at_once, close_leases_alone, lapse_never, expire_never, end_never,
     hold_devices_for_nothing, go_back_at_once, forget_who_failed, ask_no_quota, pass_large_orders_by, hear_no_leases,
-    sleep_through_better_offers, count_what_ended,
+    sleep_through_better_offers, count_what_ended, hear_no_orders, want_one_more_than_lacks, go_by_ones_own_clock,
+    pay_for_silence,
 )  # fmt: skip
 
 

@@ -148,5 +148,5 @@ UPDATE machine SET reliability = :reliability, trust = :trust WHERE id = :id;
 SELECT 1 AS found FROM price_policy WHERE machine_id = :machine_id;
 
 -- name: last_proven
--- When a machine proved to be alive last: one of those that no reconciler called down.
+-- When a machine proved to be alive last.
 SELECT max(proven_at) AS at FROM machine WHERE state <> 'left';

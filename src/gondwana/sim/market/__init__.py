@@ -3,7 +3,8 @@
 Real are the database with its writer and terms, the API's routes, the book in memory, whose turn it is, placement,
 auctions, the spot market, notices, and the reconcilers that drive them. Simulated are people, their machines' agents
 and time. Whoever hears no answer asks again under the same key; calls come late, twice, and in another order; the
-control plane dies before, between and after its commits, is led by another, and matches by a book that is old.
+control plane dies before, between and after its commits, is led by another whose clock is minutes ahead or behind, and
+matches by a book that is old.
 
     plane       the database and the processes that lead it
     desk        how people's calls reach it
