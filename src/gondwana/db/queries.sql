@@ -15,7 +15,7 @@ SELECT max(seq) AS seq FROM event;
 
 -- name: newest_event_at
 -- When the newest event happened.
-SELECT at FROM event ORDER BY seq DESC LIMIT 1;
+SELECT at FROM event WHERE seq = (SELECT max(seq) FROM event);
 
 -- name: idempotent_response
 -- What the write call of :principal under :key answered.
