@@ -271,6 +271,18 @@ def test_spot_is_sold_until_shortly_before_and_gone_at_the_start(world, make):
     assert [each.machine_id for each in leases_of(world, job, live=True)] == ["mac_kauri"]
 
 
+def test_on_a_machine_that_sells_no_spot_a_spot_order_cannot_be_sent_away_and_does_not_get_it(world, make):  # fmt: skip
+    join(world)
+    job = world.submit(ahead(make))
+    terms = MarketTerms(mechanism="spot")
+    cap = {"price_cap_micro_usd_per_device_hour": PRICE}
+    spot = world.submit(make.spec(name="spot", market=terms, seconds_max=9 * DAY, **cap))
+    stand(world, 10, "kauri")
+    assert leases_of(world, spot) == []
+    stand(world, 2 * DAY - 10, "kauri", step=DAY / 2)
+    assert [each.machine_id for each in leases_of(world, job, live=True)] == ["mac_kauri"]
+
+
 # -- the start
 
 
@@ -429,6 +441,27 @@ def test_a_tenant_who_may_not_take_what_he_reserved_pays_the_deposit(world, make
     stand(world, 1, "kauri")
     (booking,) = bookings_of(world, job)
     assert (booking.state, booking.kept_micro_usd) == (BookingState.UNUSED, PRICE)
+
+
+def test_a_control_plane_that_was_away_at_the_start_still_gives_the_tenant_what_he_reserved(world, make):  # fmt: skip
+    join(world)
+    job = world.submit(ahead(make))
+    stand(world, 2 * DAY - 60, "kauri")
+    stand(world, 60 + rules.KEPT_SECONDS_MAX + 60, "kauri")
+    assert [each.state for each in bookings_of(world, job)] == [BookingState.USED]
+    assert [each.machine_id for each in leases_of(world, job, live=True)] == ["mac_kauri"]
+
+
+def test_who_may_not_take_it_has_the_same_time_after_the_network_was_away(world, make):
+    join(world)
+    job = world.submit(ahead(make))
+    limit(world, 0)
+    stand(world, 2 * DAY - 60, "kauri")
+    stand(world, 60 + rules.KEPT_SECONDS_MAX - 10, "kauri")
+    stand(world, rules.KEPT_SECONDS_MAX, "kauri", step=10.0)
+    assert bookings_of(world, job)[0].state is BookingState.BOOKED
+    stand(world, 60, "kauri", step=10.0)  # in which agents come back
+    assert bookings_of(world, job)[0].state is BookingState.UNUSED
 
 
 def limit(world, devices_max, **changes):

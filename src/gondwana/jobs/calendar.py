@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
@@ -36,7 +37,8 @@ class Calendar:
         if not found:
             return True
         agreed = market_rules.ends_at(order, past, self.now)
-        end = rules.end_if_made(order, listing.notice_seconds, agreed, self.now)
+        leased = replace(order, mechanism=market_rules.mechanism_on(order, listing))
+        end = rules.end_if_made(leased, listing.notice_seconds, agreed, self.now)
         there = self.standing.get(listing.machine_id, ())
         promises = [
             *rules.booked(found, but_of=order.id),
@@ -115,8 +117,10 @@ class Ahead:
         return cls(calendar=Calendar.read(reader, ids, now), listings=listings_of(reader, ids))
 
     def for_spot(self, listings: Iterable[Listing]) -> list[Listing]:
-        """The listings with the devices that a lease on spot may have: it can be sent away at once, and is of use."""
-        until = self.calendar.now + RECLAIM_SECONDS_MIN + rules.SERVICE_SECONDS_MIN
+        """The listings with the devices that a lease for a spot order may have: it can be sent away, and is of use.
+
+        On a machine that sells no spot it is one like any other, with the notice that its owner promises, or none.
+        """
         found: list[Listing] = []
         for each in listings:
             bookings = self.calendar.bookings.get(each.machine_id)
@@ -126,6 +130,7 @@ class Ahead:
                     *rules.booked(bookings),
                     *(rules.held(one, self.calendar.now) for one in there),
                 ]
+                until = self.calendar.now + _lead_seconds(each) + rules.SERVICE_SECONDS_MIN
                 room = rules.room(each.devices, promises, self.calendar.now, until)
                 each = replace(each, devices_free=max(0, min(each.devices_free, room)))
             found.append(each)
@@ -146,3 +151,10 @@ class Ahead:
             for each in self.listings
             if not self.calendar.has_room(order, each, past)
         ]
+
+
+def _lead_seconds(listing: Listing) -> float:
+    """How long before it has to go a lease for a spot order is told so."""
+    if listing.spot_floor_micro_usd_per_device_hour is not None:
+        return RECLAIM_SECONDS_MIN
+    return max(listing.notice_seconds, RECLAIM_SECONDS_MIN) if listing.notice_seconds else inf

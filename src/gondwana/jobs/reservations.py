@@ -14,10 +14,11 @@ from gondwana.core.money import format_usd
 from gondwana.core.random import Random
 from gondwana.core.units import format_instant, format_seconds
 from gondwana.db.transaction import Reader, Transaction
-from gondwana.jobs import money, quotas, store, undelivered
+from gondwana.jobs import money, quotas, service, store, undelivered
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import Job
 from gondwana.jobs.purse import Purses
+from gondwana.jobs.rules import presence
 from gondwana.jobs.shelf import Shelf
 from gondwana.ledger import budgets
 from gondwana.ledger import rules as ledger
@@ -117,9 +118,7 @@ def give_up(tx: Transaction, now: Instant, order_id: OrderId) -> int:
         _settle(tx, now, calendar.end(tx, now, each, BookingState.BROKEN), 0)
         tenant_id = market.order(tx, order_id).tenant_id
         undelivered.penalise_absence(tx, now, each, tenant_id, state=states[each.id].value)
-    late = [
-        each for each in waiting if each not in gone and now >= each.starts_at + rules.KEPT_SECONDS_MAX
-    ]  # fmt: skip
+    late = [each for each in waiting if each not in gone and _is_late(tx, each, now)]
     every = calendar.of_orders(tx, [order_id])[order_id] if late else []
     tenants_fault = all(each.state in (BookingState.BOOKED, BookingState.USED) for each in every)
     for each in late:
@@ -241,6 +240,15 @@ def _settle(tx: Transaction, now: Instant, ended: Booking, kept_micro_usd: int) 
     post(tx, ledger.settle_deposit(terms, balance(tx, account), kept, drawn), now)
     if kept:
         calendar.save_kept(tx, ended, kept)
+
+
+def _is_late(reader: Reader, booking: Booking, now: Instant) -> bool:
+    """Whether a machine waited for its order in vain; time in which the network was away does not count."""
+    if now < booking.starts_at + rules.KEPT_SECONDS_MAX:
+        return False
+    known = service.known(reader, since=booking.starts_at)
+    since = known and presence.hears_since(known.until, known.gaps, since=booking.starts_at, at=now)
+    return since is not None and now >= since + rules.KEPT_SECONDS_MAX
 
 
 def _terms(reader: Reader, job: Job, each: Booking) -> LeaseTerms:

@@ -71,7 +71,9 @@ def is_owners_fault(booking: Booking, known: Known) -> bool:
 
 
 def _could_hear(known: Known, booking: Booking, at: Instant) -> bool:
-    return presence.could_hear(known.until, known.gaps, since=booking.starts_at, at=at)
+    """Whether the network heard its machines from a reservation's start to `at`; else nobody is blamed."""
+    start = booking.starts_at
+    return presence.hears_since(known.until, known.gaps, since=start, at=at) == start
 
 
 def _booking_of(reader: Reader, lease: Lease) -> Booking | None:

@@ -239,7 +239,7 @@ def reservation(
         rank=rank,
         sla=chosen.sla,
         reserved_at=now,
-        mechanism=_mechanism(order, chosen),
+        mechanism=mechanism_on(order, chosen),
         floor_micro_usd_per_device_hour=chosen.spot_floor_micro_usd_per_device_hour or 0
         if order.mechanism is Mechanism.SPOT
         else 0,
@@ -248,7 +248,7 @@ def reservation(
     )
 
 
-def _mechanism(order: Order, chosen: Listing) -> Mechanism:
+def mechanism_on(order: Order, chosen: Listing) -> Mechanism:
     """How the lease's price is made: a machine that sells no spot is leased at its posted price."""
     if order.mechanism is Mechanism.SPOT and chosen.spot_floor_micro_usd_per_device_hour is None:
         return Mechanism.POSTED

@@ -57,11 +57,13 @@ def look(
     return Hearing(until=until), Gap(since=before.until, until=back)
 
 
-def could_hear(until: Instant, gaps: Iterable[Gap], *, since: Instant, at: Instant) -> bool:
-    """Whether the network is known to have heard its machines from `since` to `at`; else nobody is blamed for it.
+def hears_since(
+    until: Instant, gaps: Iterable[Gap], *, since: Instant, at: Instant
+) -> Instant | None:
+    """From when on, `since` or later, the network is known to hear its machines as it does at `at`; None: it does not.
 
-    `until`: as far as is known by now. A gap lasts on while agents come back, so who is late after it is excused too.
+    `until`: as far as is known by now. A gap lasts on while agents come back, so this may be a little ahead of `at`.
     """
-    return until >= at - STALE_SECONDS and not any(
-        gap.since <= at and gap.until > since for gap in gaps
-    )
+    if until < at - STALE_SECONDS:
+        return None
+    return max((gap.until for gap in gaps if gap.since <= at and gap.until > since), default=since)
