@@ -430,6 +430,20 @@ def test_a_long_lease_costs_less_by_its_owners_ladder(world, make):
     assert leases_of(world, now)[0].price_micro_usd_per_device_hour == 900_001
 
 
+def test_a_price_that_one_order_was_given_is_not_the_price_of_the_next_in_the_same_pass(
+    world, make
+):
+    join(world, price=1_000_000, devices=2, discounts=(Discount(seconds=2 * HOUR, basis_points=1_000),))  # fmt: skip
+    terms = MarketTerms(lease_seconds=2 * HOUR)
+    made = [world.submit(make.spec(name="long", market=terms, seconds_max=60))]
+    made.append(world.submit(make.spec(name="short", seconds_max=60)))
+    match_orders(world.context, world.now)
+    prices = [
+        each.price_micro_usd_per_device_hour for job in made for each in leases_of(world, job)
+    ]
+    assert prices == [900_000, 1_000_000]
+
+
 def test_a_tenant_who_may_not_take_what_he_reserved_pays_the_deposit(world, make):
     join(world)
     job = world.submit(ahead(make))

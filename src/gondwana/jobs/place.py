@@ -149,7 +149,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
                 ends_at=ends_at,
             )
             if named[lease.machine_id] > 1:  # else nobody looks at it again
-                offers[lease.machine_id] = market_rules.leased(chosen, lease)
+                offers[lease.machine_id] = market_rules.leased(offers[lease.machine_id], lease)
             leases.append(lease)
             seen.reserved.append(lease)
             limits.count(order, lease, chosen.accelerator)
