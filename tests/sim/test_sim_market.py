@@ -16,7 +16,9 @@ CHUNKS = range(0, len(SEEDS), CHUNK)
 AGAIN = (3, 77)  # played again, here and elsewhere
 HAPPENED = {
     "a clock was set right", "its clock was ahead", "its clock was behind",
-    "a former leader wrote", "auction.opened", "bid.lost outbid", "bid.withdrawn withdrawn", "bid.won leased",
+    "a former leader wrote", "auction.opened", "booking.broken", "booking.cancelled", "booking.over", "booking.used",
+    "lease.closed maintenance", "slash.proposed its machine was not there when a reservation began",
+    "bid.lost outbid", "bid.withdrawn withdrawn", "bid.won leased",
     "call late", "call twice", "died", "died between reserve and lease", "failed over", "killed",
     "job.failed lease_ended", "job.failed nothing_fits", "job.succeeded done", "lease.closed manifest_untaken",
     "lease.closed machine_lost", "lease.closed reclaimed", "lease.closed reservation_lapsed", "lease.closed resized",

@@ -105,9 +105,9 @@ def _report(world: "World", row: Any, now: Instant, state: str, fate: Fate | Non
         world.watch.exited.add(told.lease_id)
 
     def tell() -> None:
-        at = world.now
-        world.write(
-            lambda tx: report.run_report(tx, at, row["machine_id"], told), allowed=StaleEpoch
+        world.write(  # what is told again arrives later
+            lambda tx: report.run_report(tx, world.now, row["machine_id"], told),
+            allowed=StaleEpoch,
         )
 
     tell()

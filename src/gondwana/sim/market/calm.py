@@ -3,7 +3,8 @@
 First under pressure: two tenants launch small jobs as fast as they are served, so that whatever gets free is wanted
 at once. An order is next at the latest when it is AGED_SECONDS old and all older ones are served; then the machines it
 needs are kept, and are free when the longest lease that is in its way is over. So it waits at most AGED_SECONDS, and
-for itself and each older order as long as the longest job may take, with what a lease may outlast its job. Then without
+for itself, each older order and what is reserved as long as the longest job may take, with what a lease may outlast
+its job. Then without
 pressure: all jobs come to their ends, nobody waits while machines that fit are free, and what nothing fitted expires.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gondwana.market import store as market
 from gondwana.policy import quotas
 from gondwana.sim.market import checks, tenants, waiting
+from gondwana.sim.market.ahead import booked_machines
 from gondwana.sim.market.owners import resume
 from gondwana.sim.market.people import TENANTS
 
@@ -65,10 +67,10 @@ def _press(world: "World") -> None:
     if world.dice.chance(0.15):
         _crowd(world)
     begun, reader = world.now, world.plane.reader
-    longest = _longest(reader)
+    longest, reserved = _longest(reader), len(booked_machines(reader))
     wait = {
         order["id"]: max(0.0, AGED_SECONDS - (begun - order["created_at"]))
-        + (older + 1) * (longest + SLACK_SECONDS)
+        + (older + 1 + reserved) * (longest + SLACK_SECONDS)
         for older, order in enumerate(waiting.waiting(reader, begun))
     }
     left = set(wait)
@@ -122,7 +124,8 @@ def _drain(world: "World") -> None:
     reader = world.plane.reader
     for _ in range(DRAIN_STEPS_MAX):
         world.step(2 * STEP_SECONDS)
-        if world.violations or not any(True for _ in market.live_holdings(reader)):
+        ahead = booked_machines(reader)  # what waits for them is served only after that
+        if world.violations or not (ahead or any(True for _ in market.live_holdings(reader))):
             break
     else:
         for lease in list(market.live_holdings(reader))[:3]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gondwana.sim.market.world import World
 
 MACHINES_MAX: Final = 9
+RESERVE_SECONDS: Final = 30 * 86_400
 GIB: Final = 1024**3
 CPU_COUNT: Final = 16
 MEMORY_BYTES: Final = 64 * GIB
@@ -83,6 +84,7 @@ def join(world: "World") -> None:
         price_micro_usd_per_device_hour=price,
         notice_seconds=notice,
         spot_floor_micro_usd_per_device_hour=floor,
+        reserve_seconds_max=dice.among({0: 1, RESERVE_SECONDS: 2}),
     )
 
     def enter(tx: Transaction) -> None:

@@ -40,6 +40,7 @@ from gondwana.loops.end_leases import end_leases
 from gondwana.loops.expire_orders import expire_orders
 from gondwana.loops.expire_runs import expire_runs
 from gondwana.loops.finish_jobs import finish_jobs, finish_stuck
+from gondwana.loops.keep_calendar import keep_calendar
 from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.lapse_reservations import lapse_reservations
 from gondwana.loops.match_orders import match_orders
@@ -49,6 +50,7 @@ from gondwana.loops.record_prices import record_prices
 from gondwana.loops.run import Reconcilers
 from gondwana.loops.run_auctions import run_auctions
 from gondwana.loops.watch_machines import watch_machines
+from gondwana.loops.watch_network import watch_network
 from gondwana.sim.market.people import BEGIN, OWNERS, POOR, TENANTS
 
 P = ParamSpec("P")
@@ -58,6 +60,7 @@ MARKET: Final = frozenset(
     {
         watch_machines, expire_orders, expire_runs, lapse_reservations, end_leases, finish_jobs, finish_stuck,
         keep_machines, match_orders, run_auctions, call_spot, meter_leases, meter_draining, price_offers, record_prices,
+        keep_calendar, watch_network,
     }
 )  # fmt: skip
 """The reconcilers that the market is made of; training's and the books' have simulations of their own."""

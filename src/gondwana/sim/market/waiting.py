@@ -12,13 +12,14 @@ from gondwana.db.transaction import Reader
 from gondwana.ledger.settings import setting
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
+from gondwana.sim.market.ahead import booked_machines
 from gondwana.sim.market.people import FILTERS
 from gondwana.sim.market.watch import FAILURES, NEVER_AGAIN
 from gondwana.wire.spot import SpotSettings
 
 PATIENCE_SECONDS: Final = 60.0  # that a job waits for others after a machine failed it
 _ORDERS: Final = """
-SELECT * FROM market_order WHERE state = 'open' ORDER BY created_at, id"""
+SELECT * FROM market_order WHERE state = 'open' AND starts_at IS NULL ORDER BY created_at, id"""
 _LEASES: Final = "SELECT * FROM lease WHERE job_id = :job_id"
 _MACHINES: Final = """
 SELECT machine.id, machine.region, machine.devices,
@@ -46,7 +47,7 @@ class Market:
 
     now: Instant
     orders: Sequence[Any]
-    machines: Sequence[Any]
+    machines: Sequence[Any]  # of which nothing is promised ahead
     kept: dict[str, str]  # machine -> order
     held: Sequence[Any]
     quotas: dict[str, list[Quota]]
@@ -55,11 +56,11 @@ class Market:
     @classmethod
     def read(cls, reader: Reader, now: Instant) -> "Market":
         """As it is committed."""
-        found = reader.all(_ORDERS)
+        found, booked = reader.all(_ORDERS), booked_machines(reader)
         return cls(
             now=now,
             orders=found,
-            machines=reader.all(_MACHINES),
+            machines=[row for row in reader.all(_MACHINES) if row["id"] not in booked],
             kept={row["machine_id"]: row["order_id"] for row in reader.all(_KEPT)},
             held=reader.all(_HELD),
             is_thin=setting(reader, "spot", SpotSettings).sides_min > 1,

@@ -7,6 +7,7 @@ from gondwana.core.events import Event
 from gondwana.db.transaction import Reader
 from gondwana.jobs.model import JOB_TRANSITIONS, RUN_TRANSITIONS
 from gondwana.market.auction.model import BID_TRANSITIONS
+from gondwana.market.calendar.model import BOOKING_TRANSITIONS
 from gondwana.market.model import LEASE_TRANSITIONS, ORDER_TRANSITIONS
 from gondwana.supply.model import TRANSITIONS as MACHINE_TRANSITIONS
 
@@ -17,8 +18,15 @@ _TABLES: Final[dict[str, Any]] = {
     "order": ORDER_TRANSITIONS,
     "bid": BID_TRANSITIONS,
     "machine": MACHINE_TRANSITIONS,
+    "booking": BOOKING_TRANSITIONS,
 }
-_FIRST: Final = {"order": {"open"}, "lease": {"reserved"}, "bid": {"open"}, "run": {"assigned"}}
+_FIRST: Final = {
+    "order": {"open"},
+    "lease": {"reserved"},
+    "bid": {"open"},
+    "run": {"assigned"},
+    "booking": {"booked"},
+}
 _CALLED: Final = {"opened": "open"}
 _STATES: Final = {
     noun: {str(state): {str(to) for to in targets} for state, targets in table.items()}
@@ -28,7 +36,7 @@ RESERVATION_SECONDS: Final = 300.0
 PROOF_GAP_SECONDS: Final = 12.0  # at most so far apart two proofs prove the time between
 REST_SECONDS: Final = 5.0
 NOTICE_SECONDS_MIN: Final = 120.0
-WITH_NOTICE: Final = ("reclaimed", "outbid")
+WITH_NOTICE: Final = ("reclaimed", "outbid", "maintenance")
 FAILURES: Final = ("machine_lost", "run_failed")
 NEVER_AGAIN: Final = ("run_failed", "work_rejected")
 _RESERVED: Final = """
@@ -38,6 +46,8 @@ SELECT lease.*, market_order.price_cap_micro_usd_per_device_hour AS cap, market_
     json_extract(machine.inventory, '$.accelerators[0].name') AS model,
     offer.state AS offer_state, offer.price_micro_usd_per_device_hour AS posted,
     offer.notice_seconds AS promised, offer.spot_floor_micro_usd_per_device_hour AS spot_floor,
+    (SELECT max(price_micro_usd_per_device_hour) FROM booking WHERE booking.order_id = lease.order_id
+        AND booking.machine_id = lease.machine_id) AS agreed,
     (SELECT count(*) FROM lease AS other WHERE other.order_id = lease.order_id AND other.state <> 'closed') AS held
 FROM lease JOIN market_order ON market_order.id = lease.order_id JOIN machine ON machine.id = lease.machine_id
 JOIN offer ON offer.machine_id = machine.id WHERE lease.id = :id"""
@@ -142,7 +152,7 @@ def _wrong(row: Any, event: Event) -> Iterable[str]:
     price = row["price_micro_usd_per_device_hour"]
     if row["cap"] is not None and price > row["cap"]:
         yield f"{price} is above the cap of {row['cap']}"
-    if row["buys"] == "posted" and price != row["posted"]:
+    if row["buys"] == "posted" and price not in (row["posted"], row["agreed"]):
         yield f"{price} is not the posted {row['posted']}"
     if row["buys"] == "spot" and row["spot_floor"] is not None and price < row["spot_floor"]:
         yield f"{price} is below the floor of {row['spot_floor']}"

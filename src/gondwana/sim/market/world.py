@@ -14,7 +14,7 @@ from gondwana.db.transaction import Transaction
 from gondwana.jobs import store
 from gondwana.jobs.shelf import Shelf
 from gondwana.sim.clock import Timeline
-from gondwana.sim.market import agents, calm, checks, faults, owners, tenants, waiting
+from gondwana.sim.market import agents, ahead, calm, checks, faults, owners, tenants, waiting
 from gondwana.sim.market.agents import Fate
 from gondwana.sim.market.desk import Desk
 from gondwana.sim.market.owners import Box
@@ -40,6 +40,10 @@ ACTS: Final[dict[str, tuple[float, Act]]] = {
     "resize": (1, tenants.resize),
     "limit": (1, tenants.limit),
     "impossible": (0.3, lambda world: tenants.impossible(world, 4)),
+    "reserve ahead": (2, ahead.reserve),
+    "cancel ahead": (0.4, ahead.cancel),
+    "maintain": (0.5, ahead.maintain),
+    "miss": (0.3, ahead.miss),
     "join": (1, owners.join),
     "go silent": (1, owners.go_silent),
     "pause": (0.3, lambda world: owners.verb(world, "pause")),
@@ -173,6 +177,7 @@ class World:
         if self.timeline.elapsed_seconds < self._doubtful_until:
             return
         self._check(checks.after_pass(self.plane.reader, now))
+        self._check(ahead.after_pass(self.plane.reader, now))
         self._check(waiting.overlooked(self.plane.reader, now))
 
     def look(self) -> None:
@@ -182,6 +187,7 @@ class World:
         self._looked_at = self._committed
         reader, life, now = self.plane.reader, self.plane.life, self.now
         self._check(checks.after_step(reader, self._held))
+        self._check(ahead.after_step(reader))
         if life is not None:
             self._check(checks.the_book(life, reader))
             self._check(checks.the_open_orders(life, reader, now))
