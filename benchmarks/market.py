@@ -126,6 +126,11 @@ class Plane:
         )  # fmt: skip
         database.writer.listen(self.context.follow)
 
+    def analyze(self) -> None:
+        """Let PostgreSQL see how its tables have grown, as it does by itself once a minute."""
+        if self.cluster is not None:
+            self.cluster.sql("ANALYZE", "market")
+
     def cpu_seconds(self) -> float:
         """Processor time of this process and of the server, so far."""
         own = time.process_time()
@@ -166,6 +171,7 @@ def measure_rate(plane: Plane, tenants: list[str], orders: int) -> dict[str, flo
         leases = match_orders(plane.context, now)
         wall, cpu = time.perf_counter() - wall, plane.cpu_seconds() - cpu
         assert leases > 0.9 * orders, f"{leases} of {orders}"
+        plane.analyze()
         rates.append(leases / wall)
         spent.append(cpu / leases * 1e6)
     return {
@@ -240,8 +246,7 @@ def measure_leases(kind: str, world: World, orders: int, seconds: float) -> dict
         return None
     with plane(kind) as one:
         store_supply(one.database, world)
-        if one.cluster is not None:
-            one.cluster.sql("ANALYZE", "market")  # as the server does by itself, some minutes later
+        one.analyze()
         tenants = store_tenants(one.database, "t")
         cpu, wall = one.cpu_seconds(), time.perf_counter()
         match_orders(one.context, BORN)
