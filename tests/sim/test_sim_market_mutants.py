@@ -26,7 +26,7 @@ from gondwana.market.spot import rules as spot_rules
 from gondwana.sim.market.world import run
 from gondwana.supply import store as supply
 
-SEEDS_MAX = 60  # a bug that hides for longer is not caught
+SEEDS_MAX = 120  # a bug that hides for longer is not caught
 
 BIDS = """
     + coalesce((SELECT sum(bid.devices) FROM bid
