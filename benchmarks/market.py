@@ -184,11 +184,8 @@ def measure_rate(plane: Plane, tenants: list[str], orders: int) -> dict[str, flo
 
 def measure_latency(plane: Plane, tenants: list[str], seconds: float) -> dict[str, float]:
     """Milliseconds from an order to its lease, while they come at a steady rate."""
-    size, first, ticks = (
-        round(ORDERS_PER_SECOND * TICK_SECONDS),
-        10_000_000,
-        round(seconds / TICK_SECONDS),
-    )
+    size, first = round(ORDERS_PER_SECOND * TICK_SECONDS), 10_000_000
+    ticks = round(seconds / TICK_SECONDS)
     opened = Instant(BORN + 3_000)  # market time as the first order comes
     made = [
         jobs(tenants, first + n * size, size, Instant(opened + n * TICK_SECONDS))

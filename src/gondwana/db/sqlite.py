@@ -22,8 +22,8 @@ BUSY_TIMEOUT_MS: Final = (
 )
 STATEMENTS_CACHED_MAX: Final = 512  # more than all named queries together
 PAGE_BYTES: Final = 4_096
-WRITER_CACHE_KIB: Final = 256 * 1024  # what one commit of many leases touches is not read twice
-LONG_PARAMS_MIN: Final = 3000  # of a statement that takes a millisecond or so
+WRITER_CACHE_KIB: Final = 64 * 1024  # what one commit of many leases touches is not read twice
+LONG_PARAMS_MIN: Final = 3_000  # of a statement that takes longer than to wake another thread
 VALUES_AT_ONCE: Final = 16_000  # of one INSERT: half of what SQLite takes by default
 LOG_PAGES: Final = (
     16_000  # 64 MB of write-ahead log: a page that is written again and again reaches the file once

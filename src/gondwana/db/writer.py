@@ -62,7 +62,7 @@ class Writer(Protocol):
         """Wait while calls run that the caller's own work would slow, at most GIVE_WAY_SECONDS_MAX.
 
         For work that computes much beside the writer. SQLite lets go of the interpreter at each row, and a busy thread
-        then keeps it for a while: a call took three times as long.
+        then keeps it for a while: a call took three times the processor time.
         """
         ...
 

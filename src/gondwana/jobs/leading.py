@@ -8,4 +8,4 @@ from gondwana.supply import store as supply
 
 def left_off(reader: Reader) -> Instant:
     """How late it was by the clock of whoever led before: the latest that he wrote of an event or of a machine."""
-    return max(newest_at(reader), supply.last_proven(reader))
+    return max(newest_at(reader), supply.last_proven(reader) or Instant(0.0))

@@ -4,28 +4,13 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
-import numpy as np
-
 from gondwana.core.devices import CPU, device
 from gondwana.core.ids import MachineId
 from gondwana.db.transaction import Reader
-from gondwana.market.book import (
-    CPUS,
-    DEVICES,
-    EMPTY,
-    FREE,
-    MEMORY,
-    NOTICE,
-    OWNER,
-    PRICE,
-    TAGS,
-    Book,
-    Row,
-)
+from gondwana.market.book import EMPTY, Row
 from gondwana.market.measures import work_price
-from gondwana.market.model import Listing, Order, Tag
-from gondwana.market.nearest import Mask, is_of, rows_of
-from gondwana.market.rules import COST_MAX, cost_of, serial
+from gondwana.market.model import Listing, Tag
+from gondwana.market.rules import cost_of, serial
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState, OfferState, Supply
 from gondwana.wire.machines import Accelerator
@@ -99,30 +84,6 @@ def notice_tags(seconds: int) -> int:
     """A bit for each step that a notice reaches; what lies between two steps is looked at exactly."""
     reached = (hours * 3_600 <= seconds for hours in NOTICE_STEPS_HOURS)
     return sum(1 << (NOTICE_BIT_FIRST + step) for step, is_on in enumerate(reached) if is_on)
-
-
-def tests_of(book: Book, order: Order, *, all_free: bool) -> list[Mask]:
-    """Of each row of a book, the constraints of a posted order without a filter, as `market.rules.screen` has them."""
-    rows, wanted = rows_of(book), order.resources
-    columns = book.columns[:, rows]
-    is_mine = columns[OWNER] == book.owner_number(order.tenant_id)
-    cap = order.price_cap_micro_usd_per_device_hour
-    has = np.full(len(rows), not wanted.accelerators)
-    for each in wanted.accelerators:
-        is_wanted = (
-            is_of(book, rows, [each.name]) if each.name else columns[TAGS] & HAS_ACCELERATOR > 0
-        )
-        has |= is_wanted & (columns[DEVICES] >= each.count)
-    return [
-        columns[TAGS] & IS_OPEN > 0,
-        (columns[TAGS] & HAS_SANDBOX > 0) | (is_mine & (columns[TAGS] & RUNS_WORK > 0)),
-        has,
-        columns[CPUS] >= round(wanted.cpus_min * 1_000),
-        columns[MEMORY] >= wanted.memory_bytes_min,
-        columns[NOTICE] >= order.notice_seconds_min,
-        columns[PRICE] <= (COST_MAX if cap is None else cap),
-        columns[DEVICES if all_free else FREE] >= order.devices,
-    ]
 
 
 A = TypeVar("A", int, float)

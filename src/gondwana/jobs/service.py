@@ -19,6 +19,7 @@ from gondwana.ledger.store import SQL as LEDGER
 from gondwana.ledger.store import balance, event_key, first_seq_at
 from gondwana.market import store as market
 from gondwana.market.model import Lease
+from gondwana.supply import store as supply
 
 SQL: Final = load_queries("gondwana.jobs", "service.sql")
 ALWAYS: Final = Instant(0.0)
@@ -72,8 +73,7 @@ def known(reader: Reader, *, since: Instant = ALWAYS) -> Known | None:
 
 def heard(reader: Reader, now: Instant) -> presence.Heard:
     """Who was heard last; it may look at all machines, where none or one owner's alone were."""
-    newest = reader.one(SQL.heard)
-    at = None if newest is None or newest["at"] is None else Instant(newest["at"])
+    at = supply.last_proven(reader)
     since = (at or now) - presence.BEFORE_SECONDS
     first = reader.one(SQL.owner_heard, {"since": since, "but": ""})
     if first is None:

@@ -1,14 +1,3 @@
--- name: heard
--- The newest proof of life of any machine, by the end of the index of each state.
-SELECT max(newest) AS at FROM (
-    SELECT (SELECT max(proven_at) FROM machine WHERE machine.state = known.state) AS newest
-    FROM (
-        SELECT 'joining' AS state UNION ALL SELECT 'probing' UNION ALL SELECT 'up' UNION ALL SELECT 'owner_busy'
-        UNION ALL SELECT 'paused' UNION ALL SELECT 'draining' UNION ALL SELECT 'left' UNION ALL SELECT 'down'
-        UNION ALL SELECT 'suspended'
-    ) AS known
-) AS heard;
-
 -- name: owner_heard
 -- An owner of a machine that proved to be alive at :since or later, other than :but.
 SELECT owner_id FROM machine WHERE proven_at >= :since AND owner_id <> :but LIMIT 1;

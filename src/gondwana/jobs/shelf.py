@@ -22,11 +22,10 @@ from gondwana.jobs.listings import (
     listings,
     listings_of,
     rows,
-    tests_of,
     to_row,
 )
 from gondwana.jobs.verdicts import Verdicts
-from gondwana.jobs.wants import want_of, wish_of
+from gondwana.jobs.wants import masks_of, want_of, wish_of
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
 from gondwana.market.model import Listing, Order
 from gondwana.market.nearest import nearest, witnesses
@@ -315,7 +314,7 @@ class Shelf:
         """
         with self._lock:
             book = self._fresh(reader)
-            found, counts = witnesses(book, tests_of(book, order, all_free=all_free))
+            found, counts = witnesses(book, masks_of(book, order, all_free=all_free))
         return listings_of(reader, found), counts
 
     def buckets(self, reader: Reader) -> Iterator[Bucket]:

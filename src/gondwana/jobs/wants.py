@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gondwana.jobs.idle import Wish
 from gondwana.jobs.listings import HAS_ACCELERATOR, HAS_SANDBOX, IS_OPEN, RUNS_WORK, notice_tags
+from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, OWNER, PRICE, TAGS, Book
 from gondwana.market.model import Mechanism, Order
+from gondwana.market.nearest import Mask, is_of, rows_of
 from gondwana.market.rules import COST_MAX
 from gondwana.market.search import Want
 
@@ -37,3 +41,27 @@ def wish_of(order: Order) -> Wish:
     """What an offer must be, at least, to be of use to an order."""
     want = want_of(order, ())
     return Wish(models=want.models, price_max=want.price_max)
+
+
+def masks_of(book: Book, order: Order, *, all_free: bool) -> list[Mask]:
+    """Of each row of a book, the constraints of a posted order without a filter, as `market.rules.screen` has them."""
+    rows, wanted = rows_of(book), order.resources
+    columns = book.columns[:, rows]
+    is_mine = columns[OWNER] == book.owner_number(order.tenant_id)
+    cap = order.price_cap_micro_usd_per_device_hour
+    has = np.full(len(rows), not wanted.accelerators)
+    for each in wanted.accelerators:
+        is_wanted = (
+            is_of(book, rows, [each.name]) if each.name else columns[TAGS] & HAS_ACCELERATOR > 0
+        )
+        has |= is_wanted & (columns[DEVICES] >= each.count)
+    return [
+        columns[TAGS] & IS_OPEN > 0,
+        (columns[TAGS] & HAS_SANDBOX > 0) | (is_mine & (columns[TAGS] & RUNS_WORK > 0)),
+        has,
+        columns[CPUS] >= round(wanted.cpus_min * 1_000),
+        columns[MEMORY] >= wanted.memory_bytes_min,
+        columns[NOTICE] >= order.notice_seconds_min,
+        columns[PRICE] <= (COST_MAX if cap is None else cap),
+        columns[DEVICES if all_free else FREE] >= order.devices,
+    ]

@@ -40,10 +40,9 @@ def write_parts(
     The next parts are made while one is written. A part that fails is tried again by halves, so that what cannot be
     done stops nothing else; where the database cannot write at all, that would not help.
     """
-    writer = context.database.writer
-    submit = writer.submit
+    submit = context.database.writer.submit
     waiting: list[tuple[list[T], Future[int]]] = []
-    for part in parts(beside(writer, things)):
+    for part in parts(things):
         waiting.append((part, submit(run, *given, part)))
     done = 0
     while waiting:

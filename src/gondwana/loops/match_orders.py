@@ -10,7 +10,7 @@ from gondwana.jobs.calendar import Ahead
 from gondwana.jobs.choosing import Chooser
 from gondwana.jobs.context import Context
 from gondwana.jobs.place import Proposal
-from gondwana.loops.each import parts, write_parts
+from gondwana.loops.each import beside, parts, write_parts
 from gondwana.market import store as market
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import Lease, Order
@@ -25,7 +25,9 @@ def match_orders(context: Context, now: Instant) -> int:
     proposed: list[str] = []
     proposals = _proposals(context, reader, now, proposed)
     try:
-        active = write_parts(context, place.place, given, proposals)
+        active = write_parts(
+            context, place.place, given, beside(context.database.writer, proposals)
+        )
     finally:
         context.shelf.returned(proposed)
         context.fairness.end()

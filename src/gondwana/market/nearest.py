@@ -88,8 +88,10 @@ def _telling(book: Book, rows: Numbers, models: Numbers) -> set[int]:
 
 def _cheapest(book: Book, rows: Numbers, limit: int) -> Numbers:
     """The `limit` cheapest per work of these rows, cheapest first, in the book's own order."""
-    if 0 < limit < len(rows):
+    if limit <= 0:
+        return rows[:0]
+    if limit < len(rows):
         costs = book.columns[COST, rows]
         rows = rows[costs <= np.partition(costs, limit - 1)[limit - 1]]
     order = np.lexsort([book.columns[each, rows] for each in (SERIAL, PRICE, COST)])
-    return rows[order[: max(0, limit)]]
+    return rows[order[:limit]]

@@ -81,8 +81,8 @@ def tune_interpreter() -> None:
     """Have Python look for cycles of garbage less often, and let waiting threads have their turns sooner.
 
     Next to all of our garbage is freed without looking for cycles: with Python's own settings that took 30 to 60 µs of
-    each lease. A thread that comes back from the database would wait 5 ms for one that computes; a tenth more leases a
-    second became durable without that.
+    each lease. A thread that comes back from the database would wait 5 ms for one that computes; without that
+    7 % more leases a second became durable.
     """
     gc.set_threshold(GARBAGE_OBJECTS_MIN, OLD_PASSES, OLD_PASSES)
     sys.setswitchinterval(TURN_SECONDS)

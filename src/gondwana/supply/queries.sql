@@ -148,5 +148,12 @@ UPDATE machine SET reliability = :reliability, trust = :trust WHERE id = :id;
 SELECT 1 AS found FROM price_policy WHERE machine_id = :machine_id;
 
 -- name: last_proven
--- When a machine proved to be alive last.
-SELECT max(proven_at) AS at FROM machine WHERE state <> 'left';
+-- The newest proof of life of any machine, by the end of the index of each state.
+SELECT max(newest) AS at FROM (
+    SELECT (SELECT max(proven_at) FROM machine WHERE machine.state = known.state) AS newest
+    FROM (
+        SELECT 'joining' AS state UNION ALL SELECT 'probing' UNION ALL SELECT 'up' UNION ALL SELECT 'owner_busy'
+        UNION ALL SELECT 'paused' UNION ALL SELECT 'draining' UNION ALL SELECT 'left' UNION ALL SELECT 'down'
+        UNION ALL SELECT 'suspended'
+    ) AS known
+) AS heard;

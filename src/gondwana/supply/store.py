@@ -269,7 +269,7 @@ def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[
     tx.emit(Event(at=now, kind=kind, subject=target.id, data={**names, **data}))
 
 
-def last_proven(reader: Reader) -> Instant:
-    """When a machine proved to be alive last; 0 where none ever did."""
+def last_proven(reader: Reader) -> Instant | None:
+    """When any machine proved to be alive last; None where none ever did."""
     row = reader.one(SQL.last_proven)
-    return Instant((row["at"] if row else None) or 0.0)
+    return None if row is None or row["at"] is None else Instant(row["at"])

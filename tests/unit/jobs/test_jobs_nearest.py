@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
-from gondwana.jobs import listings as offers
 from gondwana.jobs.listings import to_row
+from gondwana.jobs.wants import masks_of
 from gondwana.market import nearest as module
 from gondwana.market.book import Book
 from gondwana.market.nearest import nearest, rows_of, witnesses
@@ -63,7 +63,7 @@ def test_some_tell_why_nothing_fits_as_all_would(make, many, wished, wanted):
     told = screen(order, listings, NOW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WITNESSES_OF_TEST", 1)
-        names, counts = witnesses(book, offers.tests_of(book, order, all_free=False))
+        names, counts = witnesses(book, masks_of(book, order, all_free=False))
     some = screen(order, [each for each in listings if each.machine_id in names], NOW, counts)
     assert bool(some.fits) == bool(told.fits)
     assert (some.why_not, some.hint) == (told.why_not, told.hint)
