@@ -21,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import provider_holdback

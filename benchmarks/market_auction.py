@@ -17,11 +17,11 @@ import json
 import platform
 import statistics
 import time
-from dataclasses import replace
 
 import numpy as np
 
 from gondwana.core.ids import MachineId, OrderId, PrincipalId
+from gondwana.core.values import replace
 from gondwana.market.auction import greedy, rules
 from gondwana.market.auction.greedy_twin import worth_of
 from gondwana.market.auction.model import Ask, Auction, Gang

@@ -16,13 +16,14 @@ import platform
 import random
 import sysconfig
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from gondwana.core.dataset import shard_bytes
+from gondwana.core.values import replace
 from gondwana.training import inner
 from gondwana.training.codecs import (
     Codec,

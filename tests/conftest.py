@@ -3,7 +3,6 @@
 import hashlib
 import threading
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +12,7 @@ from gondwana.api.plane import Plane
 from gondwana.blobs.memory import MemoryStore
 from gondwana.core.clock import Instant, ManualClock
 from gondwana.core.random import SeededRandom
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.events import events_after
 from gondwana.jobs import admit, place

@@ -9,7 +9,6 @@ so the network must find out by itself: `gondwana demo` lets it join and shows w
 import asyncio
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from blake3 import blake3
@@ -18,6 +17,7 @@ from gondwana.agent.main import Agent, run
 from gondwana.agent.options import AgentOptions
 from gondwana.agent.runner import LeaseRunner
 from gondwana.core.money import parse_usd
+from gondwana.core.values import replace
 from gondwana.engines.harvest import read_output
 from gondwana.training.codecs import Codec, decode_upload, encode_upload
 from gondwana.training.manifest import decode_checkpoint

@@ -3,7 +3,6 @@
 import json
 import math
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -16,6 +15,7 @@ from test_faults import check_payments
 from websockets.exceptions import ConnectionClosed
 
 from gondwana.cli.prepare import prepare
+from gondwana.core.values import replace
 from gondwana.sdk.jobfile import read_job_file
 from gondwana.wire import agent as wire
 from gondwana.wire.units import UnitKind, UnitResult

@@ -3,12 +3,12 @@
 Each test prints the first seed that catches its bug; `pytest -s tests/sim/test_sim_books_mutants.py` shows them all.
 """
 
-import dataclasses
 import functools
 
 import pytest
 
 from gondwana.core.money import due_micro_usd, split_cumulative
+from gondwana.core.values import replace
 from gondwana.db.sqlite import SqliteConnection
 from gondwana.ledger import budgets, chain, rules, store
 from gondwana.ledger.accounts import (
@@ -48,7 +48,7 @@ def patch_sql(patch, *changes):
             sql = each.sql
             for old, new in changes:
                 sql = sql.replace(old, new)
-            made.append(dataclasses.replace(each, sql=sql))
+            made.append(replace(each, sql=sql))
         return made
 
     patch.setattr(bank, "known_migrations", changed)
@@ -240,7 +240,7 @@ def keep_the_rest(patch):
             if leg.debit == lease_escrow(terms.lease_id) and leg.credit.startswith("tenant")
         ]
         legs = tuple(leg for leg in made.legs if leg not in back[-1:])
-        return dataclasses.replace(made, legs=legs)
+        return replace(made, legs=legs)
 
     patch.setattr(rules, "close_lease", short)
 
@@ -251,9 +251,9 @@ def mature_again(patch):
     def mature(provider_id, *, credited_before_window, holdback):
         made = original(
             provider_id, credited_before_window=credited_before_window,
-            holdback=dataclasses.replace(holdback, debits_posted=0, debits_pending=0),
+            holdback=replace(holdback, debits_posted=0, debits_pending=0),
         )  # fmt: skip
-        return dataclasses.replace(made, event_id=f"{made.event_id}:{holdback.debits_posted}")
+        return replace(made, event_id=f"{made.event_id}:{holdback.debits_posted}")
 
     original = rules.mature
     patch.setattr(rules, "mature", mature)
@@ -268,7 +268,7 @@ def mature_what_is_held(patch):
     """Earnings that a slash holds are freed."""
 
     def mature(provider_id, *, credited_before_window, holdback):
-        free = dataclasses.replace(holdback, debits_pending=0)
+        free = replace(holdback, debits_pending=0)
         return original(provider_id, credited_before_window=credited_before_window, holdback=free)
 
     original = rules.mature
@@ -334,7 +334,7 @@ def return_promo_as_money(patch):
     give_back = funding.give_back
 
     def as_money(escrow, tenant_id, rest, draws, *, paid):
-        own = [dataclasses.replace(draw, promo_micro_usd=0) for draw in draws]
+        own = [replace(draw, promo_micro_usd=0) for draw in draws]
         return give_back(escrow, tenant_id, rest, own, paid=paid)
 
     patch.setattr(leases, "give_back", as_money)
@@ -359,7 +359,7 @@ def forget_the_budget(patch):
     """A lease or a job is funded without counting it against the budgets."""
 
     def fill(escrow, tenant_id, amount, given):
-        return original(escrow, tenant_id, amount, dataclasses.replace(given, budgets=()))
+        return original(escrow, tenant_id, amount, replace(given, budgets=()))
 
     original = funding.fill
     patch.setattr(leases, "fill", fill)
@@ -370,7 +370,7 @@ def never_give_a_budget_back(patch):
     """What an escrow gives back stays used."""
 
     def draws(reader, escrow):
-        return [dataclasses.replace(draw, budgets=()) for draw in original(reader, escrow)]
+        return [replace(draw, budgets=()) for draw in original(reader, escrow)]
 
     original = budgets.draws
     patch.setattr(budgets, "draws", draws)
@@ -398,8 +398,8 @@ def lose_a_bond_to_the_fund(patch):
 
     def forfeit(case_id, accused_id, *, amount_micro_usd):
         made = original(case_id, accused_id, amount_micro_usd=amount_micro_usd)
-        whole = dataclasses.replace(made.legs[-1], amount_micro_usd=amount_micro_usd)
-        return dataclasses.replace(made, legs=(whole,))
+        whole = replace(made.legs[-1], amount_micro_usd=amount_micro_usd)
+        return replace(made, legs=(whole,))
 
     original = rules.forfeit_bond
     patch.setattr(rules, "forfeit_bond", forfeit)
@@ -409,7 +409,7 @@ def credit_without_a_haircut(patch):
     """The insurance fund pays a claim whole although it has to keep some for the others."""
     credit = rules.sla_credit
     patch.setattr(rules, "sla_credit", lambda *args, cover, **named: credit(
-        *args, cover=dataclasses.replace(cover, haircut_ppm=0), **named
+        *args, cover=replace(cover, haircut_ppm=0), **named
     ))  # fmt: skip
 
 
@@ -424,7 +424,7 @@ def mirror_half(patch):
 
     def half(original, *, why):
         made = correct(original, why=why)
-        return dataclasses.replace(made, legs=made.legs[:-1] or made.legs) if len(made.legs) > 1 else made  # fmt: skip
+        return replace(made, legs=made.legs[:-1] or made.legs) if len(made.legs) > 1 else made  # fmt: skip
 
     patch.setattr(rules, "correct", half)
 

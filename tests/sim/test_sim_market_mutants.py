@@ -3,12 +3,11 @@
 Each test prints the first seed that catches its bug; `pytest -s tests/sim/test_sim_market_mutants.py` shows them all.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.api import deps
 from gondwana.core import clock
+from gondwana.core.values import replace
 from gondwana.db.queries import Query
 from gondwana.db.sqlite import SqliteConnection
 from gondwana.jobs import end, fairness, idle, money, open_orders, place, quotas, reclaims, shelf
@@ -91,7 +90,7 @@ def serve_without_an_escrow(patch):
     """Leases begin before anything is set aside for them."""
     patch.setattr(
         money, "open_leases",
-        lambda tx, now, reserved, jobs, leases: Opened(leases=list(reserved)),
+        lambda tx, now, reserved, *_: Opened(leases=list(reserved)),
     )  # fmt: skip
 
 

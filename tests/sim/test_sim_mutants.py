@@ -1,11 +1,11 @@
 """The invariants can fail: each of these bugs, planted into the product, is caught within a few worlds."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
 from gondwana.api.link import Session
+from gondwana.core.values import replace
 from gondwana.jobs import end, money, place, shelf, store
 from gondwana.jobs.model import RunState
 from gondwana.jobs.rules import batch

@@ -1,7 +1,5 @@
 """Auctions over a real database: bids hold devices, gangs are cleared together, a crash anywhere changes nothing."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
@@ -14,6 +12,7 @@ from gondwana.core.errors import (
     NothingFits,
     WrongState,
 )
+from gondwana.core.values import replace
 from gondwana.jobs import admit, auctions, end
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import NoSuchThing, WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import store
 from gondwana.jobs.model import (
     JOB_TRANSITIONS,

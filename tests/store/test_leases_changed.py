@@ -1,10 +1,9 @@
 """What a tenant may change, wait for and rely on: standing jobs, more time, more machines, the manifest."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import Exhausted, InvalidValue, NothingFits, WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import admit, report, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.duty import duty

@@ -1,10 +1,9 @@
 """Known defects of markets like ours, each as what must hold here instead (some are tested where they belong)."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import NothingFits, WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import auctions, end, report
 from gondwana.jobs import store as jobs
 from gondwana.jobs.listings import listings_of

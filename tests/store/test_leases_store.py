@@ -1,10 +1,9 @@
 """Leases that end ahead of their jobs: notices, agreed times, and what the next attempt goes on from."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import StaleEpoch, WrongState
+from gondwana.core.values import replace
 from gondwana.db.blob_references import held_blobs
 from gondwana.jobs import end, reclaims, report
 from gondwana.jobs import store as jobs

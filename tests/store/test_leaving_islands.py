@@ -1,11 +1,10 @@
 """A training island that is about to leave is given nothing that it could not finish."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import reclaims, store, units
 from gondwana.loops.advance_training import advance_training
 from gondwana.loops.match_orders import match_orders

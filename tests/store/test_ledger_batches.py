@@ -1,7 +1,6 @@
 """Many entries in one call: what comes of them is what came of them one by one, and all or none."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from bookkeeping import LEASE, NOW, TASK, UNIT, entry, fund, has, leg, put
@@ -9,6 +8,7 @@ from bookkeeping import LEASE, NOW, TASK, UNIT, entry, fund, has, leg, put
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import MICRO_USD_MAX
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.many import KEYS_AT_ONCE
 from gondwana.ledger import rules

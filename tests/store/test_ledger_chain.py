@@ -1,7 +1,6 @@
 """Tamper evidence: commits are chained, days end with a root, and anybody can check both without us."""
 
 import itertools
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -9,6 +8,7 @@ from bookkeeping import TASK, UNIT, entry, fund, has, leg, put
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
+from gondwana.core.values import replace
 from gondwana.db.events import events_after
 from gondwana.ledger import chain, rules
 from gondwana.ledger.accounts import ext, income_fees, provider_holdback, tenant_available

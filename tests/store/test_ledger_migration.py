@@ -3,13 +3,13 @@
 import contextlib
 import hashlib
 import sqlite3
-from dataclasses import replace
 
 import pytest
 from bookkeeping import LEASE, TASK, UNIT, put
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.migrate import known_migrations, migrate
 from gondwana.db.sqlite import file_uri, open_for_writing

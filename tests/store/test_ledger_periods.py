@@ -1,7 +1,6 @@
 """What a person reads of his accounts: periods, pages over several accounts, exported entries, maturing earnings."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.ledger import earnings, export, periods, rules
 from gondwana.ledger.accounts import lease_escrow, provider_holdback

@@ -6,7 +6,6 @@ of their own. Each example ends with an audit, and with a proof of the chain fro
 
 import itertools
 import os
-from dataclasses import replace
 
 import pytest
 from bookkeeping import leg
@@ -24,6 +23,7 @@ from hypothesis.stateful import (
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow, GondwanaError, WrongState
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.migrate import known_migrations
 from gondwana.ledger.accounts import (

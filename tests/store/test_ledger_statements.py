@@ -1,7 +1,6 @@
 """Statements: every transfer in words with the balance after it, whole, by page and by period."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from bookkeeping import NOW, TASK, UNIT, entry, fund, has, leg, put
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow
+from gondwana.core.values import replace
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import ext, provider_holdback, task_escrow, tenant_available
 from gondwana.ledger.model import TransferKind

@@ -1,12 +1,11 @@
 """Posting, refusing, reading: the books on SQLite and on PostgreSQL."""
 
-from dataclasses import replace
-
 import pytest
 from bookkeeping import LEASE, NOW, TASK, UNIT, entry, fund, has, leg, put
 
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import MICRO_USD_MAX
+from gondwana.core.values import replace
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
     AccountName,

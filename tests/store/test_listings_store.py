@@ -1,9 +1,8 @@
 """What sells, read for people and read for searches: two readings of the same rows."""
 
-from dataclasses import replace
-
 import pytest
 
+from gondwana.core.values import replace
 from gondwana.jobs import auctions
 from gondwana.jobs.listings import listings, rows, to_row
 from gondwana.jobs.shelf import HAS_SANDBOX, IS_OPEN

@@ -1,10 +1,9 @@
 """Maintenance over a real database: who goes when, who is to blame, when the machine sells again."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import Conflict, InvalidValue, NoSuchThing, NothingFits
+from gondwana.core.values import replace
 from gondwana.jobs import maintenance, report
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market

@@ -1,11 +1,10 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gondwana.core.errors import GondwanaError, NoSuchThing, WrongState
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.errors import Refused
 from gondwana.jobs import end, place

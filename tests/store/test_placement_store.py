@@ -1,10 +1,9 @@
 """Where machines are, kept and followed: links bounded and aged, sites settled, gangs placed, failures remembered."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs import admit, end
 from gondwana.jobs import network as measured
 from gondwana.jobs.probes import Probe, Probes

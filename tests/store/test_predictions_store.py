@@ -1,10 +1,9 @@
 """What was expected of a job is kept beside what became of it, once, and tells the next job of the same work."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.api.plan_views import plan_view, prediction_view
+from gondwana.core.values import replace
 from gondwana.jobs import admit, plans, predictions, store
 from gondwana.jobs.report import heartbeat, run_report
 from gondwana.jobs.rules.work import work_key

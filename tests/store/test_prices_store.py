@@ -1,10 +1,9 @@
 """Price history in a real database: one latest tick a bucket, whole hours after two days, nothing after ninety."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market import ticks
 from gondwana.market.prices import Bucket, empty, to_tick
 

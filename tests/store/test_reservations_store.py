@@ -1,11 +1,10 @@
 """Reservations over a real database: who gets what, what it costs, what is left after a crash."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import BudgetTooSmall, FundsTooLow, InvalidValue, NothingFits, WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import admit, end, reclaims, report, reservations, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState

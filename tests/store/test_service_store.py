@@ -1,11 +1,11 @@
 """What is kept of leases' service, on both databases: one breach from heartbeat to credit, and evidence that stays."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.errors import Denied
 from gondwana.jobs import service, service_credits
 from gondwana.jobs.report import heartbeat

@@ -1,10 +1,9 @@
 """The spot market over a real database: served, repriced, evicted, and conserved."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs import admit, report
 from gondwana.jobs import spot as jobs_spot
 from gondwana.jobs import store as jobs

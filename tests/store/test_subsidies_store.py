@@ -1,11 +1,10 @@
 """Subsidies over the real books, on both databases: who is given what, and that no fraud pays."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
+from gondwana.core.values import replace
 from gondwana.db.errors import Denied
 from gondwana.jobs import capacity, end
 from gondwana.jobs import store as jobs

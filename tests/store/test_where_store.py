@@ -1,10 +1,9 @@
 """Orders whose filter narrows the machines, in every way that an order meets machines."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import InvalidValue, NothingFits
+from gondwana.core.values import replace
 from gondwana.jobs import auctions, choosing, place, plans
 from gondwana.ledger.service import SlaClass
 from gondwana.loops.call_spot import call_spot

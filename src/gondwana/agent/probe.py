@@ -1,7 +1,6 @@
 """How fast this machine is, measured in a child process under its owner's terms."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,7 @@ import msgspec
 
 from gondwana.core.errors import Unavailable
 from gondwana.core.units import MIB
+from gondwana.core.values import replace
 from gondwana.engines.base import Engine, Limits, Task
 from gondwana.engines.collect import run_task
 from gondwana.wire.machines import MachineSpeed

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from gondwana.agent.core import AgentCore, Report
 from gondwana.agent.notices import NOTICE_FILE, Notices
 from gondwana.core.errors import GondwanaError, InvalidValue, ManifestMismatch, SandboxUnavailable
 from gondwana.core.units import MIB
+from gondwana.core.values import replace
 from gondwana.engines.archive import unpack
 from gondwana.engines.base import INPUTS, WORK, Bind, End, EndKind, Engine, Limits, Process, Task
 from gondwana.engines.harvest import TreeLimits, pack_outputs, read_output

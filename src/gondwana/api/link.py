@@ -6,7 +6,6 @@ the one before, so a recorded heartbeat proves nothing a second time.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -23,6 +22,7 @@ from gondwana.core.errors import (
     WrongState,
 )
 from gondwana.core.events import Event
+from gondwana.core.values import replace
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, network, report
 from gondwana.jobs.duty import duty

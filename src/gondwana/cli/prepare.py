@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from gondwana.cli.shell import Shell
 from gondwana.core.dataset import read_dataset, shard_bytes, split_heldout
 from gondwana.core.errors import InvalidValue
 from gondwana.core.units import format_bytes
+from gondwana.core.values import replace
 from gondwana.engines.archive import EXCLUDED, pack_folder
 from gondwana.sdk.blobs import blob_name
 from gondwana.sdk.jobfile import Draft

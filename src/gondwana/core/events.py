@@ -1,14 +1,14 @@
 """What happened, as a row: every state change writes one event in its own transaction."""
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gondwana.core.clock import Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One thing that happened to one subject; numbered by the database in commit order."""
 
     at: Instant

@@ -1,10 +1,10 @@
 """The log of what happened, in commit order."""
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
@@ -20,8 +20,7 @@ LAST_EVENT_SEQ: Final = SQL.last_event_seq
 EVENT_COLUMNS: Final = ("at", "kind", "subject", "job_id", "data")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(Struct, frozen=True, kw_only=True):
     """An event and its number: a reader that saw `seq` asks for what came after it."""
 
     seq: int

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gondwana.db.dialect import Dialect
-from gondwana.db.rows import to_row
+from gondwana.db.rows import columns, to_values
 from gondwana.db.transaction import Reader, Row, Transaction
 
 KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
@@ -24,9 +24,8 @@ def change_keys(tx: Transaction, sql: str, keys: Sequence[Any], *before: Any) ->
 
 def insert_values(tx: Transaction, table: str, values: Sequence[Any]) -> None:
     """Insert frozen dataclasses of one type as new rows, a column per field."""
-    rows = [to_row(value) for value in values]
-    if rows:
-        tx.insert_rows(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    if values:
+        tx.insert_rows(table, columns(type(values[0])), [to_values(value) for value in values])
 
 
 def _calls(

@@ -7,15 +7,18 @@ Text, whole numbers, floats and bytes are stored as they are; enums as their tex
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from operator import attrgetter, itemgetter
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct, structs
 
 T = TypeVar("T")
-_PLAIN = (str, int, float, bytes)
+_PLAIN: Final = (str, int, float, bytes)
+_Code = Callable[[Any], Any]
 
 
 class RowLike(Protocol):
@@ -27,49 +30,92 @@ class RowLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    encode: Callable[[Any], Any] | None  # None: stored as it is
-    decode: Callable[[Any], Any] | None
+class _Layout:
+    """The columns of one kind of value, and of those that are not stored as they are: (place, encode, decode)."""
+
+    names: tuple[str, ...]
+    values: Callable[[Any], Sequence[Any]]
+    coded: tuple[tuple[int, _Code, _Code], ...]
+
+
+def columns(kind: type[Any]) -> tuple[str, ...]:
+    """The names of the columns of a kind of value."""
+    return _layout(kind).names
+
+
+def to_values(value: Any) -> list[Any]:
+    """A frozen value as its columns are stored, in the order of `columns`."""
+    layout = _layout(type(value))
+    found = list(layout.values(value))
+    for place, encode, _ in layout.coded:
+        if (item := found[place]) is not None:
+            found[place] = encode(item)
+    return found
 
 
 def to_row(value: Any) -> dict[str, Any]:
-    """The columns of a frozen dataclass."""
-    row: dict[str, Any] = {}
-    for column in _columns(type(value)):
-        item = getattr(value, column.name)
-        encode = column.encode
-        row[column.name] = item if encode is None or item is None else encode(item)
-    return row
+    """The columns of a frozen value."""
+    return dict(zip(columns(type(value)), to_values(value), strict=True))
 
 
 def from_row(kind: type[T], row: RowLike | Mapping[str, Any]) -> T:
     """The value of type `kind` in a row; other columns are ignored, a missing one raises IndexError."""
-    found: dict[str, Any] = {}
-    for column in _columns(kind):
-        item = row[column.name]
-        decode = column.decode
-        found[column.name] = item if decode is None or item is None else decode(item)
-    return kind(**found)
+    layout = _layout(kind)
+    return _made(kind, layout, [row[name] for name in layout.names])
+
+
+def from_rows(kind: type[T], rows: Sequence[RowLike]) -> list[T]:
+    """The value of type `kind` in each row of one query: `from_row` of many, sooner."""
+    if not rows:
+        return []
+    layout = _layout(kind)
+    take = _take(layout.names, rows[0])
+    return [_made(kind, layout, list(take(row))) for row in rows]
+
+
+def _made(kind: type[T], layout: _Layout, found: list[Any]) -> T:
+    for place, _, decode in layout.coded:
+        if (item := found[place]) is not None:
+            found[place] = decode(item)
+    return kind(**dict(zip(layout.names, found, strict=True)))
+
+
+def _take(names: tuple[str, ...], row: Any) -> Callable[[Any], Sequence[Any]]:
+    """Takes these columns out of rows like this one; by their places where rows are tuples, not dicts."""
+    if len(names) == 1:
+        name = names[0]
+        return lambda one: (one[name],)
+    if isinstance(row, dict):
+        return itemgetter(*names)
+    there = row.keys()
+    return itemgetter(*(there.index(name) for name in names))
 
 
 @functools.cache
-def _columns(kind: type[Any]) -> tuple[_Column, ...]:
+def _layout(kind: type[Any]) -> _Layout:
     hints = typing.get_type_hints(kind)
-    return tuple(_column(field.name, hints[field.name]) for field in fields(kind))
+    if issubclass(kind, Struct):
+        names, values = kind.__struct_fields__, structs.astuple
+    else:
+        names: tuple[str, ...] = tuple(field.name for field in fields(kind))
+        get = attrgetter(*names)
+        values = get if len(names) > 1 else lambda one: (get(one),)
+    codes = ((place, _codes(hints[name])) for place, name in enumerate(names))
+    return _Layout(names, values, tuple((place, *code) for place, code in codes if code))
 
 
-def _column(name: str, hint: Any) -> _Column:
+def _codes(hint: Any) -> tuple[_Code, _Code] | None:
+    """How a field is (encoded, decoded); None: it is stored as it is."""
     plain = _without_none(_without_name(hint))
     if plain is bool:
-        return _Column(name, int, bool)
+        return int, bool
     if plain is float:
-        return _Column(name, float, float)  # 1 and 1.0 come back as the same
+        return float, float  # 1 and 1.0 come back as the same
     if plain in _PLAIN:
-        return _Column(name, None, None)
+        return None
     if isinstance(plain, type) and issubclass(plain, Enum):
-        return _Column(name, _enum_value, plain)
-    return _Column(name, _to_json, msgspec.json.Decoder(plain).decode)
+        return attrgetter("_value_"), {member.value: member for member in plain}.__getitem__
+    return _to_json, msgspec.json.Decoder(plain).decode
 
 
 def _without_name(hint: Any) -> Any:
@@ -86,9 +132,8 @@ def _without_none(hint: Any) -> Any:
     return _without_name(rest[0]) if len(rest) == 1 else hint
 
 
-def _enum_value(item: Enum) -> Any:
-    return item.value
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
 def _to_json(item: Any) -> str:
-    return msgspec.json.encode(item, order="sorted").decode()
+    return _ENCODER.encode(item).decode()

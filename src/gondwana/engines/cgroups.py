@@ -9,12 +9,13 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.engines.base import TASK_NAME, Limits
 
 GROUP_PREFIX: Final = "gondwana-"

@@ -11,11 +11,12 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gondwana.core.errors import InvalidValue, SandboxUnavailable
+from gondwana.core.values import replace
 from gondwana.engines.base import INPUTS, WORK, Task
 from gondwana.engines.cgroups import NO_CGROUPS, Cgroups, Group, make_group, sweep
 from gondwana.engines.process import Launch, WatchedProcess, end_session

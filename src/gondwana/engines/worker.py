@@ -7,13 +7,14 @@ breaks the rules is stopped, and a fresh one does the next unit.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from gondwana.core.units import KIB, MIB
+from gondwana.core.values import replace
 from gondwana.engines.base import End, EndKind, Engine, Process, Task, Usage
 from gondwana.wire.units import UnitResult, WorkerReply, WorkerRequest
 

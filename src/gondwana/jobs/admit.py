@@ -1,7 +1,6 @@
 """How a job enters: its plan, its checks, its money, its order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gondwana.blobs.base import BlobStore
@@ -10,6 +9,7 @@ from gondwana.core.errors import Exhausted, InvalidValue, NoSuchThing, NothingFi
 from gondwana.core.ids import JobId, OrderId, PrincipalId, new_id
 from gondwana.core.money import due_micro_usd
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.blob_references import hold_blobs
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import choosing, holders, money, quotas, reservations, store

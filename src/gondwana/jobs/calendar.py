@@ -1,10 +1,11 @@
 """What of some machines is promised ahead, as one transaction or one pass sees it, and kept as it changes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import rules as market_rules

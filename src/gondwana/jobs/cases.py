@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.money import MICRO_USD_MAX
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row
+from gondwana.db.rows import from_rows
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs.model import Job, Unit
 from gondwana.ledger.cases import SlashTerms, StakeSettings
@@ -35,7 +35,7 @@ def slash_rejections(tx: Transaction, now: Instant, machine: Machine, last: Unit
         return
     count = machine.rejections_in_row
     params = {"machine_id": machine.id, "limit": min(count, UNITS_MAX)}
-    units = [from_row(Unit, row) for row in tx.all(SQL.units_rejected, params)]
+    units = from_rows(Unit, tx.all(SQL.units_rejected, params))
     terms = SlashTerms(
         case_id=case_id,
         provider_id=machine.owner_id,

@@ -1,11 +1,12 @@
 """How an order gets machines where the cheapest are not simply the best: gangs, and jobs that a machine has failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs import gangs
 from gondwana.jobs.listings import listings_of

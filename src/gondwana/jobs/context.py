@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import inf
 from typing import Final
 
@@ -11,7 +12,7 @@ from gondwana.core.random import Random, SecureRandom
 from gondwana.db.database import Database
 from gondwana.db.events import StoredEvent
 from gondwana.jobs.fairness import Fairness
-from gondwana.jobs.heard import Heard
+from gondwana.jobs.heard import Heard, noun
 from gondwana.jobs.open_orders import OpenOrders
 from gondwana.jobs.probes import Probes
 from gondwana.jobs.proofs import Proofs
@@ -66,7 +67,11 @@ class Context:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Tell all that is kept in memory what was committed."""
-        for each in (
+        about: dict[str, list[StoredEvent]] = {}
+        for each in events:
+            about.setdefault(noun(each.event.kind), []).append(each)
+        for one in (
             self.shelf, self.fairness, self.open_orders, self.ended_runs, self.trainings, self.rated,
         ):  # fmt: skip
-            each.follow(events)
+            heard = [part for name, part in about.items() if one.hears(name)]
+            one.follow(heard[0] if len(heard) == 1 else list(chain.from_iterable(heard)))

@@ -1,9 +1,9 @@
 """How things end: a lease, a machine's silence, a job. Each end settles its money and tells why."""
 
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import holders, money, reservations, store, undelivered

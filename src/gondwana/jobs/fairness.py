@@ -13,6 +13,7 @@ from gondwana.core.clock import Instant
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
 from gondwana.jobs import quotas as rules
+from gondwana.jobs.heard import noun
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
 from gondwana.market.fairness import (
@@ -58,17 +59,20 @@ class Fairness:
         self._hopeless: dict[str, Instant] = {}
         self._holds: set[tuple[str, str]] = set()
 
+    def hears(self, noun: str) -> bool:
+        """Whether it follows events about that."""
+        return noun in ("lease", "order", "quota")
+
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        kinds = [(each.event.kind, each.event.subject) for each in events]
+        named: dict[str, set[str]] = {"lease": set(), "order": set(), "quota": set()}
+        for event in (each.event for each in events):
+            if event.kind not in _SAME:
+                named[noun(event.kind)].add(event.subject)
         with self._news:
-            self._changed.update(
-                subject
-                for kind, subject in kinds
-                if kind.startswith("lease.") and kind not in _SAME
-            )
-            self._moved.update(subject for kind, subject in kinds if kind.startswith("order."))
-            self._quotas_changed |= any(kind.startswith("quota.") for kind, _ in kinds)
+            self._changed |= named["lease"]
+            self._moved |= named["order"]
+            self._quotas_changed |= bool(named["quota"])
 
     def turns(
         self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
@@ -164,6 +168,11 @@ class Fairness:
             if self._turns is not None:
                 self._turns.close()
                 self._turns = None
+
+    def catch_up(self, reader: Reader, shelf: Shelf, now: Instant) -> None:
+        """Look at what was committed meanwhile, so that the next pass has less to look at."""
+        with self._lock:
+            self._fresh(reader, shelf, now)
 
     def why(self, order_id: str) -> str:
         """Which quota kept an order waiting in the last pass; empty where none did."""

@@ -1,5 +1,6 @@
 """To what something happened since the last look, so that a pass need not look at all there is."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -10,6 +11,12 @@ from gondwana.db.events import StoredEvent
 
 LOOK_SECONDS: Final = 10.0
 """Between two looks at everything: what an error left undone is found by then."""
+
+
+@functools.lru_cache(maxsize=1_024)
+def noun(kind: str) -> str:
+    """What an event is about: "lease" of "lease.closed"."""
+    return kind.partition(".")[0]
 
 
 def _job(event: Event) -> str | None:
@@ -26,12 +33,17 @@ class Heard:
         self, *kinds: str, of: Callable[[Event], str | None] = _job, look_seconds: float = LOOK_SECONDS
     ) -> None:  # fmt: skip
         self._kinds = frozenset(kinds)
+        self._nouns = frozenset(map(noun, kinds))
         self._of = of
         self._look_seconds = look_seconds
         self._lock = threading.Lock()
         self._ids: dict[str, None] = {}  # in the order in which they were heard of
         self._hears = False
         self._looked_at: Instant | None = None
+
+    def hears(self, noun: str) -> bool:
+        """Whether it follows events about that."""
+        return noun in self._nouns
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""

@@ -1,8 +1,9 @@
 """Jobs, runs, units, and how far a training run has come."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OrderId, PrincipalId, RunId, UnitId
@@ -137,8 +138,7 @@ PHASE_TRANSITIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """What a tenant launched."""
 
     id: JobId
@@ -160,8 +160,7 @@ class Job:
         return self.state in _ENDS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """One attempt of one node of a batch job."""
 
     id: RunId
@@ -178,8 +177,7 @@ class Run:
     ended_at: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(Struct, frozen=True, kw_only=True):
     """One unit with where it stands."""
 
     id: UnitId
@@ -203,8 +201,7 @@ class Unit:
     doubted_by: UnitId | None = None  # the evaluation that spoke against it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
+class Training(Struct, frozen=True, kw_only=True):
     """How far a training run has come; with the blobs it names, all that a restart needs."""
 
     job_id: JobId
@@ -229,8 +226,7 @@ class Training:
     artifact: str | None = None  # blob: the finished model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(Struct, frozen=True, kw_only=True):
     """What became of one round."""
 
     job_id: JobId
@@ -247,8 +243,7 @@ class Round:
     bytes_data_parallel: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Island:
+class Island(Struct, frozen=True, kw_only=True):
     """One lease's part in a training run: how fast it is with this recipe."""
 
     lease_id: LeaseId

@@ -92,16 +92,16 @@ def open_leases(
     reserved: Sequence[Lease],
     jobs: Mapping[JobId, Job],
     leases: Mapping[JobId, Sequence[Lease]],
+    owners: Mapping[str, PrincipalId],
 ) -> Opened:
     """Set aside an hour of each lease that is paid by the second, or what is left of the job's budget if that is less.
 
-    `jobs`: of the leases; `leases`: all of each job. One after the other: what one takes is gone for the next. A job
-    for whose lease nothing can be set aside gets none of its others opened; it is the caller's to end. Where its end
-    gives money back, its tenant's later leases wait for that.
+    `jobs`: of the leases; `leases`: all of each job; `owners`: of their machines. One after the other: what one takes
+    is gone for the next. A job for whose lease nothing can be set aside gets none of its others opened; it is the
+    caller's to end. Where its end gives money back, its tenant's later leases wait for that.
     """
     purses = Purses(tx, now, (jobs[lease.job_id] for lease in reserved), leases)
     opened = Opened()
-    owners = supply.owners(tx, list(dict.fromkeys(lease.machine_id for lease in reserved)))
     unopened = {
         job_id: sum(each.state is LeaseState.RESERVED for each in leases[job_id])
         for job_id in {lease.job_id for lease in reserved}

@@ -1,11 +1,11 @@
 """What was measured of the network is kept: on the machine, and between two of them, with the coordinates it moves."""
 
-from dataclasses import replace
 from typing import Final
 from zlib import crc32
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId
+from gondwana.core.values import replace
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.probes import Probe
 from gondwana.market.placement import coordinates, sites

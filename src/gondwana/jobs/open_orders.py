@@ -7,6 +7,7 @@ many orders wait for machines that nobody has.
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import OrderId
@@ -15,6 +16,10 @@ from gondwana.db.transaction import Reader
 from gondwana.market import store as market
 from gondwana.market.store import OpenOrder
 
+MANY: Final = 500  # changes at once, after which sorting all again is quicker
+_OVER: Final = frozenset({"order.matched", "order.closed", "order.expired"})
+"""Events of an order after which it wants no machines, until another event."""
+
 
 class OpenOrders:
     """The orders that want machines at posted prices, oldest first. Several threads may ask, one at a time."""
@@ -22,13 +27,17 @@ class OpenOrders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._news = threading.Lock()
-        self._moved: set[str] = set()  # orders that are not what they were
+        self._moved: dict[str, str] = {}  # orders that are not what they were: what happened last
         self._known: dict[str, OpenOrder] | None = None
         self._by_age: list[OpenOrder] = []
 
+    def hears(self, noun: str) -> bool:
+        """Whether it follows events about that."""
+        return noun == "order"
+
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        moved = [each.event.subject for each in events if each.event.kind.startswith("order.")]
+        moved = {each.event.subject: each.event.kind for each in events}
         with self._news:
             self._moved.update(moved)
 
@@ -42,17 +51,23 @@ class OpenOrders:
 
     def _refresh(self, reader: Reader) -> None:
         with self._news:
-            moved, self._moved = self._moved, set()
+            moved, self._moved = self._moved, {}
         try:
             if self._known is None:
                 self._by_age = list(market.all_open_orders(reader))
                 self._known = {each.id: each for each in self._by_age}
                 return
-            found = market.open_among(reader, list(moved)) if moved else {}
+            may_be = [order_id for order_id, kind in moved.items() if kind not in _OVER]
+            found = market.open_among(reader, may_be) if may_be else {}
         except BaseException:  # what could not be read is still to be looked at
             with self._news:
-                self._moved |= moved
+                self._moved = moved | self._moved
             raise
+        if len(moved) > MANY:
+            kept = {name: each for name, each in self._known.items() if name not in moved}
+            self._known = kept | found
+            self._by_age = sorted(self._known.values())
+            return
         for order_id in moved:
             self._put(self._known, order_id, found.get(order_id))
 

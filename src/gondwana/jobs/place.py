@@ -7,12 +7,13 @@ with a few queries, decided by pure functions one order after the other, and wri
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gondwana.core.clock import Instant
-from gondwana.core.ids import JobId, LeaseId, RunId, new_id
+from gondwana.core.ids import JobId, LeaseId, PrincipalId, RunId, new_id
 from gondwana.core.money import format_usd
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end, money, reservations, store
 from gondwana.jobs.calendar import Calendar
@@ -43,7 +44,9 @@ class Chosen:
     """What goes with leases that are chosen and not written yet."""
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])  # that they serve
-    names: dict[str, str] = field(default_factory=dict[str, str])  # of their machines
+    offers: dict[str, Listing] = field(
+        default_factory=dict[str, Listing]
+    )  # that they are of, by machine
     booked: list[Booking] = field(default_factory=list[Booking])  # that they are made for
 
 
@@ -156,7 +159,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
             if (booked := kept.calendar.count(order, lease)) is not None:
                 chosen_of.booked.append(booked)
             chosen_of.orders[order.id] = order
-            chosen_of.names[lease.machine_id] = chosen.name
+            chosen_of.offers[lease.machine_id] = chosen
     return seen
 
 
@@ -207,7 +210,8 @@ def _write(tx: Transaction, now: Instant, seen: Seen, active: Sequence[Lease]) -
     """Store what is reserved and not written yet, some of it already active, with what goes with it; returns those."""
     if seen.unwritten is None:
         return market.activate(tx, now, active)
-    orders, names = seen.unwritten.orders.values(), seen.unwritten.names
+    orders = seen.unwritten.orders.values()
+    names = {machine_id: each.name for machine_id, each in seen.unwritten.offers.items()}
     active = market.reserve(tx, now, seen.reserved, names, active=active)
     matched = [order for order in orders if _is_matched(order, seen, now)]
     market.move_orders(tx, now, matched, OrderState.MATCHED)
@@ -244,7 +248,7 @@ def confirm(tx: Transaction, random: Random, now: Instant, seen: Seen) -> int:
     _use_booked(tx, now, seen)
     over = [lease for lease in seen.reserved if seen.jobs[lease.job_id].ended]
     live = [lease for lease in seen.reserved if lease not in over] if over else seen.reserved
-    opened = money.open_leases(tx, now, live, seen.jobs, seen.leases)
+    opened = money.open_leases(tx, now, live, seen.jobs, seen.leases, _owners(tx, seen))
     leases = [lease for lease in opened.leases if lease.job_id not in opened.refused]
     active = _write(tx, now, seen, leases)
     seen.keep(active)
@@ -259,6 +263,13 @@ def confirm(tx: Transaction, random: Random, now: Instant, seen: Seen) -> int:
     for job_id, lease in opened.refused.items():
         _end_broke(tx, now, store.job(tx, JobId(job_id)), lease)
     return len(active)
+
+
+def _owners(tx: Transaction, seen: Seen) -> Mapping[str, PrincipalId]:
+    """Whose the machines are that are reserved."""
+    if seen.unwritten is not None:
+        return {machine_id: each.owner_id for machine_id, each in seen.unwritten.offers.items()}
+    return supply.owners(tx, list(dict.fromkeys(lease.machine_id for lease in seen.reserved)))
 
 
 def _end_broke(tx: Transaction, now: Instant, job: Job, lease: Lease) -> None:
@@ -280,7 +291,9 @@ def _start_gangs(
         if len(seen.active(job)) >= job.spec.num_nodes
         or (job.spec.is_elastic and job.state in begun)
     ]
-    running = store.leases_with_runs(tx, [job.id for job in whole])
+    fresh = {lease.id for lease in seen.reserved} if seen.unwritten is not None else set[str]()
+    older = [job.id for job in whole if any(each.id not in fresh for each in seen.active(job))]
+    running = store.leases_with_runs(tx, older)
     idle = [lease for job in whole for lease in seen.active(job) if lease.id not in running]
     runs = [
         Run(

@@ -1,12 +1,13 @@
 """Plans of a job on what the market sells now: the best of them, what others ask, or what would have to change."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, OrderId, PrincipalId
 from gondwana.core.money import format_usd
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs import admit, predictions
 from gondwana.jobs.listings import listings_of

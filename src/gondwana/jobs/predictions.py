@@ -1,14 +1,15 @@
 """What was expected of jobs when they were launched, and what became of them: loaded and saved."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId
+from gondwana.core.values import replace
 from gondwana.db.many import insert_values
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, store
 from gondwana.jobs.listings import listings_of
@@ -142,7 +143,7 @@ def _measured(reader: Reader, job: Job, leases: list[Lease], seconds: float | No
         speeds = [(each.speed.steps_per_second or 0.0) if each.speed else 0.0 for each in machines]
         return measured_batch(store.runs_of_job(reader, job.id), speeds)
     training = store.training(reader, job.id)
-    islands = [from_row(Island, row) for row in reader.all(SQL.islands, {"job_id": job.id})]
+    islands = from_rows(Island, reader.all(SQL.islands, {"job_id": job.id}))
     listed = listings_of(reader, [each.machine_id for each in islands])
     return measured_training(
         train,
@@ -158,5 +159,5 @@ def _measured(reader: Reader, job: Job, leases: list[Lease], seconds: float | No
 def accuracy(reader: Reader) -> tuple[Accuracy, ...]:
     """How far off the newest plans were, per bucket and basis."""
     rows = reader.all(SQL.settled, {"limit": JOBS_MAX})
-    found = [from_row(Prediction, row) for row in rows]
+    found = from_rows(Prediction, rows)
     return accuracies((each.expected, each.actual) for each in found if each.actual is not None)

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from gondwana.core.devices import CPU
 from gondwana.core.ids import OrderId
 from gondwana.core.units import format_instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
@@ -33,8 +34,11 @@ def models_of(order: Order) -> tuple[str, ...]:
 
 def blocking(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> str:
     """Why quotas let an order have nothing at all now; empty where they let it have some."""
-    applying = limits.applying(of_tenant, order.project)
-    tenant_id, held = order.tenant_id, _held(order.tenant_id, holdings)
+    tenant_id = order.tenant_id
+    if not of_tenant:
+        left = limits.DEVICES_MAX_DEFAULT - holdings.devices(tenant_id, None, "")
+        return "" if left >= order.devices else limits.why_waiting(None)
+    applying, held = limits.applying(of_tenant, order.project), _held(tenant_id, holdings)
     if order.job_id not in holdings.jobs(tenant_id, None):
         stop = limits.blocked_jobs(applying, lambda p: len(holdings.jobs(tenant_id, p)))
         if stop is not None:
@@ -87,7 +91,11 @@ def _allowed(
     order: Order, offered: Sequence[S], applying: Sequence[Quota], held: DevicesHeld
 ) -> tuple[list[S], str]:
     """Of what is offered what quotas allow, in order; and why not more."""
-    kept: list[S] = []
+    if not applying:  # as most accounts are
+        left = limits.DEVICES_MAX_DEFAULT - held(None, "")
+        kept = list(offered[: max(0, left // order.devices)])
+        return kept, "" if len(kept) == len(offered) else limits.why_waiting(None)
+    kept = list[S]()
     why, taken = "", Counter[str]()
 
     def with_kept(project: str | None, model: str) -> int:

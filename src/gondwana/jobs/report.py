@@ -1,11 +1,10 @@
 """What an agent reports, stored once: repeated, late and foreign reports change nothing."""
 
-from dataclasses import replace
-
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, ManifestMismatch, NoSuchThing, StaleEpoch
 from gondwana.core.ids import JobId
+from gondwana.core.values import replace
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, holders, store

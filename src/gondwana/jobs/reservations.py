@@ -4,7 +4,6 @@ What may be promised is `market.calendar.rules`. Every function that writes is p
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -13,6 +12,7 @@ from gondwana.core.ids import JobId, OrderId, new_id
 from gondwana.core.money import format_usd
 from gondwana.core.random import Random
 from gondwana.core.units import format_instant, format_seconds
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import money, quotas, service, store, undelivered
 from gondwana.jobs.listings import listings_of

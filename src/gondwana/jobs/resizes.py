@@ -1,11 +1,11 @@
 """A tenant changes what his job has while it runs: more time, more or fewer machines."""
 
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
 from gondwana.core.units import format_instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import end, quotas, store
 from gondwana.jobs.calendar import Calendar

@@ -1,10 +1,11 @@
 """How a training run goes from phase to phase: one transaction each, conditional on where the run stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
+from gondwana.core.values import replace
 from gondwana.db.blob_references import hold_blobs, release_blobs
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import cases, end, holders, money, store

@@ -1,12 +1,13 @@
 """What was promised and proven of each lease by the second, read from what is stored: the facts of service credits."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import store
 from gondwana.jobs.rules import presence
@@ -117,7 +118,7 @@ def suspects(reader: Reader, until: Instant) -> Iterator[Lease]:
     }  # fmt: skip
     after = ""
     while rows := reader.all(SQL.suspects, {**given, "after": after}):
-        yield from (from_row(Lease, row) for row in rows)
+        yield from from_rows(Lease, rows)
         after = rows[-1]["id"]
 
 
@@ -137,7 +138,7 @@ def course(reader: Reader, lease: Lease, known_until: Instant) -> Course:
 def rows(reader: Reader, lease_id: str) -> dict[str, MonthRow]:
     """What is stored of a lease, by month."""
     found = reader.all(SQL.service_months, {"lease_id": lease_id})
-    return {row["month"]: from_row(MonthRow, row) for row in found}
+    return {each.month: each for each in from_rows(MonthRow, found)}
 
 
 def months(reader: Reader, of: Course, gaps: Sequence[Gap]) -> list[Month]:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
-from gondwana.db.rows import from_row, to_row
+from gondwana.core.values import replace
+from gondwana.db.rows import from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import service, store
 from gondwana.jobs.rules import service as service_rules
@@ -179,7 +180,7 @@ def paid_in_micro_usd(reader: Reader, provider_id: str) -> int:
 def credits_of_lease(reader: Reader, lease_id: str) -> list[Credit]:
     """Every credit of a lease with its evidence, oldest first."""
     found = reader.all(SQL.evidence_of_lease, {"lease_id": lease_id, "limit": CREDITS_MAX})
-    return [from_row(Credit, row) for row in found]
+    return from_rows(Credit, found)
 
 
 def credited_micro_usd(reader: Reader, lease_id: str) -> int:

@@ -8,13 +8,15 @@ import gc
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OrderId
+from gondwana.core.values import replace
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
+from gondwana.jobs.heard import noun
 from gondwana.jobs.idle import ANYTHING, Idle
 from gondwana.jobs.listings import (
     HAS_SANDBOX,
@@ -35,8 +37,9 @@ from gondwana.supply import store as supply
 
 LISTINGS_MAX: Final = 20_000  # looked at one by one for one question
 LOOKS_MAX: Final = 32  # for one order: owners who promise nearly what it wants are passed over
-_OF_WISHES: Final = ("quota.", "order.resized", "booking.")  # what fitted nothing may fit now
-_OF_WORK: Final = ("run.", "unit.")  # events of a machine that change nothing of what it sells
+_OF_WISHES: Final = frozenset({"quota", "booking"})  # what fitted nothing may fit now
+_OF_WORK: Final = frozenset({"job", "run", "unit"})
+"""Events that change nothing of what a machine sells, though they may name it."""
 # so many stay: the collector of cycles need not look at them again and again
 FREEZE_OFFERS_MIN: Final = 10_000
 CANDIDATES_MAX: Final = 1_024  # machines that one gang chooses from
@@ -91,15 +94,21 @@ class Shelf:
             set()
         )  # orders that an alternative asked before may fit after more looks
 
+    def hears(self, noun: str) -> bool:
+        """Whether it follows events about that: all that may name a machine, but for its work."""
+        return noun not in _OF_WORK
+
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
         named: dict[bool, set[str]] = {True: set(), False: set()}
+        wishes_changed = False
         for event in (each.event for each in events):
-            machine_id = event.data.get("machine_id")
-            if machine_id and not event.kind.startswith(_OF_WORK):
-                named[event.kind.startswith("lease.")].add(str(machine_id))
+            about = noun(event.kind)
+            wishes_changed |= about in _OF_WISHES or event.kind == "order.resized"
+            if machine_id := event.data.get("machine_id"):
+                named[about == "lease"].add(str(machine_id))
         with self._news:
-            self._wishes_changed |= any(each.event.kind.startswith(_OF_WISHES) for each in events)
+            self._wishes_changed |= wishes_changed
             self._leased |= named[True]
             self._changed |= named[False]
             self._has_news = True
@@ -192,7 +201,7 @@ class Shelf:
                 self._idle.better_for_all()
             return self._idle.awake(order_ids)
 
-    def returned(self, machine_ids: Sequence[str]) -> None:
+    def returned(self, machine_ids: Collection[str]) -> None:
         """What became of these proposals is committed, or never will be: look at their machines again."""
         with self._news:
             self._taken.difference_update(machine_ids)

@@ -5,10 +5,11 @@ does what is left. What a call decides is `market.spot.rules`; how a machine is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gondwana.core.clock import Instant
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import place, reclaims, store
 from gondwana.jobs.listings import listings_of

@@ -1,17 +1,17 @@
 """Jobs, runs, logs, training and units, loaded and saved; every change of state writes its event."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, PrincipalId
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
 from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.jobs.model import (
     PHASE_TRANSITIONS,
@@ -48,7 +48,7 @@ def job(reader: Reader, id: str) -> Job:
 
 def jobs_by_id(reader: Reader, ids: Sequence[str]) -> dict[JobId, Job]:
     """These jobs; those that do not exist are left out."""
-    return {row["id"]: from_row(Job, row) for row in read_keys(reader, SQL.jobs_by_id, ids)}
+    return {each.id: each for each in from_rows(Job, read_keys(reader, SQL.jobs_by_id, ids))}
 
 
 def job_of(reader: Reader, tenant_id: PrincipalId, name_or_id: str) -> Job:
@@ -70,22 +70,22 @@ def jobs(
         if tenant_id is None
         else reader.all(SQL.jobs_of_tenant, {**given, "tenant_id": tenant_id})
     )
-    return [from_row(Job, row) for row in rows]
+    return from_rows(Job, rows)
 
 
 def live_jobs(reader: Reader) -> list[Job]:
     """Jobs that have not ended, oldest first."""
-    return [from_row(Job, row) for row in reader.all(SQL.live_jobs, {"limit": JOBS_MAX})]
+    return from_rows(Job, reader.all(SQL.live_jobs, {"limit": JOBS_MAX}))
 
 
 def jobs_with_ended_runs(reader: Reader) -> list[Job]:
     """Jobs that have not ended, though a run of theirs has, oldest first."""
-    return [from_row(Job, row) for row in reader.all(SQL.jobs_with_ended_runs, {"limit": JOBS_MAX})]
+    return from_rows(Job, reader.all(SQL.jobs_with_ended_runs, {"limit": JOBS_MAX}))
 
 
 def jobs_in_training(reader: Reader) -> list[Job]:
     """Jobs that have not ended and whose training has begun, oldest first."""
-    return [from_row(Job, row) for row in reader.all(SQL.jobs_in_training, {"limit": JOBS_MAX})]
+    return from_rows(Job, reader.all(SQL.jobs_in_training, {"limit": JOBS_MAX}))
 
 
 def count_live_jobs(reader: Reader, tenant_id: PrincipalId) -> int:
@@ -159,18 +159,18 @@ def run(reader: Reader, id: str) -> Run:
 
 def runs_of_job(reader: Reader, job_id: JobId) -> list[Run]:
     """All attempts of all nodes, oldest first."""
-    return [from_row(Run, row) for row in reader.all(SQL.runs_of_job, {"job_id": job_id})]
+    return from_rows(Run, reader.all(SQL.runs_of_job, {"job_id": job_id}))
 
 
 def runs_of_lease(reader: Reader, lease_id: str) -> list[Run]:
     """What a lease ran."""
-    return [from_row(Run, row) for row in reader.all(SQL.runs_of_lease, {"lease_id": lease_id})]
+    return from_rows(Run, reader.all(SQL.runs_of_lease, {"lease_id": lease_id}))
 
 
 def overdue_runs(reader: Reader, now: Instant) -> list[Run]:
     """Runs that are longer at work than their jobs' limits allow, and a while more."""
     given = {"before": now - batch.OVERTIME_SECONDS_MAX, "limit": JOBS_MAX}
-    found = [from_row(Run, row) for row in reader.all(SQL.overdue_runs, given)]
+    found = from_rows(Run, reader.all(SQL.overdue_runs, given))
     jobs = jobs_by_id(reader, list({run.job_id for run in found}))
     return [run for run in found if batch.is_overdue(jobs[run.job_id].spec, run, now)]
 
@@ -178,7 +178,7 @@ def overdue_runs(reader: Reader, now: Instant) -> list[Run]:
 def untaken_runs(reader: Reader, before: Instant) -> list[Run]:
     """Runs that were assigned until then, and that their machines have not begun."""
     rows = reader.all(SQL.untaken_runs, {"before": before, "limit": JOBS_MAX})
-    return [from_row(Run, row) for row in rows]
+    return from_rows(Run, rows)
 
 
 def save_run(tx: Transaction, now: Instant, changed: Run, *, machine_id: str) -> Run:
@@ -283,7 +283,7 @@ def move_training(tx: Transaction, now: Instant, before: Training, after: Traini
 
 def rounds(reader: Reader, job_id: JobId) -> list[Round]:
     """What became of each round."""
-    return [from_row(Round, row) for row in reader.all(SQL.rounds_of_job, {"job_id": job_id})]
+    return from_rows(Round, reader.all(SQL.rounds_of_job, {"job_id": job_id}))
 
 
 def save_round(tx: Transaction, now: Instant, done: Round) -> None:
@@ -297,7 +297,7 @@ def save_round(tx: Transaction, now: Instant, done: Round) -> None:
 
 def islands(reader: Reader, job_id: JobId) -> list[Island]:
     """A job's islands whose leases are live; those whose owners want them back get nothing new."""
-    return [from_row(Island, row) for row in reader.all(SQL.islands_of_job, {"job_id": job_id})]
+    return from_rows(Island, reader.all(SQL.islands_of_job, {"job_id": job_id}))
 
 
 def able_islands(reader: Reader, job: Job, kind: UnitKind, now: Instant) -> list[Island]:
@@ -413,7 +413,7 @@ def begin_training(tx: Transaction, now: Instant, target: Job) -> Training:
 
 
 def _units(rows: Sequence[Row]) -> list[Unit]:
-    return [from_row(Unit, row) for row in rows]
+    return from_rows(Unit, rows)
 
 
 def _emit_unit(tx: Transaction, now: Instant, subject: Unit) -> None:

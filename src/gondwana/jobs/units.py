@@ -1,12 +1,12 @@
 """Units given to islands: what each is, what it costs, how long it may take. Every function is one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
 from gondwana.core.ids import UnitId, new_id
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import money, store
 from gondwana.jobs.model import Island, Job, JobState, Training, Unit, UnitState

@@ -7,10 +7,11 @@ that fits nothing has been held against all machines after some passes, while ev
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs.listings import FILTER_BITS
 from gondwana.market import rules
 from gondwana.market.book import Book, Key

@@ -1,7 +1,7 @@
 """Budgets in the database, and what they still allow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -9,8 +9,9 @@ from gondwana.core.errors import Conflict, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger.accounts import AccountName, budget_left
 from gondwana.ledger.model import Budget, BudgetPeriod, Draw
@@ -38,7 +39,7 @@ class BudgetStatus:
 
 def budgets(reader: Reader, tenant_id: str) -> list[Budget]:
     """All budgets of a tenant."""
-    return [from_row(Budget, row) for row in reader.all(SQL.budgets_of_tenant, {"tenant_id": tenant_id})]  # fmt: skip
+    return from_rows(Budget, reader.all(SQL.budgets_of_tenant, {"tenant_id": tenant_id}))  # fmt: skip
 
 
 def status(reader: Reader, budget: Budget, now: Instant) -> BudgetStatus:

@@ -1,6 +1,5 @@
 """Payments that come in: each change is one transaction of the row, its entry in the books, and its event."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,8 +8,9 @@ from gondwana.core.errors import GondwanaError, InvalidValue, NoSuchThing, Wrong
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.many import read_keys
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import inbox, rules
 from gondwana.ledger.accounts import tenant_available
@@ -163,7 +163,7 @@ def deposits(
 ) -> list[Deposit]:
     """Everybody's deposits, newest first; with `state` those in it."""
     params = {"state": state, "before": before, "limit": limit}
-    return [from_row(Deposit, row) for row in reader.all(SQL.deposits, params)]
+    return from_rows(Deposit, reader.all(SQL.deposits, params))
 
 
 def deposits_of(
@@ -171,7 +171,7 @@ def deposits_of(
 ) -> list[Deposit]:
     """One tenant's deposits, newest first."""
     params = {"tenant_id": tenant_id, "before": before, "limit": limit}
-    return [from_row(Deposit, row) for row in reader.all(SQL.deposits_of, params)]
+    return from_rows(Deposit, reader.all(SQL.deposits_of, params))
 
 
 def _apply(
@@ -261,7 +261,7 @@ def _moved(found: Deposit, now: Instant, to: DepositState, **changes: str) -> De
             f"{found.id} is {found.state}: it cannot become {to}.",
             hint="gondwana treasury deposits list",
         )
-    return dataclasses.replace(found, state=to, changed_at=now, **changes)  # pyright: ignore[reportArgumentType]
+    return replace(found, state=to, changed_at=now, **changes)  # pyright: ignore[reportArgumentType]
 
 
 def _save(tx: Transaction, now: Instant, made: Deposit) -> Deposit:

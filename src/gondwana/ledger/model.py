@@ -1,8 +1,9 @@
 """The values of the books; all amounts are whole micro-USD."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
@@ -38,8 +39,7 @@ TRANSFER_CODES: Final = {
 TRANSFER_KINDS: Final = tuple(TRANSFER_CODES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Leg(Struct, frozen=True, kw_only=True):
     """One transfer to make: debit one account, credit another, by a positive amount."""
 
     debit: AccountName
@@ -63,8 +63,7 @@ class Leg:
             raise InvalidValue(field="pending_id", value=self.pending_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """What one event posts: all legs or none. An entry without legs posts nothing."""
 
     event_id: str  # of what happened; the same event posts once, however often it is tried
@@ -100,8 +99,7 @@ def leg_id(event_id: str, number: int) -> str:
     return f"{event_id}#{number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(Struct, frozen=True, kw_only=True):
     """The four counters of an account."""
 
     debits_posted: int = 0
@@ -125,8 +123,7 @@ class Balance:
         return self.credits_posted - self.debits_posted - self.debits_pending
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
+class Shares(Struct, frozen=True, kw_only=True):
     """What goes where out of each payment, in basis points; the owner of the machine gets the rest."""
 
     fee_bps: int = 200
@@ -140,8 +137,7 @@ class Shares:
             raise InvalidValue(field="shares", value=parts, hint="0 to 10000 basis points in all")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseTerms:
+class LeaseTerms(Struct, frozen=True, kw_only=True):
     """What metering a lease needs to know; only the price changes while a lease runs, and only on spot."""
 
     lease_id: str
@@ -161,8 +157,7 @@ class LeaseTerms:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskTerms:
+class TaskTerms(Struct, frozen=True, kw_only=True):
     """What paying a job's units needs to know; fixed when the job is funded."""
 
     job_id: str
@@ -171,8 +166,7 @@ class TaskTerms:
     jurisdiction: str = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Funding:
+class Funding(Struct, frozen=True, kw_only=True):
     """Where an escrow's money comes from, beside the tenant's balance, and which budgets it counts against."""
 
     promo_micro_usd: int = 0  # of the amount: spent first, returned last, never withdrawn
@@ -186,8 +180,7 @@ class BudgetPeriod(StrEnum):
     EVER = "ever"  # until somebody changes it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """The most that a tenant's jobs, or those of one project, may set aside and spend in a period."""
 
     id: str
@@ -200,8 +193,7 @@ class Budget:
     set_at: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
+class Draw(Struct, frozen=True, kw_only=True):
     """One filling of an escrow, as it was posted."""
 
     amount_micro_usd: int
@@ -209,8 +201,7 @@ class Draw:
     budgets: tuple[AccountName, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """One unit given to one provider at a fixed price."""
 
     unit_id: str
@@ -219,8 +210,7 @@ class Assignment:
     attempt: int = 1  # grows each time the unit is given out again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True, kw_only=True):
     """One finished evaluation to pay for."""
 
     unit_id: str
@@ -229,8 +219,7 @@ class Evaluation:
     from_fund: bool = False  # paid by fund:verification, where what it judged was rejected
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
+class Posted(Struct, frozen=True, kw_only=True):
     """What became of an entry."""
 
     event_id: str
@@ -238,8 +227,7 @@ class Posted:
     repeated: bool = False  # it was posted before; nothing changed now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementLine:
+class StatementLine(Struct, frozen=True, kw_only=True):
     """One transfer as the owner of one of its accounts sees it."""
 
     seq: int  # the cursor: ask for what is before it

@@ -1,6 +1,5 @@
 """Payouts: each change is one transaction of the row, its entry in the books, and its event."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +16,8 @@ from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.money import format_usd
 from gondwana.core.random import Random
-from gondwana.db.rows import from_row, to_row
+from gondwana.core.values import replace
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import frozen, inbox, rules
 from gondwana.ledger.accounts import ext
@@ -133,7 +133,7 @@ def send(
     Raises WrongState for a named one that does not wait for this rail.
     """
     rail_named(rail)
-    waiting = {row["id"]: from_row(Payout, row) for row in tx.all(SQL.waiting, _waiting(rail))}
+    waiting = {each.id: each for each in from_rows(Payout, tx.all(SQL.waiting, _waiting(rail)))}
     for payout_id in ids:
         if payout_id not in waiting:
             found = payout(tx, payout_id)
@@ -216,7 +216,7 @@ def payouts(
 ) -> list[Payout]:
     """Everybody's payouts, newest first; with `state` those in it."""
     params = {"state": state, "before": before, "limit": limit}
-    return [from_row(Payout, row) for row in reader.all(SQL.payouts, params)]
+    return from_rows(Payout, reader.all(SQL.payouts, params))
 
 
 def payouts_of(
@@ -224,13 +224,13 @@ def payouts_of(
 ) -> list[Payout]:
     """One principal's payouts, newest first."""
     params = {"principal_id": principal_id, "before": before, "limit": limit}
-    return [from_row(Payout, row) for row in reader.all(SQL.payouts_of, params)]
+    return from_rows(Payout, reader.all(SQL.payouts_of, params))
 
 
 def live_of(reader: Reader, principal_id: str) -> list[Payout]:
     """One principal's payouts that have not ended, oldest first."""
     params = {"principal_id": principal_id, "limit": LIVE_MAX}
-    return [from_row(Payout, row) for row in reader.all(SQL.live_payouts_of, params)]
+    return from_rows(Payout, reader.all(SQL.live_payouts_of, params))
 
 
 def batch_of(reader: Reader, batch_id: str) -> tuple[Batch, list[Payout]]:
@@ -240,7 +240,7 @@ def batch_of(reader: Reader, batch_id: str) -> tuple[Batch, list[Payout]]:
         raise NoSuchThing(batch=batch_id[:80], hint="gondwana treasury payouts list")
     batch = from_row(Batch, row)
     rows = reader.all(SQL.payouts_of_batch, {"batch_id": batch.id})
-    return batch, [from_row(Payout, row) for row in rows]
+    return batch, from_rows(Payout, rows)
 
 
 def file_of(batch: Batch, payouts: Sequence[Payout]) -> str:
@@ -280,7 +280,7 @@ def _move(tx: Transaction, now: Instant, found: Payout, to: PayoutState, **chang
         raise WrongState(
             f"{found.id} is {found.state}: it cannot become {to}.", hint=_hint(found, to)
         )
-    moved = dataclasses.replace(found, state=to, **changes)  # pyright: ignore[reportArgumentType]
+    moved = replace(found, state=to, **changes)  # pyright: ignore[reportArgumentType]
     _save(tx, now, moved)
     return moved
 

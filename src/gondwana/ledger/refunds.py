@@ -1,9 +1,10 @@
 """Where a correction puts what an escrow paid: not into the escrow, which may be closed, but back to who filled it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.ledger.accounts import (
     USD,

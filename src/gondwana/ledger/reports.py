@@ -1,16 +1,16 @@
 """Reports of wrong work: a bond put down, a judgement, a share of the slash that follows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Exhausted, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.money import format_usd
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import rules
 from gondwana.ledger.cases import (
@@ -46,7 +46,7 @@ def reports(
 ) -> list[Report]:
     """Reports of one reporter or of all, newest first."""
     params = {"reporter_id": reporter_id, "before": before, "limit": limit}
-    return [from_row(Report, row) for row in reader.all(SQL.reports, params)]
+    return from_rows(Report, reader.all(SQL.reports, params))
 
 
 def post_report(tx: Transaction, now: Instant, new: Report) -> Report:

@@ -1,15 +1,15 @@
 """Slashes: proposed with their evidence, appealed, upheld or reversed; each step with its entry and its event."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import reports, rules, stakes
 from gondwana.ledger.accounts import (
@@ -58,7 +58,7 @@ def cases(
 ) -> list[Case]:
     """Cases that accuse somebody or make him whole, or all of them, newest first."""
     params = {"principal_id": principal_id, "before": before, "limit": limit}
-    return [from_row(Case, row) for row in reader.all(SQL.cases, params)]
+    return from_rows(Case, reader.all(SQL.cases, params))
 
 
 def to_settle(reader: Reader, now: Instant) -> list[str]:

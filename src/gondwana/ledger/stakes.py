@@ -1,6 +1,5 @@
 """Stakes: put down, on their way out, released; each step with its entry and its event."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
@@ -8,8 +7,9 @@ from gondwana.core.errors import Exhausted, InvalidValue
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
+from gondwana.core.values import replace
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import stake_unbonding
@@ -68,7 +68,7 @@ def put_unbonding(tx: Transaction, now: Instant, part: Unbonding) -> Unbonding:
 def unbonding(reader: Reader, provider_id: str) -> list[Unbonding]:
     """The parts of an owner's stake that are on their way out, oldest first."""
     rows = reader.all(SQL.unbonding_of_provider, {"provider_id": provider_id})
-    return [from_row(Unbonding, row) for row in rows]
+    return from_rows(Unbonding, rows)
 
 
 def owners_due(reader: Reader, now: Instant) -> list[str]:

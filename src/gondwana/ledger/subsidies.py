@@ -5,14 +5,14 @@ done twice is done once.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing, WrongState
 from gondwana.core.events import Event
+from gondwana.core.values import replace
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
@@ -78,24 +78,24 @@ def program(reader: Reader, id: str) -> Program:
 
 def programs(reader: Reader) -> list[Program]:
     """All programs, oldest first."""
-    return [from_row(Program, row) for row in reader.all(SQL.programs, {"limit": PROGRAMS_MAX})]
+    return from_rows(Program, reader.all(SQL.programs, {"limit": PROGRAMS_MAX}))
 
 
 def epochs(reader: Reader, id: str, *, limit: int = EPOCHS_SHOWN_MAX) -> list[Epoch]:
     """The ended epochs of a program, newest first."""
     found = reader.all(SQL.epochs, {"program_id": id, "limit": limit})
-    return [from_row(Epoch, row) for row in found]
+    return from_rows(Epoch, found)
 
 
 def open_epochs(reader: Reader) -> list[Epoch]:
     """Epochs whose money is still on its way."""
-    return [from_row(Epoch, row) for row in reader.all(SQL.epochs_open, {"limit": PROGRAMS_MAX})]
+    return from_rows(Epoch, reader.all(SQL.epochs_open, {"limit": PROGRAMS_MAX}))
 
 
 def awards(reader: Reader, id: str, epoch: int) -> list[OwnerAward]:
     """What an epoch gave, by owner."""
     params = {"program_id": id, "epoch": epoch, "limit": AWARDS_MAX}
-    return [from_row(OwnerAward, row) for row in reader.all(SQL.awards_of_epoch, params)]
+    return from_rows(OwnerAward, reader.all(SQL.awards_of_epoch, params))
 
 
 def due_epoch(reader: Reader, of: Program, now: Instant) -> int | None:
@@ -148,7 +148,7 @@ def give(tx: Transaction, now: Instant, program_id: str, number: int) -> int:
     if epoch.state is not EpochState.FUNDED:
         return 0
     params = {"program_id": program_id, "epoch": number, "limit": AWARDS_AT_ONCE}
-    due = [from_row(OwnerAward, row) for row in tx.all(SQL.awards_to_post, params)]
+    due = from_rows(OwnerAward, tx.all(SQL.awards_to_post, params))
     for each in due:
         award = Award(provider_id=each.provider_id, micro_usd=each.micro_usd)
         post(tx, rules.award_subsidy(of.settings, number, award), now)
@@ -184,7 +184,7 @@ def owners_vesting(reader: Reader) -> Iterator[str]:
 def vest(tx: Transaction, now: Instant, provider_id: str) -> int:
     """Pay an owner what has vested by now; how much."""
     params = {"provider_id": provider_id, "now": now, "limit": AWARDS_MAX}
-    held = [from_row(OwnerAward, row) for row in tx.all(SQL.awards_vesting, params)]
+    held = from_rows(OwnerAward, tx.all(SQL.awards_vesting, params))
     entry = rules.vest(
         provider_id,
         [

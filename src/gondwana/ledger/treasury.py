@@ -1,7 +1,7 @@
 """The operator's own money, the funds, tax, promotional credit, corrections; and one look at all of it."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -9,7 +9,8 @@ from gondwana.core.errors import InvalidValue, NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import new_id
 from gondwana.core.random import Random
-from gondwana.db.rows import from_row, to_row
+from gondwana.core.values import replace
+from gondwana.db.rows import from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
@@ -179,13 +180,13 @@ def grant_promo(
 def grants_of(reader: Reader, tenant_id: str) -> list[PromoGrant]:
     """One tenant's promotional credit as it was granted, oldest first."""
     params = {"tenant_id": tenant_id, "limit": GRANTS_MAX}
-    return [from_row(PromoGrant, row) for row in reader.all(SQL.grants_of, params)]
+    return from_rows(PromoGrant, reader.all(SQL.grants_of, params))
 
 
 def grants(reader: Reader, *, before: str = NEWEST, limit: int = 200) -> list[PromoGrant]:
     """Everybody's promotional credit as it was granted, newest first."""
     rows = reader.all(SQL.grants, {"before": before, "limit": limit})
-    return [from_row(PromoGrant, row) for row in rows]
+    return from_rows(PromoGrant, rows)
 
 
 def tenants_to_expire(reader: Reader, now: Instant) -> list[str]:

@@ -33,12 +33,14 @@ def write_each(context: Context, run: Callable[..., Any], calls: Sequence[tuple[
 
 
 def write_parts(
-    context: Context, run: Callable[..., int], given: Sequence[Any], things: Iterable[T]
-) -> int:
+    context: Context, run: Callable[..., int], given: Sequence[Any], things: Iterable[T],
+    after: Callable[[Sequence[T]], None] | None = None,
+) -> int:  # fmt: skip
     """The sum of `run(tx, *given, part)` over all things in parts of PART_MAX, each part in a transaction of its own.
 
-    The next parts are made while one is written. A part that fails is tried again by halves, so that what cannot be
-    done stops nothing else; where the database cannot write at all, that would not help.
+    The next parts are made while one is written. When all are made, `after` is told of each that is written, or never
+    will be. A part that fails is tried again by halves, so that what cannot be done stops nothing else; where the
+    database cannot write at all, that would not help.
     """
     submit = context.database.writer.submit
     waiting: list[tuple[list[T], Future[int]]] = []
@@ -55,6 +57,9 @@ def write_parts(
         else:
             half = len(part) // 2
             waiting += [(each, submit(run, *given, each)) for each in (part[:half], part[half:])]
+            continue
+        if after is not None:
+            after(part)
     return done
 
 

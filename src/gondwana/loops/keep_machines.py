@@ -1,9 +1,10 @@
 """Keep machines for orders that smaller ones would pass by for ever."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs.context import Context
 from gondwana.jobs.listings import listings_of

@@ -1,9 +1,9 @@
 """Give open orders the machines they want, and make reservations active."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs import place, reservations
 from gondwana.jobs.calendar import Ahead
@@ -22,21 +22,28 @@ def match_orders(context: Context, now: Instant) -> int:
     The shelf proposes from memory; the writer looks again before it reserves.
     """
     reader, given = context.database.reader(), (context.random, now)
-    proposed: list[str] = []
-    proposals = _proposals(context, reader, now, proposed)
+    shelf, fairness, proposed = context.shelf, context.fairness, set[str]()
+    proposals = beside(context.database.writer, _proposals(context, reader, now, proposed))
+
+    def catch_up(written: Sequence[Proposal]) -> None:
+        """All is proposed: while the rest is written, look at what became of this."""
+        fairness.end()
+        known = [each for one in written for each in one.machine_ids]
+        shelf.returned(known)
+        proposed.difference_update(known)
+        fairness.catch_up(reader, shelf, now)
+
     try:
-        active = write_parts(
-            context, place.place, given, beside(context.database.writer, proposals)
-        )
+        active = write_parts(context, place.place, given, proposals, catch_up)
     finally:
-        context.shelf.returned(proposed)
-        context.fairness.end()
+        shelf.returned(proposed)
+        fairness.end()
     reserved = [lease.id for lease in market.reserved(reader)]
     return active + write_parts(context, place.confirm_reserved, given, reserved)
 
 
 def _proposals(
-    context: Context, reader: Reader, now: Instant, proposed: list[str]
+    context: Context, reader: Reader, now: Instant, proposed: set[str]
 ) -> Iterator[Proposal]:
     """What may fit now, each order when it is its turn; every machine that is named is noted in `proposed`."""
     chooser = Chooser(reader=reader, shelf=context.shelf, probes=context.probes, now=now)
@@ -57,7 +64,7 @@ def _proposals(
             variant, machine_ids = (
                 _propose(chooser, asked, leases, kept, booked) if asked else (order, list[str]())
             )
-            proposed += machine_ids
+            proposed.update(machine_ids)
             offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
                 has_kinds = bool(order.resources.alternatives)

@@ -1,7 +1,6 @@
 """The coordinator's arithmetic of a round: decode, judge, merge, publish. Reads and writes blobs, no transaction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -10,6 +9,7 @@ import numpy as np
 from gondwana.blobs.base import BlobStore
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidBytes
+from gondwana.core.values import replace
 from gondwana.jobs import rounds
 from gondwana.jobs.context import Context
 from gondwana.jobs.model import Training, Unit

@@ -5,9 +5,9 @@ and paid: a gang is never made of two. `ordered`: the first that fits now wins, 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.market.model import Lease, LeaseState, Mechanism, Order
 from gondwana.wire.jobs import Resources
 

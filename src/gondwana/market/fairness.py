@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU
 from gondwana.market.model import Order
@@ -29,8 +31,7 @@ Amounts = Mapping[str, int]
 """Of each resource how much: devices by model, thousandths of CPUs, bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """An open order in the queue."""
 
     order: Order
@@ -59,8 +60,7 @@ def waiting(order: Order) -> Waiting:
     return Waiting(order=order, asked={name: amount for name, amount in asked.items() if amount})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(Struct, frozen=True, kw_only=True):
     """What one live lease holds, and for whom."""
 
     id: str
@@ -158,7 +158,9 @@ def part_of(amounts: Amounts, totals: Amounts) -> int:
     """The largest part of anything there is, in PARTS."""
     most = 0
     for resource, amount in amounts.items():
-        most = max(most, amount * PARTS // max(1, totals.get(resource, 0)))
+        part = amount * PARTS // (totals.get(resource) or 1)
+        if part > most:
+            most = part
     return min(PARTS, most)
 
 

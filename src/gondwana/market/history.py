@@ -6,7 +6,7 @@ from typing import Final
 
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row
+from gondwana.db.rows import from_rows
 from gondwana.db.transaction import Reader
 from gondwana.market.measures import BY_PROVIDER, Kept
 
@@ -48,13 +48,13 @@ class Served:
 def served_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Served]:
     """What these machines served since then."""
     ids = list(dict.fromkeys(machine_ids))
-    return [from_row(Served, row) for row in read_keys(reader, SQL.served_since, ids, since)]
+    return from_rows(Served, read_keys(reader, SQL.served_since, ids, since))
 
 
 def leases_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Kept]:
     """The leases of these machines that were not over by then."""
     ids = list(dict.fromkeys(machine_ids))
-    return [from_row(Kept, row) for row in read_keys(reader, SQL.leases_since, ids, since)]
+    return from_rows(Kept, read_keys(reader, SQL.leases_since, ids, since))
 
 
 def ever_promised(reader: Reader, after: str, limit: int) -> list[str]:

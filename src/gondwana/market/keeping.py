@@ -7,8 +7,9 @@ in each pass, and the old choice stays possible, so `whole_at` only comes nearer
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.market.model import Lease, Listing, Order
@@ -33,8 +34,7 @@ END_SLACK_SECONDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """Devices of a machine that are kept for an order."""
 
     machine_id: str
@@ -44,8 +44,7 @@ class Hold:
     since: Instant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class Serving(Struct, frozen=True, kw_only=True):
     """A lease that is in the way, and when it is over at the latest."""
 
     machine_id: str

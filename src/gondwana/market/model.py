@@ -1,8 +1,9 @@
 """Orders, leases, plans."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
+
+from msgspec import Struct, field
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
@@ -106,8 +107,7 @@ class Charge(StrEnum):
     UNIT = "unit"  # each accepted unit (training)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
+class Tag(Struct, frozen=True, kw_only=True):
     """What an auditor signed of a machine."""
 
     name: str
@@ -115,8 +115,7 @@ class Tag:
     expires_at: Instant  # from then on it does not count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """One machine as the market sees it: a row of measured and agreed numbers (the columns of a later index)."""
 
     offer_id: OfferId
@@ -193,8 +192,7 @@ class Sold(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """What a job wants of the market."""
 
     id: OrderId
@@ -222,8 +220,7 @@ class Order:
     seconds_max: float | None = None  # how long it may hold a machine; None: nobody knows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Struct, frozen=True, kw_only=True):
     """One tenant's right to one machine's devices, from reservation to close."""
 
     id: LeaseId
@@ -276,8 +273,7 @@ class Lease:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Screening:
+class Screening(Struct, frozen=True, kw_only=True):
     """What fits an order, cheapest per measured speed first; or which constraint left nothing."""
 
     fits: tuple[Listing, ...]
@@ -286,8 +282,7 @@ class Screening:
     variant: int = 0  # which of the order's alternatives it is of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Which machines an order would get now, for how much, for how long."""
 
     machines: tuple[Listing, ...]

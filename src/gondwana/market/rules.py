@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 from zlib import crc32
 
@@ -11,6 +10,7 @@ from gondwana.core.devices import CPU, meant_device
 from gondwana.core.ids import LeaseId
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
+from gondwana.core.values import replace
 from gondwana.market import where
 from gondwana.market.model import (
     CloseReason,

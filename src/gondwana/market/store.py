@@ -1,17 +1,17 @@
 """Orders and leases, loaded and saved; every change of state writes its event."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
 from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import rules
 from gondwana.market.fairness import Holding
@@ -42,7 +42,7 @@ def order(reader: Reader, id: str) -> Order:
 
 def orders(reader: Reader, ids: Sequence[str]) -> dict[str, Order]:
     """These orders, by id; those that do not exist are left out."""
-    return {row["id"]: from_row(Order, row) for row in read_keys(reader, SQL.orders_by_id, ids)}
+    return {each.id: each for each in from_rows(Order, read_keys(reader, SQL.orders_by_id, ids))}
 
 
 def count_standing_orders(reader: Reader, tenant_id: str) -> int:
@@ -93,29 +93,29 @@ def live_holdings(reader: Reader) -> Iterator[Holding]:
     """What every live lease holds."""
     after = ""
     while rows := reader.all(SQL.live_holdings, {"after": after, "limit": ROWS_MAX}):
-        yield from (from_row(Holding, row) for row in rows)
+        yield from from_rows(Holding, rows)
         after = rows[-1]["id"]
 
 
 def holdings_of_leases(reader: Reader, ids: Sequence[str]) -> list[Holding]:
     """What these leases hold; those that are closed are left out."""
-    return [from_row(Holding, row) for row in read_keys(reader, SQL.holdings_of_leases, ids)]
+    return from_rows(Holding, read_keys(reader, SQL.holdings_of_leases, ids))
 
 
 def holdings_of_tenants(reader: Reader, ids: Sequence[str]) -> list[Holding]:
     """What these tenants' live leases hold."""
-    return [from_row(Holding, row) for row in read_keys(reader, SQL.holdings_of_tenants, ids)]
+    return from_rows(Holding, read_keys(reader, SQL.holdings_of_tenants, ids))
 
 
 def holds(reader: Reader) -> list[Hold]:
     """Every machine that is kept for an order."""
-    return [from_row(Hold, row) for row in reader.all(SQL.holds)]
+    return from_rows(Hold, reader.all(SQL.holds))
 
 
 def holds_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Hold]:
     """What is kept of these machines."""
     rows = read_keys(reader, SQL.holds_on, machine_ids)
-    return {row["machine_id"]: from_row(Hold, row) for row in rows}
+    return {each.machine_id: each for each in from_rows(Hold, rows)}
 
 
 def keep(tx: Transaction, now: Instant, wanted: Sequence[Hold]) -> None:
@@ -149,13 +149,13 @@ def serving(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[Servin
 def overdue_orders(reader: Reader, now: Instant) -> list[Order]:
     """The orders that want machines and had time to find them until now, oldest first."""
     rows = reader.all(SQL.overdue_orders, {"now": now, "limit": ROWS_MAX})
-    return [from_row(Order, row) for row in rows]
+    return from_rows(Order, rows)
 
 
 def timed_out_orders(reader: Reader, now: Instant) -> list[Order]:
     """The orders that seek machines again, though the time is over by `now` that they had them for."""
     rows = reader.all(SQL.timed_out_orders, {"now": now, "limit": ROWS_MAX})
-    return [from_row(Order, row) for row in rows]
+    return from_rows(Order, rows)
 
 
 def place_order(tx: Transaction, new: Order) -> None:
@@ -306,56 +306,50 @@ def lease(reader: Reader, id: str) -> Lease:
 
 def leases(reader: Reader, ids: Sequence[str]) -> list[Lease]:
     """These leases; those that do not exist are left out."""
-    return [from_row(Lease, row) for row in read_keys(reader, SQL.leases_by_id, ids)]
+    return from_rows(Lease, read_keys(reader, SQL.leases_by_id, ids))
 
 
 def leases_of_jobs(reader: Reader, job_ids: Iterable[JobId]) -> dict[JobId, list[Lease]]:
     """The leases of each of these jobs, oldest first."""
     found: dict[JobId, list[Lease]] = {job_id: [] for job_id in job_ids}
-    for row in read_keys(reader, SQL.leases_of_jobs, list(found)):
-        found[row["job_id"]].append(from_row(Lease, row))
+    for each in from_rows(Lease, read_keys(reader, SQL.leases_of_jobs, list(found))):
+        found[each.job_id].append(each)
     return found
 
 
 def leases_of_job(reader: Reader, job_id: JobId, *, live: bool = False) -> list[Lease]:
     """A job's leases; with `live` only those that are not closed."""
     query = SQL.live_leases_of_job if live else SQL.leases_of_job
-    return [from_row(Lease, row) for row in reader.all(query, {"job_id": job_id})]
+    return from_rows(Lease, reader.all(query, {"job_id": job_id}))
 
 
 def live_leases_of_machine(reader: Reader, machine_id: str) -> list[Lease]:
     """What a machine serves."""
-    return [
-        from_row(Lease, row)
-        for row in reader.all(SQL.live_leases_of_machine, {"machine_id": machine_id})
-    ]
+    return from_rows(Lease, reader.all(SQL.live_leases_of_machine, {"machine_id": machine_id}))
 
 
 def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
     """Reservations that nobody confirmed yet; with `before`, those made until then."""
     if before is None:
-        return [from_row(Lease, row) for row in reader.all(SQL.reserved, {"limit": ROWS_MAX})]
-    return [
-        from_row(Lease, row)
-        for row in reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX})
-    ]
+        return from_rows(Lease, reader.all(SQL.reserved, {"limit": ROWS_MAX}))
+    return from_rows(Lease, reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX}))
 
 
 def ending(reader: Reader, now: Instant) -> list[Lease]:
     """Live leases whose notice or whose time is over by `now`."""
     rows = reader.all(SQL.ending_leases, {"now": now, "limit": ROWS_MAX})
-    return [from_row(Lease, row) for row in rows]
+    return from_rows(Lease, rows)
 
 
 def metered(reader: Reader, *, after: str = "", limit: int = ROWS_MAX) -> list[Lease]:
     """Live leases that are paid by the second, those after this one."""
     rows = reader.all(SQL.metered, {"limit": limit, "after": after})
-    return [from_row(Lease, row) for row in rows]
+    return from_rows(Lease, rows)
 
 
 def draining(reader: Reader) -> list[Lease]:
     """Those of them whose tenants were told that they are about to be stopped."""
-    return [from_row(Lease, row) for row in reader.all(SQL.draining, {"limit": ROWS_MAX})]
+    return from_rows(Lease, reader.all(SQL.draining, {"limit": ROWS_MAX}))
 
 
 def seconds_proven(reader: Reader, machine_id: str) -> int:

@@ -1,14 +1,14 @@
 """Quotas, loaded and saved."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, NoSuchThing
 from gondwana.core.events import Event
+from gondwana.core.values import replace
 from gondwana.db.many import read_keys
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.policy.model import Quota
 from gondwana.policy.store import SQL
@@ -28,7 +28,7 @@ def quotas_of(reader: Reader, tenant_ids: Iterable[str]) -> dict[str, list[Quota
 
 def all_quotas(reader: Reader) -> list[Quota]:
     """Every quota."""
-    return [from_row(Quota, row) for row in reader.all(SQL.quotas, {"limit": ALL_MAX})]
+    return from_rows(Quota, reader.all(SQL.quotas, {"limit": ALL_MAX}))
 
 
 def set_quota(tx: Transaction, quota: Quota) -> Quota:

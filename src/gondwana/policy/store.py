@@ -8,7 +8,7 @@ from gondwana.core.events import Event
 from gondwana.core.ids import PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.policy import rules
 from gondwana.policy.model import Caller, Principal, Scope, Token
@@ -82,4 +82,4 @@ def revoke_token(tx: Transaction, now: Instant, token_id: str) -> Token:
 
 def tokens(reader: Reader) -> list[Token]:
     """All tokens, oldest first."""
-    return [from_row(Token, row) for row in reader.all(SQL.tokens, {"limit": TOKENS_MAX})]
+    return from_rows(Token, reader.all(SQL.tokens, {"limit": TOKENS_MAX}))

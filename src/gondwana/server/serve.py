@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from gondwana.blobs.folder import FolderStore
 from gondwana.core.clock import Clock, ContinuedClock, SystemClock
 from gondwana.core.errors import InvalidValue, NotLeader
 from gondwana.core.random import SecureRandom
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.db.transaction import Transaction
 from gondwana.jobs.context import Context

@@ -1,12 +1,12 @@
 """What machines deliver that do not do, or do not tell, what they should."""
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
 from gondwana.core.random import SeededRandom
+from gondwana.core.values import replace
 from gondwana.sim.learning import LAYOUT
 from gondwana.training import codecs
 from gondwana.wire.units import UnitKind, UnitResult, UnitSpec

@@ -1,12 +1,13 @@
 """A world drawn from its seed: machines, tenants, jobs, and what goes wrong when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from gondwana.blobs.base import blob_name
 from gondwana.core.random import SeededRandom
+from gondwana.core.values import replace
 from gondwana.sim.demand import Launch
 from gondwana.sim.learning import make_shard
 from gondwana.sim.lies import Behaviour

@@ -1,8 +1,9 @@
 """Machines and offers."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
@@ -89,8 +90,7 @@ OFFER_TRANSITIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """One machine of one owner."""
 
     id: MachineId
@@ -121,8 +121,7 @@ class Machine:
     trust: Trust = Trust.NEW  # the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """What one machine sells, and for how much."""
 
     id: OfferId
@@ -137,8 +136,7 @@ class Offer:
     discounts: tuple[Discount, ...] = ()  # by the length of a lease, the shortest first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedTag:
+class SignedTag(Struct, frozen=True, kw_only=True):
     """What an auditor signed of a machine."""
 
     id: str
@@ -152,8 +150,7 @@ class SignedTag:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
+class Supply(Struct, frozen=True, kw_only=True):
     """An open offer with its machine and what of it is free: a row of the market."""
 
     offer: Offer
@@ -163,8 +160,7 @@ class Supply:
     tags: tuple[SignedTag, ...] = ()  # that nobody revoked; they may have expired
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """What was measured between two machines, the lesser name first."""
 
     low_id: MachineId

@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.events import Event
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.supply import store
 from gondwana.supply.model import Machine, Pair
@@ -37,7 +37,7 @@ def save_pair(tx: Transaction, pair: Pair) -> None:
 
 def pairs_of_machine(reader: Reader, machine_id: str) -> list[Pair]:
     """A machine's links, newest first."""
-    return [from_row(Pair, row) for row in reader.all(SQL.pairs_of_machine, {"id": machine_id})]
+    return from_rows(Pair, reader.all(SQL.pairs_of_machine, {"id": machine_id}))
 
 
 def pairs_among(reader: Reader, machine_ids: Sequence[str]) -> list[Pair]:
@@ -50,7 +50,7 @@ def pairs_among(reader: Reader, machine_ids: Sequence[str]) -> list[Pair]:
 def near_pairs(reader: Reader, round_trip_seconds_max: float) -> list[Pair]:
     """The short links between machines of one owner, by name."""
     given = {"round_trip_seconds_max": round_trip_seconds_max, "limit": PAIRS_READ_MAX}
-    return [from_row(Pair, row) for row in reader.all(SQL.near_pairs, given)]
+    return from_rows(Pair, reader.all(SQL.near_pairs, given))
 
 
 def newest_pair_at(reader: Reader) -> Instant | None:
@@ -66,4 +66,4 @@ def forget_old_pairs(tx: Transaction, now: Instant) -> int:
 
 def sited(reader: Reader) -> list[Machine]:
     """Machines that are said to stand at a site."""
-    return [from_row(Machine, row) for row in reader.all(SQL.sited, {"limit": store.ROWS_MAX})]
+    return from_rows(Machine, reader.all(SQL.sited, {"limit": store.ROWS_MAX}))

@@ -2,11 +2,11 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, WrongState
+from gondwana.core.values import replace
 from gondwana.ledger.service import SlaClass
 from gondwana.supply.model import TRANSITIONS, Machine, MachineState, OfferState
 from gondwana.wire.calendar import (

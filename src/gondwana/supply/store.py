@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -11,10 +10,11 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules, tags
@@ -47,7 +47,7 @@ def machines(
 ) -> list[Machine]:
     """Machines of one owner, or of all."""
     rows = reader.all(SQL.machines, {"owner_id": owner_id, "after": after, "limit": limit})
-    return [from_row(Machine, row) for row in rows]
+    return from_rows(Machine, rows)
 
 
 def register(tx: Transaction, new: Machine, offer: Offer, now: Instant) -> Machine:
@@ -176,21 +176,18 @@ def prove_life(tx: Transaction, machine_id: str, now: Instant) -> None:
 
 def silent(reader: Reader, before: Instant) -> list[Machine]:
     """Serving machines whose last proof of life is older than `before`."""
-    return [
-        from_row(Machine, row)
-        for row in reader.all(SQL.silent_since, {"instant": before, "limit": ROWS_MAX})
-    ]
+    return from_rows(Machine, reader.all(SQL.silent_since, {"instant": before, "limit": ROWS_MAX}))
 
 
 def alive_again(reader: Reader, after: Instant) -> list[Machine]:
     """Machines that are down but proved to be alive after `after`."""
     params = {"instant": after, "stopped": rules.STOPPED, "limit": ROWS_MAX}
-    return [from_row(Machine, row) for row in reader.all(SQL.alive_again, params)]
+    return from_rows(Machine, reader.all(SQL.alive_again, params))
 
 
 def draining(reader: Reader) -> list[Machine]:
     """Machines that leave once they serve nothing."""
-    return [from_row(Machine, row) for row in reader.all(SQL.draining, {"limit": ROWS_MAX})]
+    return from_rows(Machine, reader.all(SQL.draining, {"limit": ROWS_MAX}))
 
 
 def supply(reader: Reader) -> Iterator[Supply]:
@@ -198,7 +195,7 @@ def supply(reader: Reader) -> Iterator[Supply]:
     after = ""
     while rows := reader.all(SQL.supply, {"after": after, "limit": ROWS_MAX}):
         signed = tags.standing_between(reader, rows[0]["id"], rows[-1]["id"])
-        yield from (_supply(row, signed) for row in rows)
+        yield from _supplies(rows, signed)
         after = rows[-1]["id"]
 
 
@@ -216,7 +213,7 @@ def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
     """The standing offers of machines with their free devices, by machine; those that sell nothing are left out."""
     signed = tags.standing_of(reader, machine_ids)
     rows = read_keys(reader, SQL.supply_of, machine_ids)
-    return {row["id"]: _supply(row, signed) for row in rows}
+    return {each.machine.id: each for each in _supplies(rows, signed)}
 
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -237,8 +234,12 @@ def _discounts(stored: str) -> tuple[Discount, ...]:
     return msgspec.json.decode(stored, type=tuple[Discount, ...])
 
 
-def _supply(row: Row, signed: Mapping[str, Sequence[SignedTag]]) -> Supply:
-    each = from_row(Machine, row)
+def _supplies(rows: Sequence[Row], signed: Mapping[str, Sequence[SignedTag]]) -> Iterator[Supply]:
+    for row, each in zip(rows, from_rows(Machine, rows), strict=True):
+        yield _supply(row, each, signed.get(each.id, ()))
+
+
+def _supply(row: Row, each: Machine, signed: Sequence[SignedTag]) -> Supply:
     offer = Offer(
         id=OfferId(row["offer_id"]),
         machine_id=each.id,
@@ -254,7 +255,7 @@ def _supply(row: Row, signed: Mapping[str, Sequence[SignedTag]]) -> Supply:
         machine=each,
         devices_free=each.devices - int(row["devices_leased"]),
         epoch=int(row["epoch"]),
-        tags=tuple(signed.get(each.id, ())),
+        tags=tuple(signed),
     )
 
 

@@ -10,7 +10,7 @@ from gondwana.core.ids import PrincipalId, new_id
 from gondwana.core.random import Random
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row
+from gondwana.db.rows import from_row, from_rows
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.supply.model import Machine, SignedTag
 
@@ -92,10 +92,7 @@ def standing_between(reader: Reader, first: str, last: str) -> dict[str, list[Si
 
 def machine_called(reader: Reader, name_or_id: str) -> Machine:
     """Anybody's machine; raises NoSuchThing, and InvalidValue where several are called so."""
-    found = [
-        from_row(Machine, row)
-        for row in reader.all(SQL.machines_called, {"name": name_or_id, "limit": 2})
-    ]
+    found = from_rows(Machine, reader.all(SQL.machines_called, {"name": name_or_id, "limit": 2}))
     if not found:
         raise NoSuchThing(machine=name_or_id, hint="gondwana offers names those that sell")
     if len(found) > 1:

@@ -6,11 +6,12 @@ recent norms, and the last merged delta as one more direction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
+from gondwana.core.values import replace
 from gondwana.training.manifest import Float32Array
 from gondwana.wire.units import CandidateLoss
 

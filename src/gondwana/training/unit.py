@@ -9,7 +9,7 @@ checkpoint; TRAIN: an upload; EVALUATE: none). Whatever a recipe prints goes to 
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -17,6 +17,7 @@ import msgspec
 import torch
 
 from gondwana.core.errors import GondwanaError, InvalidBytes, InvalidValue, TooLarge
+from gondwana.core.values import replace
 from gondwana.training.codecs import Codec, decode_state, encode_upload
 from gondwana.training.evaluation import evaluate_unit, read_data
 from gondwana.training.inner import Steps, initial, train

@@ -1,11 +1,12 @@
 """Plans as a client sees them, the choice among them, and a job bound to one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.errors import InvalidValue, NothingFits
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_seconds
+from gondwana.core.values import replace
 from gondwana.wire.jobs import WHERE_CHARS_MAX, JobSpec
 
 OPTIONS_MAX: Final = 48  # of one plan

@@ -74,9 +74,12 @@ class EntryProof(msgspec.Struct, frozen=True, kw_only=True):
     root_before: str
 
 
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def leaf_bytes(fields: Sequence[Any]) -> bytes:
     """The canonical text of an entry."""
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return _CANONICAL.encode(fields).encode()
 
 
 def leaf_hash(leaf: bytes) -> bytes:

@@ -1,12 +1,12 @@
 """An agent whose owner lies: it trains honestly and delivers ten times the delta, the wrong way round."""
 
 import asyncio
-from dataclasses import replace
 
 import quick_agent
 
 from gondwana.agent.main import Agent
 from gondwana.agent.runner import LeaseRunner
+from gondwana.core.values import replace
 from gondwana.engines.harvest import read_output
 from gondwana.training.codecs import Codec, decode_upload, encode_upload
 from gondwana.training.manifest import decode_checkpoint

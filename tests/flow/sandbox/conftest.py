@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from dataclasses import replace
 
 import pytest
 
+from gondwana.core.values import replace
 from gondwana.engines.base import Limits, Task
 from gondwana.engines.cgroups import NO_CGROUPS
 from gondwana.engines.collect import run_task

@@ -2,10 +2,10 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 
 import pytest
 
+from gondwana.core.values import replace
 from gondwana.engines.base import Limits, Task
 from gondwana.engines.worker import FailureReason, UnitFailure, Worker
 from gondwana.wire.units import UnitKind, UnitResult, UnitSpec, WorkerRequest

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -17,6 +17,7 @@ from traffic import Books, open_books, traffic
 from verdict import Tally, examine
 
 from gondwana.core.errors import GondwanaError
+from gondwana.core.values import replace
 
 CUTS = 2_000 if os.environ.get("GONDWANA_NIGHTLY") else 80  # of each run
 IN_FLIGHT = (1, 4, 16)  # a run for each

@@ -7,13 +7,14 @@ have sent at most, and what each account must hold.
 import collections
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import FundsTooLow
+from gondwana.core.values import replace
 from gondwana.db.database import Database
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import AccountName, lease_escrow, task_escrow

@@ -1,7 +1,5 @@
 """An agent runs what was ordered, and nothing else."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 
 from gondwana.agent.runner import check_manifest
 from gondwana.core.errors import ManifestMismatch
+from gondwana.core.values import replace
 from gondwana.wire.agent import LeaseDuty, RunDuty
 from gondwana.wire.jobs import JobSpec, MarketTerms
 from gondwana.wire.manifests import manifest_hash

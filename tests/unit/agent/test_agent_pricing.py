@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from dataclasses import replace
 
 import msgspec
 import pytest
 
 from gondwana.agent import pricing
 from gondwana.agent.pricing import ask_script, question
+from gondwana.core.values import replace
 from gondwana.engines.detect import detect
 from gondwana.wire.pricing import PolicyKind, PriceFacts, PricePolicy, PricingView
 

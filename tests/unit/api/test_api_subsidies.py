@@ -1,6 +1,5 @@
 """Subsidy programs over HTTP and on the command line."""
 
-import dataclasses
 import json
 
 import pytest
@@ -14,6 +13,7 @@ from gondwana.core.errors import (
     ScopeMissing,
     UnknownKey,
 )
+from gondwana.core.values import replace
 from gondwana.ledger import rules
 from gondwana.ledger.store import post
 from gondwana.policy import store as policy
@@ -152,4 +152,4 @@ def test_a_program_of_more_money_than_the_books_can_hold_is_refused(served, file
     told = read_program(file)
     for changes in ({"budget_micro_usd": 2**63}, {"epoch_seconds": 10**12}):
         with pytest.raises(InvalidValue):
-            served.client.subsidies.create(dataclasses.replace(told, **changes))
+            served.client.subsidies.create(replace(told, **changes))

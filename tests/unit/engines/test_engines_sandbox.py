@@ -1,12 +1,12 @@
 """The command line of a sandbox, which is a pure function; what it does: tests/flow/sandbox."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gondwana.core.errors import InvalidValue, SandboxUnavailable
+from gondwana.core.values import replace
 from gondwana.engines.base import Bind, Limits, Task
 from gondwana.engines.plain import Plain
 from gondwana.engines.sandbox import (

@@ -1,9 +1,9 @@
 import itertools
-from dataclasses import replace
 
 import pytest
 
 from gondwana.core.errors import WrongState
+from gondwana.core.values import replace
 from gondwana.jobs.model import (
     JOB_CODES,
     JOB_TRANSITIONS,

@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs.model import Phase
 from gondwana.jobs.rules import islands
 from gondwana.wire.units import UnitKind

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from math import inf, isfinite, nan
 
 import msgspec
@@ -6,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.values import replace
 from gondwana.jobs.rules import results
 from gondwana.training import gates
 from gondwana.wire.units import Candidate, CandidateLoss, UnitResult

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.values import replace
 from gondwana.jobs.model import UnitState
 from gondwana.jobs.rules import rounds
 from gondwana.wire.jobs import Gates

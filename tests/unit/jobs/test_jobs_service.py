@@ -1,10 +1,9 @@
 """What a lease owed and what was proven, month by month; and when the network itself heard nobody."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs.rules import presence, service
 from gondwana.jobs.rules.presence import Heard, Hearing
 from gondwana.jobs.rules.service import Course, Gap, Start

@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.jobs.listings import to_row
 from gondwana.jobs.verdicts import (
     FILTERS_MAX,

@@ -1,7 +1,6 @@
 """What follows around a slash: who waits, who is paid when it is over, what is left of a stake on its way out."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.ledger.accounts import fund_insurance, reporter_payable, tenant_available
 from gondwana.ledger.cases import (
     SlashState,

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -6,6 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.ledger.model import Balance
 from gondwana.ledger.rules.risk import (
     PPM,

@@ -1,5 +1,4 @@
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,6 +6,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.ledger import rules
 from gondwana.ledger.model import Balance
 

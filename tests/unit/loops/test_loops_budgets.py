@@ -1,10 +1,9 @@
 """What may be spent: budgets and promotional credit are holds, low money is told, and nobody works unpaid."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import BudgetTooSmall, Conflict
+from gondwana.core.values import replace
 from gondwana.jobs import end, money
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState

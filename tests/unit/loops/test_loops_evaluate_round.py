@@ -1,11 +1,10 @@
 """A round's evidence over islands that are honest or lie: who is asked, and what becomes of each delta."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gondwana.core.values import replace
 from gondwana.jobs.model import UnitState
 from gondwana.loops import evaluate_round
 from gondwana.wire.jobs import Gates

@@ -1,7 +1,5 @@
 """What the simulator found: machines that fail at once, never end, or go silent when their owners want them back."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from gondwana.api.deps import Write
 from gondwana.api.routes import machines as routes
 from gondwana.blobs.base import BlobLimits
 from gondwana.core.errors import StorageFull, WrongState
+from gondwana.core.values import replace
 from gondwana.jobs import end, units
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobReason, JobState, Phase, RunState, UnitState

@@ -1,11 +1,11 @@
 """What the market is said to hold is what its machines and leases come to, whatever happened before."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
 from gondwana.core.errors import GondwanaError
+from gondwana.core.values import replace
 from gondwana.jobs.end import lose_machine
 from gondwana.loops.record_prices import record_prices
 from gondwana.market import store as market

@@ -1,10 +1,9 @@
 """Rounds of training over real bytes: who delivers when, who judges whom, what is kept."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import WrongState
+from gondwana.core.values import replace
 from gondwana.db.blob_references import held_blobs
 from gondwana.jobs import end, rounds
 from gondwana.jobs import store as jobs

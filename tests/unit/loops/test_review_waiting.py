@@ -1,7 +1,6 @@
 """Jobs that wait cost the writer nothing."""
 
-from dataclasses import replace
-
+from gondwana.core.values import replace
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobState
 from gondwana.loops.match_orders import match_orders

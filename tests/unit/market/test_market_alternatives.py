@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.market.alternatives import check_alternatives, going_on, variants
 from gondwana.market.model import LeaseState, Mechanism
 from gondwana.wire.jobs import Accelerators, Alternative, Resources

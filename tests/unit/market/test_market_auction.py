@@ -1,12 +1,11 @@
 """The auction's clearing: whole gangs, honest asks, the same answer from both searches."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gondwana.core.values import replace
 from gondwana.market.auction import greedy, rules
 from gondwana.market.auction.greedy_twin import plain_search, worth_of
 from gondwana.market.auction.model import (

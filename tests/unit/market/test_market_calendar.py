@@ -1,6 +1,5 @@
 """No device is promised twice: the calendar's rules against a calendar that is counted second by second."""
 
-from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
@@ -9,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market.calendar import rules
 from gondwana.market.calendar.model import Booking, BookingKind, BookingState, Standing
 from gondwana.market.calendar.rules import Promise

@@ -2,7 +2,6 @@
 
 import operator
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.devices import canonical_device
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.market import filters
 from gondwana.market.fields import FIELDS, FOREIGN, ORDERED, Kind
 from gondwana.market.filters import parse_filter

@@ -1,12 +1,11 @@
 """When a lease ends ahead of its job, by rule alone."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market import rules
 from gondwana.market.model import CloseReason, LeaseState
 

@@ -1,11 +1,10 @@
 """Where nothing fits: what would make it fit does, and the cheapest comes first."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market.plans.relax import RELAXATIONS_MAX, relaxations
 from gondwana.market.rules import screen
 from gondwana.wire.jobs import Accelerators, Resources

@@ -1,11 +1,10 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.market import rules
 from gondwana.market.model import (
     CLOSE_CODES,

@@ -1,12 +1,12 @@
 """What a lease costs whose price changes: each proven second at its own price, however often anybody settles."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gondwana.core.money import due_micro_usd
+from gondwana.core.values import replace
 from gondwana.ledger import rules as ledger
 from gondwana.ledger.model import Balance, LeaseTerms, Shares
 from gondwana.market.spot.rules import repriced

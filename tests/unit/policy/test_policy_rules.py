@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import BudgetTooSmall, InvalidValue, ScopeMissing
 from gondwana.core.random import SecureRandom, SeededRandom
+from gondwana.core.values import replace
 from gondwana.policy import rules
 from gondwana.policy.model import Caller, Principal, Scope
 from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, Accelerators, Resources

@@ -1,10 +1,9 @@
 """What a hostile client may not write into a job."""
 
-from dataclasses import replace
-
 import pytest
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.policy import rules
 from gondwana.wire.agent import DESIRED_BYTES_MAX
 from gondwana.wire.jobs import SPEC_TEXT_BYTES_MAX, TEXT_BYTES_MAX, Accelerators, Gates, Resources

@@ -1,6 +1,5 @@
 """What a hostile agent says of its machine never reaches the market as it is."""
 
-from dataclasses import replace
 from math import inf, nan
 
 import msgspec
@@ -8,6 +7,7 @@ import pytest
 
 from gondwana.api.views import offer_view
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.jobs.listings import to_listing
 from gondwana.market.rules import price_per_work
 from gondwana.supply import rules

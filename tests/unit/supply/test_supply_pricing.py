@@ -1,6 +1,5 @@
 """Pricing policies: within the owner's range, in bounded moves, the same for the same facts, in whole micro-dollars."""
 
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.supply.pricing.rules import SLOW, check_policy, decide, utilisation_basis_points
 from gondwana.wire.pricing import PolicyKind, PriceFacts, PricePolicy, Window
 

@@ -1,10 +1,9 @@
 """What another machine finds out about a delta: honest work helps most on its own batches, lies help nowhere."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from gondwana.core.values import replace
 from gondwana.training.codecs import Codec, decode_upload, encode_upload
 from gondwana.training.evaluation import LOSS_MAX
 from gondwana.training.gates import Reason, judge_evidence

@@ -1,12 +1,11 @@
 """Liars are rejected, the honest never: with many islands, with few, and in the first round."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gondwana.core.values import replace
 from gondwana.training.gates import (
     Candidate,
     GateSettings,

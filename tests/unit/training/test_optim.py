@@ -1,13 +1,12 @@
 """The inner optimisers: AdamW is torch's, Muon's steps are orthogonal, published state continues a run."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import replace
 from gondwana.training.codecs import State
 from gondwana.training.manifest import Group, Tensor
 from gondwana.training.optim import InnerOptimizer, layout_of, orthogonal, reconstruct, trainable

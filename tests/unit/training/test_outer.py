@@ -1,13 +1,12 @@
 """The outer step: order does not matter, θ is what was published, a restart changes no bit."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gondwana.core.errors import InvalidBytes, InvalidValue
+from gondwana.core.values import replace
 from gondwana.training.codecs import Codec, Upload, decode_state
 from gondwana.training.outer import (
     Delta,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from gondwana.api.deps import (
 )
 from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.db.events import events_after
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import admit, end, plans, predictions, resizes, store

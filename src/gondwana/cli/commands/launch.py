@@ -1,6 +1,5 @@
 """`gondwana launch`"""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from gondwana.cli.prepare import prepare, upload
 from gondwana.cli.shell import Shell, shell_command
 from gondwana.core.errors import NothingFits
 from gondwana.core.money import format_usd
+from gondwana.core.values import replace
 from gondwana.sdk.jobfile import read_job_file
 from gondwana.wire.plans import bound, chosen
 

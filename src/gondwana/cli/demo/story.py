@@ -1,7 +1,7 @@
 """What happens in the demo, and when: every step waits for a condition, none for a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from gondwana.cli.demo.waiting import wait_for
 from gondwana.cli.prepare import Prepared, prepare
 from gondwana.core.errors import JobFailed, Unavailable
 from gondwana.core.units import MIB
+from gondwana.core.values import replace
 from gondwana.sdk.jobfile import read_job_file
 from gondwana.wire.ledger import AuditView
 from gondwana.wire.views import JobView, MachineView

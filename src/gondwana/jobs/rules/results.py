@@ -3,10 +3,10 @@
 A machine's agent is its owner's program, so it may say anything; whoever reads a stored result relies on this.
 """
 
-from dataclasses import replace
 from math import isfinite
 from typing import Final
 
+from gondwana.core.values import replace
 from gondwana.wire.units import CandidateLoss, UnitKind, UnitResult, UnitSpec
 
 LOSS_MAX: Final = 1e9  # stands for a loss that is no number: as bad as can be

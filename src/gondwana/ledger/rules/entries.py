@@ -1,10 +1,10 @@
 """What every rule builds entries from: moves, legs, the split of a payment, the resolution of holds."""
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gondwana.core.money import split_cumulative
+from gondwana.core.values import replace
 from gondwana.ledger.accounts import (
     AccountName,
     fund_insurance,
@@ -38,11 +38,11 @@ def resolve(
 ) -> Entry:
     """The entry that pays (POST_PENDING) or releases (VOID_PENDING) all holds of another entry, whole."""
     resolved = tuple(
-        dataclasses.replace(leg, kind=how, pending_id=leg_id(hold.event_id, number))
+        replace(leg, kind=how, pending_id=leg_id(hold.event_id, number))
         for number, leg in enumerate(hold.legs)
         if leg.kind is TransferKind.PENDING
     )
-    return dataclasses.replace(
+    return replace(
         hold,
         event_id=f"{kind}:{hold.event_id.partition(':')[2]}",
         kind=kind,

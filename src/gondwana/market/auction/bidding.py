@@ -1,13 +1,13 @@
 """Which orders are auctioned, for how long, and which bids are taken; pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, Exhausted, InvalidValue, NothingFits, WrongState
 from gondwana.core.ids import PrincipalId
 from gondwana.core.money import format_usd
+from gondwana.core.values import replace
 from gondwana.market import rules
 from gondwana.market.auction.model import Bid, BidState, Gang
 from gondwana.market.model import Lease, LeaseState, Listing, Mechanism, Order, OrderState

@@ -1,17 +1,17 @@
 """Bids, loaded and saved; every change of state writes its event, which names neither the ask nor the order's job."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import OrderId
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
 from gondwana.db.many import read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market.auction.model import BID_TRANSITIONS, Bid, BidReason, BidState
 from gondwana.market.model import Order
@@ -42,7 +42,7 @@ def bids_of_owner(
 ) -> list[Bid]:
     """What an owner bid, newest first."""
     params = {"owner_id": owner_id, "before": before, "limit": limit}
-    return [from_row(Bid, row) for row in reader.all(SQL.bids_of_owner, params)]
+    return from_rows(Bid, reader.all(SQL.bids_of_owner, params))
 
 
 def depths(reader: Reader, order_ids: Sequence[str]) -> dict[str, int]:
@@ -54,19 +54,19 @@ def depths(reader: Reader, order_ids: Sequence[str]) -> dict[str, int]:
 def bids_over(reader: Reader, now: Instant) -> list[Bid]:
     """Bids that hold devices for nothing: their time ran out, or their orders want nothing any more."""
     params = {"now": now, "limit": BIDS_OVER_MAX}
-    return [from_row(Bid, row) for row in reader.all(SQL.bids_over, params)]
+    return from_rows(Bid, reader.all(SQL.bids_over, params))
 
 
 def due(reader: Reader, now: Instant) -> list[Order]:
     """Auctions to clear now, at most AUCTIONS_MAX."""
     rows = reader.all(SQL.due_auctions, {"now": now, "limit": AUCTIONS_MAX})
-    return [from_row(Order, row) for row in rows]
+    return from_rows(Order, rows)
 
 
 def open_auctions(reader: Reader, now: Instant, *, limit: int) -> list[Order]:
     """Auctions that take bids now."""
     rows = reader.all(SQL.open_auctions, {"now": now, "limit": limit})
-    return [from_row(Order, row) for row in rows]
+    return from_rows(Order, rows)
 
 
 def auctions_of(
@@ -74,7 +74,7 @@ def auctions_of(
 ) -> list[Order]:
     """A tenant's auctions, newest first."""
     params = {"tenant_id": tenant_id, "before": before, "limit": limit}
-    return [from_row(Order, row) for row in reader.all(SQL.auctions_of_tenant, params)]
+    return from_rows(Order, reader.all(SQL.auctions_of_tenant, params))
 
 
 def open_window(tx: Transaction, now: Instant, order: Order, closes_at: Instant) -> None:

@@ -7,7 +7,7 @@ send away is promised until its run's limit, or for ever.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.units import format_seconds
+from gondwana.core.values import replace
 from gondwana.market.calendar.model import Booking, BookingKind, BookingState, Standing
 from gondwana.market.keeping import END_SLACK_SECONDS
 from gondwana.market.model import CloseReason, Listing, Mechanism, Order

@@ -1,16 +1,16 @@
 """Bookings, loaded and saved; every change of state writes its event."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
+from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all
 from gondwana.db.many import change_keys, insert_values, read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row
+from gondwana.db.rows import from_row, from_rows
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market.calendar.model import (
     BOOKING_TRANSITIONS,
@@ -47,7 +47,7 @@ def booked_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[Book
 def of_machine(reader: Reader, machine_id: str) -> list[Booking]:
     """What a machine is promised for, the soonest first."""
     rows = reader.all(SQL.of_machine, {"machine_id": machine_id, "limit": BOOKINGS_MAX})
-    return [from_row(Booking, row) for row in rows]
+    return from_rows(Booking, rows)
 
 
 def of_orders(reader: Reader, order_ids: Sequence[str]) -> dict[str, list[Booking]]:
@@ -60,31 +60,29 @@ def of_orders(reader: Reader, order_ids: Sequence[str]) -> dict[str, list[Bookin
 
 def of_job(reader: Reader, job_id: str) -> list[Booking]:
     """All that was ever booked for a job."""
-    return [from_row(Booking, row) for row in reader.all(SQL.of_job, {"job_id": job_id})]
+    return from_rows(Booking, reader.all(SQL.of_job, {"job_id": job_id}))
 
 
 def promised_to(reader: Reader, tenant_id: str, start: Instant, end: Instant) -> list[Held]:
     """What a tenant will surely hold at some instant from `start` until before `end`."""
     params = {"tenant_id": tenant_id, "start": start, "end": end, "limit": ROWS_MAX}
-    return [from_row(Held, row) for row in reader.all(SQL.promised_to, params)]
+    return from_rows(Held, reader.all(SQL.promised_to, params))
 
 
 def all_booked(reader: Reader) -> list[Booking]:
     """All that is booked, the soonest first."""
-    return [from_row(Booking, row) for row in reader.all(SQL.all_booked, {"limit": ROWS_MAX})]
+    return from_rows(Booking, reader.all(SQL.all_booked, {"limit": ROWS_MAX}))
 
 
 def due(reader: Reader, until: Instant) -> list[Booking]:
     """What is booked and begins by `until`, the soonest first."""
-    return [
-        from_row(Booking, row) for row in reader.all(SQL.due, {"until": until, "limit": ROWS_MAX})
-    ]
+    return from_rows(Booking, reader.all(SQL.due, {"until": until, "limit": ROWS_MAX}))
 
 
 def broken_since(reader: Reader, machine_ids: Sequence[str], since: Instant) -> list[Booking]:
     """The reservations for which these machines were not there."""
     ids = list(dict.fromkeys(machine_ids))
-    return [from_row(Booking, row) for row in read_keys(reader, SQL.broken_since, ids, since)]
+    return from_rows(Booking, read_keys(reader, SQL.broken_since, ids, since))
 
 
 def add(tx: Transaction, new: Sequence[Booking]) -> None:

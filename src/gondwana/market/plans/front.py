@@ -6,10 +6,11 @@ changes nothing, and the work is bounded however much is offered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
 
+from gondwana.core.values import replace
 from gondwana.market.plans import cost
 from gondwana.market.plans.model import (
     BatchWork,

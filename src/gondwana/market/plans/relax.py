@@ -5,7 +5,7 @@ back as far as they meet it: that is the value to write. The market's own screen
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
@@ -13,6 +13,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.devices import CPU
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
+from gondwana.core.values import replace
 from gondwana.market.model import Listing, Order
 from gondwana.market.rules import asked, price_per_work, screen
 from gondwana.market.terms import Term

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market.book import Key
 from gondwana.market.model import Lease
 from gondwana.market.spot.clear import NO_PRICE, PRICE_MAX, Cleared, Side, clear

@@ -6,7 +6,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import store as market
 from gondwana.market.book import Key
@@ -27,7 +27,7 @@ def open_orders(reader: Reader) -> list[Order]:
     found: list[Order] = []
     after = {"created_at": 0.0, "id": "", "limit": ORDERS_PAGE}
     while rows := reader.all(SQL.orders, after):
-        found += [from_row(Order, row) for row in rows]
+        found += from_rows(Order, rows)
         after |= {"created_at": rows[-1]["created_at"], "id": rows[-1]["id"]}
     return found
 
@@ -95,7 +95,7 @@ def past(reader: Reader, keys: Iterable[Key], now: Instant, settings: SpotSettin
         rows = [row for row in (traded, before) if row is not None and row["at"] <= begin]
         rows.sort(key=lambda row: row["at"])
         rows += reader.all(SQL.calls, {**place, "after": begin, "limit": CALLS_MAX})
-        calls = [from_row(Call, row) for row in rows]
+        calls = from_rows(Call, rows)
         found[key] = rules.remembered(calls, settings, now)
     return found
 
@@ -109,4 +109,4 @@ def last_call(reader: Reader, key: Key, *, at: Instant, since: Instant) -> Call 
 def history(reader: Reader, key: Key, *, after: Instant, limit: int) -> list[Call]:
     """A bucket's calls after an instant, oldest first."""
     given = {"model": key.model, "region": key.region, "after": after, "limit": limit}
-    return [from_row(Call, row) for row in reader.all(SQL.calls, given)]
+    return from_rows(Call, reader.all(SQL.calls, given))

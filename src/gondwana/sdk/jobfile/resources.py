@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from gondwana.core.devices import canonical_device
 from gondwana.core.errors import InvalidValue
 from gondwana.core.units import GIB, parse_bytes
+from gondwana.core.values import replace
 from gondwana.sdk.jobfile.fields import Fields, invalid, unsupported
 from gondwana.wire.jobs import WHERE_CHARS_MAX, Accelerators, Alternative, Resources
 

@@ -1,8 +1,8 @@
 """Money in and out: deposits, chargebacks, payouts, promotional credit, the operator's own money, tax."""
 
-from dataclasses import replace
 from typing import Final
 
+from gondwana.core.values import replace
 from gondwana.ledger import rules
 from gondwana.ledger.accounts import (
     AccountName,

@@ -1,12 +1,13 @@
 """Owners and their machines: they join, fall silent, come back, change terms, take machines back, and bid."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gondwana.api.routes import auctions, leases, machines
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
+from gondwana.core.values import replace
 from gondwana.db.transaction import Transaction
 from gondwana.ledger.settings import change_setting
 from gondwana.market import store as market

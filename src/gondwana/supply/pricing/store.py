@@ -1,13 +1,14 @@
 """Pricing policies, loaded and saved; every change of a price is one transaction with its event and its reason."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId
+from gondwana.core.values import replace
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, to_row
 from gondwana.db.transaction import Reader, Transaction
