@@ -20,7 +20,7 @@ from gondwana.loops import (
     lapse_reservations,
     run_auctions,
 )
-from gondwana.market import rules
+from gondwana.market import rules, screening
 from gondwana.market.spot import rules as spot_rules
 from gondwana.sim.market.world import run
 from gondwana.supply import store as supply
@@ -63,7 +63,7 @@ def trust_who_proposes(patch):
 
 def lease_what_is_not_sold(patch):
     """A machine that is paused, or gone, is leased."""
-    patch.setattr(rules, "_is_open", lambda listing: True)
+    patch.setattr(screening, "_OF_MACHINES", screening._OF_MACHINES[1:])
 
 
 def lease_parts_of_gangs(patch):

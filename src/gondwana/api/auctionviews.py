@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import PrincipalId
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
-from gondwana.market import rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.auction import bidding, store
 from gondwana.market.auction.model import BID_CODES, Bid
@@ -81,7 +81,7 @@ def _fits(order: Order, listings: Sequence[Listing], now: Instant) -> tuple[str,
     asked = [
         bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap)) for each in listings
     ]
-    return tuple(each.name for each in rules.screen(order, asked, now).fits)
+    return tuple(each.name for each in screening.screen(order, asked, now).fits)
 
 
 def _wins(reader: Reader, order: Order) -> tuple[AuctionWin, ...]:

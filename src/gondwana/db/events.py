@@ -17,6 +17,7 @@ EVENTS_READ_MAX: Final = 1_000  # one page of the log
 SQL: Final = load_queries("gondwana.db")
 INSERT_EVENT: Final = SQL.insert_event
 LAST_EVENT_SEQ: Final = SQL.last_event_seq
+_JSON: Final = msgspec.json.Encoder()
 EVENT_COLUMNS: Final = ("at", "kind", "subject", "job_id", "data")
 
 
@@ -43,8 +44,7 @@ def events_after(
 
 def event_row(event: Event) -> tuple[float, str, str, str | None, str]:
     """How an event is stored, by EVENT_COLUMNS."""
-    data = msgspec.json.encode(event.data).decode()
-    return event.at, event.kind, event.subject, event.job_id, data
+    return event.at, event.kind, event.subject, event.job_id, _JSON.encode(event.data).decode()
 
 
 def last_seq(reader: "Reader") -> int:

@@ -212,8 +212,11 @@ class BatchingWriter:
     def _tell(self, events: Sequence[StoredEvent]) -> None:
         if not events:
             return
+        calm = self._batches.connection.calm
+        calm.clear()
         for listener in self._listeners:
             try:
                 listener(events)
             except Exception:  # a broken listener must not stop the writes of everybody
                 _log.exception("a listener failed after a commit")
+        calm.set()

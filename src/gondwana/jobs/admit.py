@@ -21,6 +21,7 @@ from gondwana.jobs.shelf import Shelf
 from gondwana.ledger.frozen import check_not_frozen
 from gondwana.ledger.settings import setting
 from gondwana.market import rules as market_rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.alternatives import check_alternatives, joined, variants
 from gondwana.market.auction import bidding
@@ -288,15 +289,15 @@ def check_blobs(blobs: BlobStore, spec: JobSpec) -> None:
             )
 
 
-def _plan(spec: JobSpec, wanted: Order, screening: Screening) -> Plan:
-    chosen = screening.fits[: wanted.count_max]
+def _plan(spec: JobSpec, wanted: Order, screened: Screening) -> Plan:
+    chosen = screened.fits[: wanted.count_max]
     if len(chosen) < wanted.count_min:
         why = (
-            screening.why_not
+            screened.why_not
             or f"the job needs {wanted.count_min} machines at once, {len(chosen)} fit"
         )
         hint = (
-            screening.hint
+            screened.hint
             or "ask for fewer (num_nodes, gondwana.train.islands.min), or wait for more to join"
         )
         return Plan(
@@ -342,7 +343,7 @@ def screen(
             bidding.at_price(each, min(each.price_micro_usd_per_device_hour, cap))
             for each in posted
         ]
-    return market_rules.screen(wanted, found, now, counts)
+    return screening.screen(wanted, found, now, counts)
 
 
 def _screen(
@@ -361,14 +362,12 @@ def _screen(
         ]
         return screen(wanted, left, now, counts)
 
-    screening = look(found)
-    if len(screening.fits) >= wanted.count_min:
-        return screening
+    screened = look(found)
+    if len(screened.fits) >= wanted.count_min:
+        return screened
     if shelf.is_small(reader) or wanted.mechanism is not Mechanism.POSTED or wanted.filters:
         return look(shelf.listings(reader))
-    return (
-        screening if screening.fits else look(*shelf.witnesses(reader, wanted, all_free=all_free))
-    )
+    return screened if screened.fits else look(*shelf.witnesses(reader, wanted, all_free=all_free))
 
 
 def _all_free(found: Sequence[Listing]) -> list[Listing]:

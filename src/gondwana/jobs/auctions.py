@@ -19,6 +19,7 @@ from gondwana.jobs.listings import listings_of
 from gondwana.jobs.place import Proposal
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import rules as market_rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.auction import bidding, rules, store
 from gondwana.market.auction.model import (
@@ -189,7 +190,7 @@ class _Table:
             return False
         offered = bidding.at_price(listing, bid.ask_micro_usd_per_device_hour, more=held)
         free = place.not_kept(order, [offered], self._kept, self._now, self._past[order.job_id])
-        return bool(market_rules.screen(order, free, self._now).fits)
+        return bool(screening.screen(order, free, self._now).fits)
 
     def _add_bid(self, bid: Bid) -> int:
         self._asks.append(
@@ -211,7 +212,7 @@ class _Table:
         """The asks of the standing offers that an order may have; a machine that bids for it stands for others only."""
         bidders = {self._asks[each].machine_id for each in bids}
         free = place.not_kept(order, offers, self._kept, self._now, self._past[order.job_id])
-        fits = market_rules.screen(order, free, self._now).fits
+        fits = screening.screen(order, free, self._now).fits
         return [self._stand(each) for each in fits if each.machine_id not in bidders]
 
     def _stand(self, listing: Listing) -> int:
@@ -293,7 +294,7 @@ def _still_stands(
             return False
         held = bid.devices if bid is not None and bid.state is BidState.OPEN else 0
         offered = bidding.at_price(listing, agreed, more=held)
-        if not market_rules.screen(order, [offered], now).fits:
+        if not screening.screen(order, [offered], now).fits:
             return False
     return True
 

@@ -22,6 +22,7 @@ from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.quotas import Limits
 from gondwana.jobs.rules import batch, memory
 from gondwana.market import rules as market_rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.calendar.model import Booking
 from gondwana.market.keeping import Hold, may_take
@@ -198,7 +199,7 @@ def _choose(
     barred = set(memory.barred(past, now))
     offers = [each for each in offers if each.machine_id not in barred]
     chosen = market_rules.match(
-        order, market.held_by(past, order.id), market_rules.screen(order, offers, now)
+        order, market.held_by(past, order.id), screening.screen(order, offers, now)
     )
     if len(chosen) < len(offers):
         return chosen

@@ -26,6 +26,7 @@ from gondwana.ledger.accounts import lease_escrow
 from gondwana.ledger.model import LeaseTerms
 from gondwana.ledger.store import balance, post, post_all
 from gondwana.market import rules as market_rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.calendar import rules
 from gondwana.market.calendar import store as calendar
@@ -156,7 +157,7 @@ def told(order: Order, machines: Sequence[Listing], now: Instant) -> tuple[str, 
 def _screen(order: Order, found: Sequence[Listing], now: Instant) -> Screening:
     """What fits if nothing were leased, at the prices of so long a lease."""
     free = [replace(each, devices_free=each.devices) for each in found]
-    return market_rules.screen(order, [market_rules.discounted(order, each) for each in free], now)
+    return screening.screen(order, [market_rules.discounted(order, each) for each in free], now)
 
 
 def _reservable(

@@ -319,7 +319,7 @@ class Shelf:
     ) -> tuple[list[Listing], list[int]]:
         """Offers among which the same constraint of a posted order leaves nothing as among all; how many come to each.
 
-        By `market.rules.screen`, for an order without a filter. `all_free`: as if nothing were leased.
+        By `market.screening.screen`, for an order without a filter. `all_free`: as if nothing were leased.
         """
         with self._lock:
             book = self._fresh(reader)

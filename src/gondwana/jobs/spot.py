@@ -16,6 +16,7 @@ from gondwana.jobs.listings import listings_of
 from gondwana.jobs.place import Proposal
 from gondwana.ledger.settings import setting
 from gondwana.market import rules as market_rules
+from gondwana.market import screening
 from gondwana.market import store as market
 from gondwana.market.book import Key
 from gondwana.market.model import Charge, CloseReason, Lease, LeaseState, Listing, Mechanism, Order
@@ -174,7 +175,7 @@ class _Books:
                 for each in bucket.listings
                 if each.devices >= order.devices
             ]
-            fits = market_rules.screen(any_price, free, self._now).fits
+            fits = screening.screen(any_price, free, self._now).fits
             if fits:
                 found[key] = frozenset(str(each.machine_id) for each in fits)
         return found

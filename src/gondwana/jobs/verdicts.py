@@ -13,7 +13,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.values import replace
 from gondwana.jobs.listings import FILTER_BITS
-from gondwana.market import rules
+from gondwana.market import screening
 from gondwana.market.book import Book, Key
 from gondwana.market.model import Listing, Mechanism, Order
 from gondwana.market.search import WANTED_MAX, Want, cheapest
@@ -60,7 +60,9 @@ class Verdicts:
     def bits_of(self, listing: Listing, now: Instant) -> int:
         """The bits of the filters that a listing fits; those of no filter are not set."""
         return sum(
-            seen.bit for seen in self._seen.values() if rules.meets_filter(seen.order, now)(listing)
+            seen.bit
+            for seen in self._seen.values()
+            if screening.meets_filter(seen.order, now)(listing)
         )
 
     def outdated(self, book: Book, now: Instant) -> bool:
@@ -83,7 +85,7 @@ class Verdicts:
         if asked is None:
             return [], True
         fits, step = set[str](), STEP_FIRST
-        meets = rules.meets_filter(order, now)
+        meets = screening.meets_filter(order, now)
         while True:
             size = min(max(count, len(fits) + step), len(fits) + left, WANTED_MAX)
             found = cheapest(book, asked, size)

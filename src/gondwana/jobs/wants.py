@@ -44,7 +44,7 @@ def wish_of(order: Order) -> Wish:
 
 
 def masks_of(book: Book, order: Order, *, all_free: bool) -> list[Mask]:
-    """Of each row of a book, the constraints of a posted order without a filter, as `market.rules.screen` has them."""
+    """Of each row of a book, what of a posted order without a filter holds, as `market.screening.screen` has it."""
     rows, wanted = rows_of(book), order.resources
     columns = book.columns[:, rows]
     is_mine = columns[OWNER] == book.owner_number(order.tenant_id)

@@ -9,7 +9,7 @@ from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs.context import Context
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.rules import memory
-from gondwana.market import keeping, rules
+from gondwana.market import keeping, screening
 from gondwana.market import store as market
 from gondwana.market.alternatives import variants
 from gondwana.market.keeping import Hold
@@ -70,7 +70,7 @@ class _Could:
         """Those of them to keep; none where so many will not be free as far as anybody knows."""
         named = listings_of(reader, self.machine_ids)
         free = [replace(each, devices_free=each.devices) for each in named]
-        fits = rules.screen(self.order, free, now).fits
+        fits = screening.screen(self.order, free, now).fits
         serving = market.serving(reader, [each.machine_id for each in fits])
         barred = {*taken, *memory.barred(self.past, now)}
         return keeping.keep(self.order, self.lacking, fits, serving, barred, now)

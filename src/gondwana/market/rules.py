@@ -1,17 +1,12 @@
 """Decisions of the market; pure. A test needs no database."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
 from gondwana.core.clock import Instant
-from gondwana.core.devices import CPU, meant_device
 from gondwana.core.ids import LeaseId
-from gondwana.core.money import format_usd
-from gondwana.core.units import format_bytes, format_seconds
 from gondwana.core.values import replace
-from gondwana.market import where
 from gondwana.market.model import (
     CloseReason,
     Lease,
@@ -23,7 +18,6 @@ from gondwana.market.model import (
     Screening,
 )
 from gondwana.wire.calendar import Discount
-from gondwana.wire.jobs import Resources
 
 RESERVATION_SECONDS_MAX: Final = (
     300  # reservations hold real capacity, so they may not linger (Akash lost inventory)
@@ -62,152 +56,6 @@ def serial_of(listing: Listing) -> int:
 def serial(joined_at: float, machine_id: str) -> int:
     """The same of a machine by when it joined."""
     return (round(joined_at * 1_000) << 16) | (crc32(machine_id.encode()) & 0xFFFF)
-
-
-def screen(
-    order: Order, listings: Iterable[Listing], now: Instant, counts: Sequence[int] = ()
-) -> Screening:
-    """The machines that fit, cheapest per measured speed first; or the constraint that left none, and a way out.
-
-    `now` is for tags that a filter asks: they expire. `counts`: how many machines come to each constraint, where only
-    some of them are given (`market.nearest.witnesses`).
-    """
-    left = list(listings)
-    if not left:
-        return Screening(
-            fits=(),
-            why_not="no machine has joined",
-            hint="gondwana provider join URL --price 0.20",
-        )
-    for number, (name, passes, hint) in enumerate(_constraints(order, now)):
-        kept = [listing for listing in left if passes(listing)]
-        if not kept:
-            count = counts[number] if counts else len(left)
-            why_not = f"{name()}: none of {count} machines"
-            return Screening(fits=(), why_not=why_not, hint=hint(left, count))
-        left = kept
-    return Screening(fits=tuple(sorted(left, key=price_per_work)))
-
-
-_Constraint = tuple[
-    Callable[[], str], Callable[[Listing], bool], Callable[[Sequence[Listing], int], str]
-]
-
-
-def _constraints(order: Order, now: Instant) -> list[_Constraint]:
-    want, cap = order.resources, order.price_cap_micro_usd_per_device_hour
-    return [
-        (
-            lambda: "up and open for work",
-            _is_open,
-            lambda left, _: "gondwana offers shows which machines are up",
-        ),
-        (
-            lambda: "a sandbox for other people's work",
-            lambda s: (
-                s.isolation == "sandbox"
-                or (s.isolation == "plain" and s.owner_id == order.tenant_id)
-            ),
-            lambda left, _: "their owners must install bubblewrap: gondwana doctor",
-        ),
-        (
-            lambda: f"accelerator {_names(want)}",
-            lambda s: _has_accelerator(s, want),
-            lambda left, _: _there_are(want, left),
-        ),
-        (
-            lambda: f"at least {want.cpus_min:g} CPUs",
-            lambda s: s.cpus >= want.cpus_min,
-            lambda left, _: f"the largest has {max(s.cpus for s in left):g}: lower resources.cpus",
-        ),
-        (
-            lambda: f"at least {format_bytes(want.memory_bytes_min)} of memory",
-            lambda s: s.memory_bytes >= want.memory_bytes_min,
-            lambda left, _: (
-                f"the largest has {format_bytes(max(s.memory_bytes for s in left))}: "
-                "lower resources.memory"
-            ),
-        ),
-        (
-            lambda: f"{format_seconds(order.notice_seconds_min)} of notice before it is taken back",
-            lambda s: promises_enough(order, s),
-            lambda left, _: (
-                "the longest that is promised is "
-                f"{format_seconds(max(s.notice_seconds for s in left))}: "
-                "lower gondwana.notice_hours_min"
-            ),
-        ),
-        *_filters(order, now),
-        (
-            lambda: f"price at most {format_usd(cap or 0)} per device-hour",
-            lambda s: cap is None or s.price_micro_usd_per_device_hour <= cap,
-            lambda left, _: (
-                "the cheapest that fits otherwise asks "
-                f"{format_usd(min(s.price_micro_usd_per_device_hour for s in left))}: "
-                "raise gondwana.price_cap_usd_per_gpu_hour"
-            ),
-        ),
-        (
-            lambda: f"{order.devices} free device(s)",
-            lambda s: s.devices_free >= order.devices,
-            lambda _, count: (
-                f"{count} would fit but are taken: wait, or allow dearer or smaller machines"
-            ),
-        ),
-    ]
-
-
-def _filters(order: Order, now: Instant) -> Iterator[_Constraint]:
-    """Each term of the order's filter."""
-    for term, test in where.tests_of(order, now):
-        yield (
-            functools.partial("where: {}".format, term),
-            _at_asked(order, test),
-            lambda left, _, term=term: where.nearest(term, [asked(order, each) for each in left]),
-        )
-
-
-def _at_asked(order: Order, test: Callable[[Listing], bool]) -> Callable[[Listing], bool]:
-    """The test at the price that is asked of the order."""
-    if order.mechanism is not Mechanism.SPOT:
-        return test
-    return lambda listing: test(asked(order, listing))
-
-
-def meets_filter(order: Order, now: Instant) -> Callable[[Listing], bool]:
-    """Whether a listing has all that an order's filter asks, at the price that is asked of the order."""
-    tests = [_at_asked(order, test) for _, test in where.tests_of(order, now)]
-    return lambda listing: all(test(listing) for test in tests)
-
-
-def promises_enough(order: Order, listing: Listing) -> bool:
-    """Whether the owner promises as much notice as the order wants."""
-    return listing.notice_seconds >= order.notice_seconds_min
-
-
-def _names(want: Resources) -> str:
-    return " or ".join(wanted.name or "any" for wanted in want.accelerators)
-
-
-def _there_are(want: Resources, left: Sequence[Listing]) -> str:
-    meant = [name for each in want.accelerators if (name := meant_device(each.name))]
-    hint = "there are: " + ", ".join(sorted({each.accelerator for each in left}))
-    return f"did you mean {' or '.join(meant)}? {hint}" if meant else hint
-
-
-def _is_open(listing: Listing) -> bool:
-    return listing.is_open
-
-
-def _has_accelerator(listing: Listing, want: Resources) -> bool:
-    if not want.accelerators:
-        return True
-    if listing.accelerator == CPU:
-        return False
-    return any(
-        wanted.name in ("", listing.accelerator) and wanted.count <= listing.devices
-        for wanted in want.accelerators
-    )
 
 
 def match(order: Order, held: int, screening: Screening) -> tuple[Listing, ...]:
@@ -265,8 +113,10 @@ def asked(order: Order, listing: Listing) -> Listing:
 
 def discounted(order: Order, listing: Listing) -> Listing:
     """The listing at its posted price less its owner's discount for so long a lease, rounded up: in his favour."""
+    if order.mechanism is not Mechanism.POSTED or not listing.discounts:
+        return listing
     off = discount_basis_points(listing.discounts, order.lease_seconds)
-    if order.mechanism is not Mechanism.POSTED or not off:
+    if not off:
         return listing
     price = -(-listing.price_micro_usd_per_device_hour * (10_000 - off) // 10_000)
     return replace(listing, price_micro_usd_per_device_hour=price)

@@ -10,7 +10,8 @@ from gondwana.jobs.wants import masks_of
 from gondwana.market import nearest as module
 from gondwana.market.book import Book
 from gondwana.market.nearest import nearest, rows_of, witnesses
-from gondwana.market.rules import price_per_work, screen
+from gondwana.market.rules import price_per_work
+from gondwana.market.screening import screen
 from gondwana.wire.jobs import Accelerators, Resources
 
 NOW = Instant(1_800_000_000.0)

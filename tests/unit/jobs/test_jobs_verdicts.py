@@ -15,7 +15,7 @@ from gondwana.jobs.verdicts import (
 from gondwana.jobs.wants import want_of
 from gondwana.market.book import Book
 from gondwana.market.model import Mechanism
-from gondwana.market.rules import screen
+from gondwana.market.screening import screen
 
 NOW = Instant(1_800_000_000.0)
 FILTERS = (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
 from gondwana.core.values import replace
-from gondwana.market import rules
+from gondwana.market import rules, screening
 from gondwana.market.model import CloseReason, LeaseState
 
 NOW = Instant(1_800_000_000.0)
@@ -59,6 +59,6 @@ def test_a_replacement_ends_with_the_lease_that_it_replaces_however_late_it_come
 )
 def test_a_promise_of_exactly_what_is_wanted_is_enough(make, promised, wanted, fits):
     order = make.order(notice_seconds_min=wanted)
-    screening = rules.screen(order, [make.listing(notice_seconds=promised)], NOW)
-    assert bool(screening.fits) is fits
-    assert fits or "notice" in screening.why_not
+    said = screening.screen(order, [make.listing(notice_seconds=promised)], NOW)
+    assert bool(said.fits) is fits
+    assert fits or "notice" in said.why_not

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from gondwana.core.clock import Instant
 from gondwana.core.values import replace
 from gondwana.market.plans.relax import RELAXATIONS_MAX, relaxations
-from gondwana.market.rules import screen
+from gondwana.market.screening import screen
 from gondwana.wire.jobs import Accelerators, Resources
 
 NOW = Instant(1_800_000_000.0)

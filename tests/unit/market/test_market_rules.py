@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.values import replace
-from gondwana.market import rules
+from gondwana.market import rules, screening
 from gondwana.market.model import (
     CLOSE_CODES,
     LEASE_TRANSITIONS,
@@ -39,7 +39,7 @@ def wants(make, *, cap=None, devices=1, **resources):
 
 
 def test_without_machines_the_first_thing_to_do_is_to_join_one(make):
-    said = rules.screen(make.order(), [], NOW)
+    said = screening.screen(make.order(), [], NOW)
     assert (said.fits, said.why_not) == ((), "no machine has joined")
     assert "provider join" in said.hint
 
@@ -64,7 +64,7 @@ def test_an_order_that_nothing_fits_is_told_which_constraint_left_nothing(
     make, order, sold, why, hint
 ):
     machines = [make.listing("kauri", **sold), make.listing("rimu", **sold)]
-    said = rules.screen(wants(make, **order), machines, NOW)
+    said = screening.screen(wants(make, **order), machines, NOW)
     assert said.fits == ()
     assert why in said.why_not
     assert "none of 2 machines" in said.why_not
@@ -77,24 +77,24 @@ def test_the_constraint_that_is_told_is_the_one_that_the_last_machines_fell_to(m
         make.listing("small", cpus=2),
         make.listing("dear", price=9_000_000, cpus=64),
     ]
-    said = rules.screen(wants(make, cpus_min=32, cap=1_000_000), machines, NOW)
+    said = screening.screen(wants(make, cpus_min=32, cap=1_000_000), machines, NOW)
     assert said.why_not == "price at most $1.00 per device-hour: none of 1 machines"
     assert "$9.00" in said.hint
 
 
 def test_the_owners_own_job_may_run_without_a_sandbox_where_the_owner_allowed_it(make):
     plain = [make.listing(isolation="plain", owner_id="pri_tenant")]
-    assert names(rules.screen(make.order(tenant_id="pri_tenant"), plain, NOW)) == ["kauri"]
-    assert names(rules.screen(make.order(tenant_id="pri_other"), plain, NOW)) == []
+    assert names(screening.screen(make.order(tenant_id="pri_tenant"), plain, NOW)) == ["kauri"]
+    assert names(screening.screen(make.order(tenant_id="pri_other"), plain, NOW)) == []
 
 
 def test_any_accelerator_will_do_when_none_is_named_but_a_machine_without_one_will_not(make):
     gpu = make.listing("gpu", accelerator="H100", devices=2)
     machines = [make.listing("cpu"), gpu]
     assert names(
-        rules.screen(wants(make, accelerators=(Accelerators(name=""),)), machines, NOW)
+        screening.screen(wants(make, accelerators=(Accelerators(name=""),)), machines, NOW)
     ) == ["gpu"]
-    assert names(rules.screen(wants(make), machines, NOW)) == ["cpu", "gpu"]
+    assert names(screening.screen(wants(make), machines, NOW)) == ["cpu", "gpu"]
 
 
 def test_one_of_several_accelerators_is_enough_and_their_count_must_be_there(make):
@@ -103,9 +103,9 @@ def test_one_of_several_accelerators_is_enough_and_their_count_must_be_there(mak
         make.listing("b", accelerator="H100", devices=8),
     ]
     either = (Accelerators(name="A100", count=1), Accelerators(name="H100", count=1))
-    assert names(rules.screen(wants(make, accelerators=either), machines, NOW)) == ["a", "b"]
+    assert names(screening.screen(wants(make, accelerators=either), machines, NOW)) == ["a", "b"]
     eight = (Accelerators(name="A100", count=8), Accelerators(name="H100", count=8))
-    assert names(rules.screen(wants(make, accelerators=eight), machines, NOW)) == ["b"]
+    assert names(screening.screen(wants(make, accelerators=eight), machines, NOW)) == ["b"]
 
 
 def test_the_cheapest_per_measured_speed_comes_first_and_the_unmeasured_last(make):
@@ -115,14 +115,14 @@ def test_the_cheapest_per_measured_speed_comes_first_and_the_unmeasured_last(mak
         make.listing("free-unmeasured", price=0, steps_per_second=0.0),
         make.listing("torchless", price=1, steps_per_second=0.0),
     ]
-    found = names(rules.screen(make.order(), machines, NOW))
+    found = names(screening.screen(make.order(), machines, NOW))
     assert found == ["dear-fast", "cheap-slow", "free-unmeasured", "torchless"]
 
 
 @given(st.permutations(["a", "b", "c", "d", "e"]))
 def test_equal_machines_come_in_one_order_however_they_were_listed(make, listed):
     machines = [make.listing(name) for name in listed]
-    assert names(rules.screen(make.order(), machines, NOW)) == ["a", "b", "c", "d", "e"]
+    assert names(screening.screen(make.order(), machines, NOW)) == ["a", "b", "c", "d", "e"]
 
 
 @given(
@@ -142,7 +142,7 @@ def test_screening_keeps_exactly_what_meets_every_constraint(make, sold, devices
         )
         for n, (free, price, cores, up) in enumerate(sold)
     ]  # fmt: skip
-    said = rules.screen(wants(make, devices=devices, cap=cap, cpus_min=cpus), machines, NOW)
+    said = screening.screen(wants(make, devices=devices, cap=cap, cpus_min=cpus), machines, NOW)
     meets = {
         f"m{n}"
         for n, (free, price, cores, up) in enumerate(sold)
@@ -164,18 +164,18 @@ def test_a_match_gives_all_that_is_lacking_or_nothing_below_the_minimum(
     order = make.order(count_min=low, count_max=low + more)
     held = min(held, order.count_max)
     fits = tuple(make.listing(f"m{n}") for n in range(there))
-    chosen = rules.match(order, held, replace(rules.screen(order, fits, NOW), why_not=""))
+    chosen = rules.match(order, held, replace(screening.screen(order, fits, NOW), why_not=""))
     assert held + len(chosen) <= order.count_max
     if chosen:
         assert held + len(chosen) >= order.count_min
-        assert chosen == rules.screen(order, fits, NOW).fits[: len(chosen)]
+        assert chosen == screening.screen(order, fits, NOW).fits[: len(chosen)]
     else:
         assert there == 0 or held == order.count_max or held + there < order.count_min
 
 
 def test_a_gang_that_lost_one_member_gets_just_that_one_replaced(make):
     gang = make.order(count_min=4, count_max=4)
-    fits = rules.screen(gang, [make.listing(f"m{n}") for n in range(6)], NOW)
+    fits = screening.screen(gang, [make.listing(f"m{n}") for n in range(6)], NOW)
     assert len(rules.match(gang, 0, fits)) == 4
     assert names(replace(fits, fits=rules.match(gang, 3, fits))) == ["m0"]
     assert rules.match(gang, 4, fits) == ()
@@ -310,7 +310,7 @@ def test_the_term_of_a_filter_that_left_nothing_is_named_with_the_nearest_value(
     make, where, why, hint
 ):
     machines = [make.listing("kauri", tflops=20.0), make.listing("rimu", region="eu", price=2_000_000)]  # fmt: skip
-    said = rules.screen(make.order(filters=where), machines, NOW)
+    said = screening.screen(make.order(filters=where), machines, NOW)
     assert said.fits == ()
     assert why in said.why_not
     assert hint in said.hint
@@ -319,12 +319,14 @@ def test_the_term_of_a_filter_that_left_nothing_is_named_with_the_nearest_value(
 def test_a_price_in_a_filter_is_the_one_that_the_order_is_asked(make):
     sold = [make.listing("both", spot_floor_micro_usd_per_device_hour=300_000)]
     cheap = {"filters": "price<=0.5"}
-    assert names(rules.screen(make.order(**cheap), sold, NOW)) == []
-    assert names(rules.screen(make.order(mechanism=Mechanism.SPOT, **cheap), sold, NOW)) == ["both"]
+    assert names(screening.screen(make.order(**cheap), sold, NOW)) == []
+    assert names(screening.screen(make.order(mechanism=Mechanism.SPOT, **cheap), sold, NOW)) == [
+        "both"
+    ]
 
 
 def test_an_order_whose_filter_cannot_be_read_any_more_fits_nothing_and_stops_nobody(make):
-    assert names(rules.screen(make.order(filters="colour=red"), [make.listing()], NOW)) == []
+    assert names(screening.screen(make.order(filters="colour=red"), [make.listing()], NOW)) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from gondwana.core.errors import Conflict, Exhausted, InvalidValue, NothingFits,
 from gondwana.core.ids import PrincipalId
 from gondwana.core.money import format_usd
 from gondwana.core.values import replace
-from gondwana.market import rules
+from gondwana.market import screening
 from gondwana.market.auction.model import Bid, BidState, Gang
 from gondwana.market.model import Lease, LeaseState, Listing, Mechanism, Order, OrderState
 from gondwana.wire.auctions import WINDOW_SECONDS
@@ -133,7 +133,7 @@ def check_fit(
         for lease in past
     ):
         raise Conflict("Your machine serves this job already.", hint="bid with another one")
-    screened = rules.screen(order, [at_price(listing, ask)], now)
+    screened = screening.screen(order, [at_price(listing, ask)], now)
     if not screened.fits:
         named = screened.why_not.partition(": none of")[0]
         raise NothingFits(

@@ -15,7 +15,8 @@ from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
 from gondwana.core.values import replace
 from gondwana.market.model import Listing, Order
-from gondwana.market.rules import asked, price_per_work, screen
+from gondwana.market.rules import asked, price_per_work
+from gondwana.market.screening import screen
 from gondwana.market.terms import Term
 from gondwana.market.where import FIELD, loosened, tests_of, with_term, without_term
 from gondwana.wire.jobs import Accelerators
