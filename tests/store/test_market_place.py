@@ -359,6 +359,6 @@ def test_a_pass_that_fails_half_way_returns_what_it_proposed(stored_world, monke
     assert match_orders(stored_world.context, stored_world.now) == 1
 
 
-def _fail(context, run, given, things):
+def _fail(context, run, given, things, after):
     list(things)
     raise Unavailable("the database went away")

@@ -87,7 +87,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
 
 BOOKKEEPING: Final = frozenset(
     {
-        expire_orders, expire_runs, finish_stuck, keep_machines, watch_network, meter_leases, meter_draining,
+        call_spot, expire_orders, expire_runs, finish_stuck, keep_machines, watch_network, meter_leases, meter_draining,
         credit_breaches, publish_roots, mature_holdbacks, expire_promos, settle_cases, record_prices,
         settle_predictions, rate_machines, release_stakes, collect_blobs, issue_invoices, publish_solvency,
         run_subsidies, vest_subsidies,
