@@ -201,12 +201,14 @@ class Book:
     def set_free(self, machine_id: str, free: int) -> None:
         """So many devices of a machine are free now."""
         place = int(self._places[self._slots[machine_id]])
-        if free > self.columns[FREE, place]:
+        before, zone = int(self.columns[FREE, place]), place // ZONE_ROWS
+        if free > before:
             self._begin_at(self._bucket_at(place), place, free)
         self.columns[FREE, place] = free
-        zone = place // ZONE_ROWS
-        rows = self.columns[FREE, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
-        self.zones[ZONE_COLUMNS.index(FREE), zone] = rows.max()
+        most = self.zones[ZONE_COLUMNS.index(FREE), zone]
+        if free > most or before == most:  # else another row of the zone has the most
+            rows = self.columns[FREE, zone * ZONE_ROWS : (zone + 1) * ZONE_ROWS]
+            self.zones[ZONE_COLUMNS.index(FREE), zone] = rows.max()
 
     def tag_all(self, bits: int) -> None:
         """Set bits of every row's tags."""
@@ -341,7 +343,7 @@ class Book:
             self.zones[index, low:high] = _ZONE_OF.get(column, np.maximum).reduce(part, axis=1)
 
     def _bucket_at(self, place: int) -> int:
-        return int(np.searchsorted(self.starts, place, "right")) - 1
+        return int(self.starts.searchsorted(place, "right")) - 1
 
     def _is_in(self, bucket: int, place: int) -> bool:
         start = self.starts[bucket]

@@ -104,8 +104,9 @@ class Holdings:
     ) -> None:
         """One more lease of so much; with `sign` -1 one less."""
         for held in (
-            self._tenants.setdefault(tenant_id, _Held()),
-            self._projects.setdefault((tenant_id, project), _Held()),
+            self._tenants.get(tenant_id) or self._tenants.setdefault(tenant_id, _Held()),
+            self._projects.get((tenant_id, project))
+            or self._projects.setdefault((tenant_id, project), _Held()),
         ):
             _count(held.jobs, job_id, sign)
             mine = held.amounts
@@ -113,7 +114,11 @@ class Holdings:
                 mine[resource] = mine.get(resource, 0) + sign * amount
                 if resource not in (CPUS, MEMORY):
                     held.devices += sign * amount
-            held.share = None
+            if sign < 0:
+                held.share = None
+            elif held.share is not None:  # what grew may be the largest part now
+                grown = {resource: mine[resource] for resource in amounts}
+                held.share = max(held.share, part_of(grown, self._totals))
 
     def devices(self, tenant_id: str, project: str | None, model: str) -> int:
         """Devices of a model ("": of any) that a tenant, or one of his projects, holds."""
