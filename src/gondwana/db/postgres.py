@@ -6,7 +6,7 @@ nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing 
 
 import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -145,12 +145,24 @@ class PostgresConnection:
         """The cursor at the result of `text`, the last of what is sent."""
         sent = ";".join([*self._unsent, text]).encode()
         self._unsent = []
-        with _Errors(self._raw):
+        with _Errors(self._raw), self._waiting():
             cursor = ClientCursor(self._raw, row_factory=rows)
             cursor.execute(sent)
             while cursor.nextset():
                 pass
         return cursor
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Generator[None]:
+        """In this block the server works: others may compute."""
+        if self.calm.is_set():
+            yield
+            return
+        self.calm.set()
+        try:
+            yield
+        finally:
+            self.calm.clear()
 
     # -- transactions
 
@@ -188,6 +200,7 @@ class PostgresConnection:
 
     def commit(self) -> None:
         """See Connection; raises Failed with `is_unknown` where the session ended before it said how it went."""
+        self.calm.set()
         try:
             cursor = self._send("COMMIT")
         except Failed as error:
@@ -200,6 +213,7 @@ class PostgresConnection:
 
     def rollback(self) -> None:
         """See Connection."""
+        self.calm.set()
         if not self._in_transaction and not self._unsent:
             return
         self._in_transaction = False
@@ -237,6 +251,7 @@ class PostgresConnection:
     def _begin_and_look(self) -> int | None:
         self._begin("BEGIN")
         row = self.one(SQL.leader)
+        self.calm.clear()
         return None if row is None else row["term"]
 
     def _lead_on(self) -> None:
