@@ -28,7 +28,7 @@ _WRITES: Final = """SET idle_session_timeout = '{silent}s'; SET idle_in_transact
     SET tcp_keepalives_idle = 4; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"""
 # For a disk without a head to move: else a few hundred keys are sought by reading a table of 50,000 rows whole.
-_PLANS: Final = "SET random_page_cost = 1.1; SET jit = off"
+_PLANS: Final = "SET random_page_cost = 1.1; SET jit = off; SET enable_seqscan = off"
 _READS_ONLY: Final = "SET default_transaction_read_only = on;"
 
 RawConnection = psycopg.Connection[DictRow]

@@ -114,8 +114,8 @@ SELECT coalesce(sum(proven_ms / 1000), 0) AS seconds FROM lease WHERE machine_id
 SELECT * FROM market_order WHERE id IN (:keys);
 
 -- name: still_open
--- Those of these orders that want machines.
-SELECT id FROM market_order WHERE state = 'open' AND id IN (:keys);
+-- Those of these orders that want machines. (|| '': found by their ids, not by going through all that are open.)
+SELECT id FROM market_order WHERE state || '' = 'open' AND id IN (:keys);
 
 -- name: open_orders
 -- Orders that want machines at posted prices, now or later, oldest first, those after :created_at and :id.
@@ -125,11 +125,12 @@ ORDER BY created_at, id LIMIT :limit;
 
 -- name: open_among
 -- Those of these orders that want machines at posted prices, now or later.
-SELECT created_at, id, starts_at FROM market_order WHERE state = 'open' AND mechanism = 'posted' AND id IN (:keys);
+SELECT created_at, id, starts_at FROM market_order
+WHERE state || '' = 'open' AND mechanism = 'posted' AND id IN (:keys);
 
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.
-UPDATE market_order SET state = ? WHERE state = ? AND id IN (:keys);
+UPDATE market_order SET state = ? WHERE state || '' = ? AND id IN (:keys);
 
 -- name: leases_by_id
 -- These leases, oldest first.
