@@ -31,6 +31,7 @@ def match_orders(context: Context, now: Instant) -> int:
         known = [each for one in written for each in one.machine_ids]
         shelf.returned(known)
         proposed.difference_update(known)
+        shelf.refresh(reader)
         fairness.catch_up(reader, shelf, now)
 
     try:
