@@ -5,7 +5,7 @@ writes (`jobs.quotas.Limits`).
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -35,6 +35,7 @@ from gondwana.policy.model import Quota
 TOTALS_SECONDS: Final = 10.0  # between two looks at all there is: shares need not be exact
 REMEMBERED_MAX: Final = 20_000  # open orders; past it all are read again
 TURNS_AT_ONCE: Final = 64  # of a queue that nobody is served from
+LEASES_AT_ONCE: Final = 64  # looked at while others write
 _SAME: Final = frozenset({"lease.active", "lease.runway_low", "lease.runway_drain"})
 """Events of a lease that change nothing of what it holds."""
 
@@ -169,10 +170,22 @@ class Fairness:
                 self._turns.close()
                 self._turns = None
 
-    def catch_up(self, reader: Reader, shelf: Shelf, now: Instant) -> None:
-        """Look at what was committed meanwhile, so that the next pass has less to look at."""
-        with self._lock:
-            self._fresh(reader, shelf, now)
+    def catch_up(self, reader: Reader, shelf: Shelf, rest: Callable[[], None]) -> None:
+        """Look at the leases that were committed meanwhile, so that the next pass need not; `rest` after every few."""
+        while True:
+            with self._news:
+                part = set(islice(self._changed, LEASES_AT_ONCE))
+                self._changed -= part
+            if not part:
+                return
+            try:
+                with self._lock:
+                    self._follow_leases(reader, shelf, part)
+            except BaseException:  # what could not be read is still to be looked at
+                with self._news:
+                    self._changed |= part
+                raise
+            rest()
 
     def why(self, order_id: str) -> str:
         """Which quota kept an order waiting in the last pass; empty where none did."""

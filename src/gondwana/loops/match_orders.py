@@ -32,7 +32,7 @@ def match_orders(context: Context, now: Instant) -> int:
         shelf.returned(known)
         proposed.difference_update(known)
         shelf.refresh(reader)
-        fairness.catch_up(reader, shelf, now)
+        fairness.catch_up(reader, shelf, context.database.writer.give_way)
 
     try:
         active = write_parts(context, place.place, given, proposals, catch_up)
