@@ -1,4 +1,6 @@
-"""Ids, money, units, clocks, randomness, events."""
+"""Ids, money, units, clocks, randomness, events, copies."""
+
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from gondwana.core.money import (
 )
 from gondwana.core.random import SecureRandom, SeededRandom
 from gondwana.core.units import format_bytes, format_seconds, parse_bytes, parse_seconds
+from gondwana.core.values import replace
 
 MILLISECONDS = st.integers(0, 2**45 - 1)
 
@@ -190,4 +193,40 @@ def test_the_bytes_of_an_event_do_not_depend_on_how_its_data_was_built():
     assert (
         one.canonical()
         != Event(at=Instant(2.0), kind="a.b", subject="s", data={"x": 1, "y": 2}).canonical()
+    )
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: int
+    right: int = 0
+
+
+def test_a_copy_of_a_struct_or_a_dataclass_differs_in_what_was_named_alone():
+    event = Event(at=Instant(1.0), kind="lease.closed", subject="lea_1", data={"a": 1})
+    copy = replace(event, subject="lea_2")
+    assert (copy.subject, copy.kind, copy.data) == ("lea_2", "lease.closed", {"a": 1})
+    assert event.subject == "lea_1"
+    assert replace(Pair(1, 2), right=3) == Pair(1, 3)
+
+
+@pytest.mark.parametrize("value", [Pair(1), Event(at=Instant(1.0), kind="a.b", subject="c")])
+def test_a_copy_with_a_field_that_there_is_not_is_refused(value):
+    with pytest.raises(TypeError):
+        replace(value, colour="red")
+
+
+@given(st.integers(0, 2**45 - 1), st.integers(0, 2**55 - 1))
+def test_ids_sort_by_their_time_and_have_a_character_for_five_bits(milliseconds, bits):
+    class Fixed(SeededRandom):
+        def bits(self, count):
+            return bits
+
+    made = new_id("job", Instant(milliseconds / 1000), Fixed(1)).removeprefix("job_")
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    numbers = [alphabet.index(each) for each in made]
+    assert len(numbers) == 20
+    assert sum(number << (5 * place) for place, number in enumerate(reversed(numbers[9:]))) == bits
+    assert sum(number << (5 * place) for place, number in enumerate(reversed(numbers[:9]))) == int(
+        Instant(milliseconds / 1000) * 1000
     )

@@ -6,10 +6,11 @@ from typing import Any, NewType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import columns, from_row, from_rows, to_row, to_values
 
 Micro = NewType("Micro", int)
 
@@ -77,12 +78,15 @@ def test_a_value_comes_back_from_its_row_as_it_was(thing):
     row = to_row(thing)
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
-    columns = ", ".join(f"{name} {_type(name)}" for name in row)
-    connection.execute(f"CREATE TABLE thing ({columns}) STRICT")
+    declared = ", ".join(f"{name} {_type(name)}" for name in row)
+    connection.execute(f"CREATE TABLE thing ({declared}) STRICT")
     connection.execute(f"INSERT INTO thing VALUES ({', '.join(':' + name for name in row)})", row)
-    stored = connection.execute("SELECT * FROM thing").fetchone()
+    stored = connection.execute("SELECT 1 AS more, * FROM thing").fetchone()
     connection.close()
     assert from_row(Thing, stored) == thing
+    assert from_rows(Thing, [stored, stored]) == [thing, thing]
+    assert from_rows(Thing, [dict(stored)]) == [thing]
+    assert dict(zip(columns(Thing), to_values(thing), strict=True)) == row
 
 
 def _type(name):
@@ -106,3 +110,51 @@ def test_whole_numbers_in_a_float_column_come_back_as_floats():
         at: float
 
     assert type(from_row(Timed, {"at": 3}).at) is float
+
+
+class Spot(Struct, frozen=True, kw_only=True):
+    name: str
+    colour: Colour | None = None
+    sizes: tuple[int, ...] = ()
+
+
+def rows_of(sql):
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    found = connection.execute(sql).fetchall()
+    connection.close()
+    return found
+
+
+def test_structs_are_rows_as_dataclasses_are():
+    spot = Spot(name="a", colour=Colour.RED, sizes=(1, 2))
+    assert to_row(spot) == {"name": "a", "colour": "red", "sizes": "[1,2]"}
+    assert from_row(Spot, to_row(spot)) == spot
+    assert from_rows(Spot, rows_of("SELECT '[1,2]' AS sizes, 'a' AS name, 'red' AS colour")) == [
+        spot
+    ]
+
+
+def test_of_two_columns_of_one_name_the_first_counts_in_one_row_and_in_many():
+    rows = rows_of("SELECT 'a' AS name, NULL AS colour, '[]' AS sizes, 'b' AS name")
+    assert from_rows(Spot, rows) == [from_row(Spot, rows[0])] == [Spot(name="a")]
+
+
+def test_many_rows_that_lack_a_column_are_refused_and_no_rows_are_no_values():
+    with pytest.raises((IndexError, ValueError)):
+        from_rows(Spot, rows_of("SELECT 'a' AS name"))
+    assert from_rows(Spot, []) == []
+
+
+def test_a_text_that_no_enum_has_is_refused():
+    with pytest.raises(KeyError):
+        from_row(Spot, {"name": "a", "colour": "green", "sizes": "[]"})
+
+
+def test_values_of_one_field_are_rows_too():
+    @dataclass(frozen=True)
+    class Only:
+        name: str
+
+    assert from_rows(Only, rows_of("SELECT 'x' AS other, 'a' AS name")) == [Only("a")]
+    assert to_values(Only("a")) == ["a"]
