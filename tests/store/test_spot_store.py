@@ -26,7 +26,7 @@ from gondwana.market.spot.model import Call
 from gondwana.policy.model import Scope
 from gondwana.supply import store as supply
 from gondwana.wire.agent import LeaseProof
-from gondwana.wire.jobs import MarketTerms
+from gondwana.wire.jobs import Accelerators, MarketTerms, Resources
 
 CENT = 10_000
 KEY = Key("CPU", "home")
@@ -357,3 +357,32 @@ def test_an_owner_who_asks_more_by_now_is_not_leased_for_less(opened, make):
     assert proposed
     assert opened.write(jobs_spot.grant, opened.random, opened.now, proposed) == 0
     assert live(opened, job) == []
+
+
+def test_only_offers_of_models_that_somebody_wants_or_runs_on_are_looked_at(
+    opened, make, monkeypatch
+):
+    for model in ("H100", "A100", "L4"):
+        sell(opened, model.lower(), inventory=make.inventory(accelerators=(model,)))
+    wanted = {"H100": bid(opened, make, 30 * CENT, resources=_of("H100"))}
+    minute(opened)
+    assert live(opened, wanted["H100"])  # it runs; nobody waits
+    bid(opened, make, 30 * CENT, resources=_of("A100"))
+    looked_at = []
+
+    class Books(jobs_spot._Books):
+        def __init__(self, listings, now):
+            looked_at.append(sorted(each.accelerator for each in listings))
+            super().__init__(listings, now)
+
+    monkeypatch.setattr(jobs_spot, "_Books", Books)
+    everything = opened.context.shelf.listings(opened.reader)
+    books = jobs_spot.books(opened.reader, everything, opened.now)
+    assert [each.key.model for each in books] == ["A100", "H100"]
+    bid(opened, make, 30 * CENT, resources=_of(""))
+    jobs_spot.books(opened.reader, everything, opened.now)
+    assert looked_at == [["A100", "H100"], ["A100", "H100", "L4"]]
+
+
+def _of(model):
+    return Resources(accelerators=(Accelerators(name=model, count=1),))

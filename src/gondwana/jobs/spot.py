@@ -46,13 +46,27 @@ def books(reader: Reader, listings: Sequence[Listing], now: Instant) -> list[Boo
     wanted, running = spot.open_orders(reader), spot.running(reader)
     if not wanted and not running:
         return []
-    found = _Books(listings, now)
+    found = _Books(_concerned(listings, wanted, running), now)
     for order, leases in running:
         found.stand(order, leases)
     past = market.leases_of_jobs(reader, [order.job_id for order in wanted])
     for order in wanted:
         found.wish(order, past[order.job_id])
     return found.books()
+
+
+def _concerned(
+    listings: Sequence[Listing], wanted: Sequence[Order], running: Sequence[tuple[Order, Sequence[Lease]]]
+) -> Sequence[Listing]:  # fmt: skip
+    """Those of the models that somebody wants or runs on: among a million devices a few are looked at one by one."""
+    asked = [order.resources.accelerators for order in wanted]
+    if any(not each or any(not one.name for one in each) for each in asked):
+        return listings  # any will do
+    models = {one.name for each in asked for one in each}
+    used = {lease.machine_id for _, leases in running for lease in leases}
+    if used:
+        models |= {each.accelerator for each in listings if each.machine_id in used}
+    return [each for each in listings if each.accelerator in models]
 
 
 class _Books:
@@ -301,16 +315,18 @@ def proposals(reader: Reader, grants: Sequence[Grant]) -> list[Proposal]:
 
 def withdrawn(reader: Reader, listings: Sequence[Listing]) -> list[str]:
     """Running spot leases on machines whose owners sell no spot any more."""
-    sold = {
-        str(each.machine_id): each.spot_floor_micro_usd_per_device_hour is not None
-        for each in listings
-    }
-    return [
-        lease.id
+    active = [
+        lease
         for _, leases in spot.running(reader)
         for lease in leases
-        if lease.state is LeaseState.ACTIVE and not sold.get(lease.machine_id, True)
+        if lease.state is LeaseState.ACTIVE
     ]
+    if not active:
+        return []
+    unsold = {
+        each.machine_id for each in listings if each.spot_floor_micro_usd_per_device_hour is None
+    }
+    return [lease.id for lease in active if lease.machine_id in unsold]
 
 
 def take_back(tx: Transaction, now: Instant, notice_seconds: int, lease_ids: Sequence[str]) -> int:

@@ -98,14 +98,25 @@ them. Each reads and writes in transactions of its own, as all reconcilers do.""
 SERVING: Final = frozenset(EVERY_SECONDS) - BOOKKEEPING
 
 
+WORK_SHARE: Final = 0.2
+"""Of the time, the most that one of those that keep the books may take: a spot call among a million devices."""
+
+
 class Reconcilers:
     """All reconcilers, or some; `run` does what is due and may be called as often as one likes."""
 
     def __init__(
-        self, context: Context, only: Collection[Callable[[Context, Instant], int]] = EVERY_SECONDS
-    ) -> None:
+        self, context: Context, only: Collection[Callable[[Context, Instant], int]] = EVERY_SECONDS,
+        stopwatch: Callable[[], float] | None = None,
+    ) -> None:  # fmt: skip
+        """With a `stopwatch` (seconds) one that took long rests so long that it takes WORK_SHARE of the time at most.
+
+        In simulated time nothing takes any.
+        """
         self._context = context
         self._only = only
+        self._stopwatch = stopwatch or (lambda: 0.0)
+        self._rests: dict[Callable[[Context, Instant], int], float] = {}
         self._ran_at: dict[Callable[[Context, Instant], int], Instant] = {}
 
     def run(self, now: Instant) -> None:
@@ -114,12 +125,15 @@ class Reconcilers:
             if reconcile not in self._only:
                 continue
             last = self._ran_at.get(reconcile)
-            if last is not None and now - last < rest_seconds:
+            if last is not None and now - last < self._rests.get(reconcile, rest_seconds):
                 continue
             self._ran_at[reconcile] = now
+            begun = self._stopwatch()
             try:
                 reconcile(self._context, now)
             except GondwanaError as error:
                 _log.warning("%s: %s", reconcile.__name__, error)
             except Exception:  # one broken job must not stop the others' reconcilers
                 _log.exception("%s failed", reconcile.__name__)
+            took = self._stopwatch() - begun
+            self._rests[reconcile] = max(rest_seconds, took / WORK_SHARE)

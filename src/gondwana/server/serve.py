@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -178,7 +179,11 @@ class Background:
         self._news = threading.Event()
         self._stopping = threading.Event()
         serving = Reconcilers(plane.context, SERVING), self._news, self._stopping, plane.clock.now
-        keeping = Reconcilers(plane.context, BOOKKEEPING), self._stopping, plane.clock.now
+        keeping = (
+            Reconcilers(plane.context, BOOKKEEPING, time.monotonic),
+            self._stopping,
+            plane.clock.now,
+        )
         self._threads = [
             threading.Thread(target=serve_news, args=serving, name="gondwana-reconcilers", daemon=True),
             threading.Thread(target=keep_books, args=keeping, name="gondwana-bookkeeping", daemon=True),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gondwana.core.clock import Instant
 from gondwana.db.rows import to_row
 from gondwana.jobs import money
 from gondwana.jobs import store as jobs
@@ -10,7 +11,7 @@ from gondwana.jobs.model import JobReason, JobState
 from gondwana.jobs.report import heartbeat, run_report
 from gondwana.jobs.rules.batch import End
 from gondwana.loops.each import AT_ONCE_MAX, write_each
-from gondwana.loops.run import EVERY_SECONDS, Reconcilers
+from gondwana.loops.run import EVERY_SECONDS, WORK_SHARE, Reconcilers
 from gondwana.market import rules
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
@@ -59,6 +60,20 @@ def test_a_second_pass_over_the_same_changes_nothing(world):
     before = len(world.events())
     Reconcilers(world.context).run(world.now)
     assert len(world.events()) == before
+
+
+def test_what_keeps_the_books_for_long_rests_for_longer(world, monkeypatch):
+    seconds, ran = iter([0.0, 3.0, 3.0, 3.1]), []
+
+    def slow(context, now):
+        ran.append(now)
+        return 0
+
+    monkeypatch.setitem(EVERY_SECONDS, slow, 1.0)
+    reconcilers = Reconcilers(world.context, [slow], lambda: next(seconds))
+    for after in (0, 3.0 / WORK_SHARE - 1, 3.0 / WORK_SHARE):
+        reconcilers.run(Instant(world.now + after))
+    assert [now - world.now for now in ran] == [0, 3.0 / WORK_SHARE]
 
 
 @pytest.mark.parametrize("reconcile", EVERY_SECONDS, ids=lambda each: each.__name__)
