@@ -78,3 +78,17 @@ def test_a_change_tells_how_many_rows_it_changed(names):
     store(names, ODD)
     sql = "UPDATE setting SET value = ? WHERE key IN (:keys)"
     assert names.writer.call(change_keys, sql, [*ODD, "missing"], '"new"') == len(ODD)
+
+
+def test_a_change_that_was_refused_at_first_is_done_the_next_time(names):
+    store(names, ["a", "b"])
+    sql = "UPDATE setting SET value = ?, at = ? WHERE key IN (:keys)"
+    with pytest.raises(Refused):
+        names.writer.call(change_keys, sql, ["a", "b"], '"new"', None)
+    assert names.writer.call(change_keys, sql, ["a", "b"], '"new"', 2.0) == 2
+
+
+def test_what_stands_in_quotes_is_no_parameter(names):
+    store(names, ["a?", "b%"])
+    sql = "SELECT key FROM setting WHERE key LIKE '%?' AND at >= ? AND key IN (:keys)"
+    assert [row["key"] for row in read_keys(names.reader(), sql, ["a?", "b%"], 0.0)] == ["a?"]

@@ -13,6 +13,7 @@ from gondwana.db import postgres_place
 from gondwana.db.database import Database
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Refused
+from gondwana.db.many import change_keys, read_keys
 from gondwana.db.migrate import known_migrations
 from gondwana.db.queries import load_queries
 from gondwana.db.settings import read_setting, write_setting
@@ -233,6 +234,17 @@ def test_a_writer_and_a_reader_whose_sessions_ended_go_on(cluster, postgres_url,
     write(database, "a", 2)
     assert read(database, "a") == 2
     assert not database.writer.lost.is_set()
+
+
+def test_what_a_session_had_planned_is_planned_again_in_the_next(cluster, postgres_url, database):
+    write(database, "a", 1)
+    reader, sql = database.reader(), "SELECT key FROM setting WHERE key IN (:keys)"
+    change = "UPDATE setting SET value = ? WHERE key IN (:keys)"
+    for value in ("2", "3"):
+        assert [row["key"] for row in read_keys(reader, sql, ["a"])] == ["a"]
+        assert database.writer.call(change_keys, change, ["a"], value) == 1
+        end_sessions(cluster, name_of(postgres_url))
+    assert read(database, "a") == 3
 
 
 def test_a_session_that_ends_in_a_call_undoes_it_and_says_so(cluster, postgres_url, database):

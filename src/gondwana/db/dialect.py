@@ -5,6 +5,7 @@ PostgreSQL (`queries`), a migration a file of its own (`migrate`).
 """
 
 import functools
+import itertools
 import re
 from enum import StrEnum
 from typing import Final
@@ -46,6 +47,22 @@ def postgres_query(sql: str) -> str:
 def postgres_text(sql: str) -> str:
     """The same, remembered: for SQL that is no named query."""
     return postgres_query(sql)
+
+
+class Prepared(str):
+    """A text for PostgreSQL with unnamed parameters that its server plans once a session, however often it is asked."""
+
+    __slots__ = ("numbered",)
+    numbered: str
+
+    def __new__(cls, sql: str) -> "Prepared":
+        """With `?` as parameters."""
+        prepared = super().__new__(cls, sql)
+        numbers = itertools.count(1)
+        prepared.numbered = _PARAMETER.sub(
+            lambda found: f"${next(numbers)}" if found["unnamed"] else found[0], sql
+        )
+        return prepared
 
 
 def postgres_schema(sql: str) -> str:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from gondwana.db.dialect import Dialect
+from gondwana.db.dialect import Dialect, Prepared
 from gondwana.db.rows import columns, to_values
 from gondwana.db.transaction import Reader, Row, Transaction
 
@@ -52,8 +52,8 @@ def _in(sql: str, keys: int) -> str:
 
 
 @functools.lru_cache(maxsize=1_024)
-def _any(sql: str) -> str:
-    return sql.replace("IN (:keys)", "= ANY (?)")
+def _any(sql: str) -> Prepared:
+    return Prepared(sql.replace("IN (:keys)", "= ANY (?)"))
 
 
 def _array(part: Sequence[Any]) -> Any:

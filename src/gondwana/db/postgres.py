@@ -5,6 +5,7 @@ nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing 
 """
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final
@@ -15,7 +16,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
 from gondwana.db.connection import Params
-from gondwana.db.dialect import Dialect, postgres_text
+from gondwana.db.dialect import Dialect, Prepared, postgres_text
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
@@ -34,6 +35,7 @@ class PostgresConnection:
     def __init__(self, place: Place, *, reads_only: bool = False) -> None:
         self._place = place
         self._reads_only = reads_only
+        self._numbers = itertools.count()  # of prepared statements
         self._raw: RawConnection
         self.schema: str
         self._in_transaction = False
@@ -53,6 +55,7 @@ class PostgresConnection:
         self._raw, self.schema = self._place.connect(reads_only=self._reads_only)
         self._in_transaction = False
         self._unsent = []
+        self._prepared: dict[str, str] = {}  # of this session
         if self._is_app:
             self.become_app()
 
@@ -127,6 +130,8 @@ class PostgresConnection:
         self._send(sql)
 
     def _run(self, sql: str, params: Params, rows: Any = dict_row) -> "ClientCursor[Any]":
+        if isinstance(sql, Prepared):
+            return self._run_prepared(sql, params, rows)
         query = sql.postgres if isinstance(sql, Query) else postgres_text(sql)
         try:
             return self._send(self._bound(query, params), rows)
@@ -135,6 +140,27 @@ class PostgresConnection:
                 raise
         self.connect()  # reading again does no harm
         return self._send(self._bound(query, params), rows)
+
+    def _run_prepared(self, sql: Prepared, params: Params, rows: Any) -> "ClientCursor[Any]":
+        """Planning one of these anew takes longer than looking up a few keys."""
+        try:
+            return self._execute_prepared(sql, params, rows)
+        except Failed:
+            if not self._reads_only or self._in_transaction or not self._raw.closed:
+                raise
+        self.connect()
+        return self._execute_prepared(sql, params, rows)
+
+    def _execute_prepared(self, sql: Prepared, params: Params, rows: Any) -> "ClientCursor[Any]":
+        known = self._prepared.get(sql)
+        name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
+        places = ", ".join(["%s"] * len(params))
+        text = self._bound(f"EXECUTE {name} ({places})", params)
+        if known is None:
+            text = f"PREPARE {name} AS {sql.numbered.rstrip().rstrip(';')};{text}"
+        cursor = self._send(text, rows)
+        self._prepared[sql] = name
+        return cursor
 
     def _bound(self, query: str, params: Params) -> str:
         """The query with its parameters in it; a mistake in them shows here, before anything is sent."""
