@@ -48,6 +48,11 @@ def until(look, seconds=60.0, *, what=None, note=lambda: ""):
         _pause.wait(POLL_SECONDS)
 
 
+def _hears_ctrl_c():
+    """A shell that starts the tests in its background has what they start ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """One running process; its output goes to a file."""
 
@@ -58,7 +63,7 @@ class Program:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_hears_ctrl_c,
             )  # fmt: skip
 
     @property

@@ -26,6 +26,11 @@ from gondwana.sim.market.world import run
 from gondwana.supply import store as supply
 
 SEEDS_MAX = 120  # a bug that hides for longer is not caught
+LOOK_FIRST = {
+    "ask_no_quota": 102, "pass_large_orders_by": 27, "go_by_ones_own_clock": 25, "sleep_through_better_offers": 23,
+    "lease_parts_of_gangs": 16, "lease_what_is_not_sold": 8,
+}  # fmt: skip
+"""The world in which a bug showed when this was written; it is looked for in all, from there on."""
 
 BIDS = """
     + coalesce((SELECT sum(bid.devices) FROM bid
@@ -232,7 +237,8 @@ MUTANTS = (
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_planted_bug_is_caught(monkeypatch, mutant):
     mutant(monkeypatch)
-    for seed in range(SEEDS_MAX):
+    first = LOOK_FIRST.get(mutant.__name__, 0)
+    for seed in (*range(first, SEEDS_MAX), *range(first)):
         outcome = run(seed)
         if outcome.violations:
             print(f"\n{mutant.__name__}: seed {seed}: {outcome.violations[0]}")

@@ -137,6 +137,9 @@ def trust_everybody(patch):
     patch.setattr(gates, "judge_evidence", lambda *args, **kwargs: gates.Reason.ACCEPTED)
 
 
+LOOK_FIRST = {"forget_pauses": 29, "bill_every_gap": 11, "launch_again": 5, "trust_everybody": 4}
+"""The world in which a bug showed when this was written; it is looked for in all, from there on."""
+
 MUTANTS = [
     (pay_twice, "was paid"),
     (keep_holds, "held"),
@@ -157,7 +160,8 @@ MUTANTS = [
 @pytest.mark.parametrize("plant, symptom", MUTANTS, ids=lambda one: getattr(one, "__name__", ""))
 def test_a_planted_bug_is_caught(monkeypatch, record_property, plant, symptom):
     plant(monkeypatch)
-    for seed in range(WORLDS_MAX):
+    first = LOOK_FIRST.get(plant.__name__, 0)
+    for seed in (*range(first, WORLDS_MAX), *range(first)):
         outcome = run(seed, deadline_seconds=DEADLINE_SECONDS)
         if any(symptom in violation for violation in outcome.violations):
             record_property("caught by seed", seed)
