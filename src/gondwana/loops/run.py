@@ -99,7 +99,7 @@ SERVING: Final = frozenset(EVERY_SECONDS) - BOOKKEEPING
 
 
 WORK_SHARE: Final = 0.2
-"""Of the time, the most that one of those that keep the books may take: a spot call among a million devices."""
+"""Of the time, the most that one of those that keep the books may compute: a spot call among a million devices."""
 
 
 class Reconcilers:
@@ -109,9 +109,9 @@ class Reconcilers:
         self, context: Context, only: Collection[Callable[[Context, Instant], int]] = EVERY_SECONDS,
         stopwatch: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
-        """With a `stopwatch` (seconds) one that took long rests so long that it takes WORK_SHARE of the time at most.
+        """With a `stopwatch` one that works long rests so long that it works WORK_SHARE of the time at most.
 
-        In simulated time nothing takes any.
+        It tells seconds of work, as `time.thread_time` does: waiting is no work, and in simulated time there is none.
         """
         self._context = context
         self._only = only

@@ -180,7 +180,7 @@ class Background:
         self._stopping = threading.Event()
         serving = Reconcilers(plane.context, SERVING), self._news, self._stopping, plane.clock.now
         keeping = (
-            Reconcilers(plane.context, BOOKKEEPING, time.monotonic),
+            Reconcilers(plane.context, BOOKKEEPING, time.thread_time),
             self._stopping,
             plane.clock.now,
         )
