@@ -15,6 +15,9 @@ _PREFIX: Final = "GW"
 _CHARS: Final = 10
 _PRIME: Final = 37
 _MISREAD: Final = str.maketrans({"I": "1", "L": "1", "O": "0"})
+_HALF: Final = f"([0-9A-Z]{{{_CHARS // 2}}})"
+_SHOWN: Final = re.compile(rf"(?<![0-9A-Z]){_PREFIX}[- ]?{_HALF}[- ]?{_HALF}(?![0-9A-Z])")
+_TAKEN: Final = "\0"
 _CANDIDATE: Final = re.compile(rf"(?={_PREFIX}([0-9A-Z]{{{_CHARS}}}))")
 
 
@@ -33,10 +36,25 @@ def shown(code: str) -> str:
 
 
 def codes_in(text: str) -> list[str]:
-    """The codes that a payer's text holds, as they are stored; case, blanks and dashes do not matter."""
-    plain = re.sub(r"[^0-9A-Z]", "", text.upper())
-    found = [match.group(1).translate(_MISREAD) for match in _CANDIDATE.finditer(plain)]
-    return list(dict.fromkeys(code for code in found if _is_whole(code)))
+    """The codes that a payer's text holds, as they are stored; case, blanks and dashes do not matter.
+
+    What is written as we show it is read first, and is no part of another code: one that ends in GWY, with the words
+    after it, looks like a second one now and then.
+    """
+    found: list[str] = []
+
+    def take(match: re.Match[str]) -> str:
+        code = (match[1] + match[2]).translate(_MISREAD)
+        if not _is_whole(code):
+            return match[0]
+        found.append(code)
+        return _TAKEN
+
+    for rest in _SHOWN.sub(take, text.upper()).split(_TAKEN):
+        plain = re.sub(r"[^0-9A-Z]", "", rest)
+        loose = (match.group(1).translate(_MISREAD) for match in _CANDIDATE.finditer(plain))
+        found += filter(_is_whole, loose)
+    return list(dict.fromkeys(found))
 
 
 def _is_whole(code: str) -> bool:

@@ -47,6 +47,21 @@ def test_a_code_is_found_however_a_person_writes_it(seed):
     assert codes_in("") == codes_in("GW") == codes_in("rent november") == []
 
 
+def test_a_code_that_ends_as_codes_begin_makes_no_second_one_with_the_words_after_it():
+    code = new_code(SeededRandom(67827515))
+    assert code.endswith("GWY")
+    assert codes_in(f"{shown(code)} and {shown(code)}") == [code]
+    assert codes_in(f"{shown(code)} and\0{shown(code)}") == [code]
+
+
+@given(seeds, seeds)
+def test_two_codes_are_two_however_they_are_written(first, second):
+    codes = list(dict.fromkeys(new_code(SeededRandom(each)) for each in (first, second)))
+    run_together = "".join(f"gw{code.lower()}" for code in codes)
+    assert set(codes) <= set(codes_in(run_together))
+    assert codes_in(" / ".join(shown(code) for code in codes)) == codes
+
+
 def test_a_destination_is_masked_to_what_its_owner_recognises():
     assert mask("DE89370400440532013000") == "…3000"
     assert mask("12345678") == "…"
