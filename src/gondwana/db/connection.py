@@ -1,13 +1,27 @@
 """What the room needs of a connection; `sqlite` and `postgres` each have one."""
 
+import contextlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gondwana.db.dialect import Dialect
 from gondwana.db.rows import RowLike
 
 Params = Mapping[str, Any] | Sequence[Any]
+
+
+@contextlib.contextmanager
+def calmed(calm: threading.Event) -> Generator[None]:
+    """In this block others may compute, though a transaction is on."""
+    if calm.is_set():
+        yield
+        return
+    calm.set()
+    try:
+        yield
+    finally:
+        calm.clear()
 
 
 class Connection(Protocol):

@@ -7,7 +7,7 @@ nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing 
 import contextlib
 import itertools
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg import ClientCursor, errors
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
-from gondwana.db.connection import Params
+from gondwana.db.connection import Params, calmed
 from gondwana.db.dialect import Dialect, Prepared, postgres_text
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
@@ -45,7 +45,7 @@ class PostgresConnection:
         self._term: int | None = None
         self._is_lost = False
         self.calm = threading.Event()
-        self.calm.set()  # always: whoever waits for a server keeps no lock of the interpreter
+        self.calm.set()
         self.connect()
 
     # -- the session
@@ -55,7 +55,7 @@ class PostgresConnection:
         self._raw, self.schema = self._place.connect(reads_only=self._reads_only)
         self._in_transaction = False
         self._unsent = []
-        self._prepared: dict[str, str] = {}  # of this session
+        self._prepared: dict[str, str] = {}  # on this connection, by their names
         if self._is_app:
             self.become_app()
 
@@ -130,28 +130,22 @@ class PostgresConnection:
         self._send(sql)
 
     def _run(self, sql: str, params: Params, rows: Any = dict_row) -> "ClientCursor[Any]":
-        if isinstance(sql, Prepared):
-            return self._run_prepared(sql, params, rows)
-        query = sql.postgres if isinstance(sql, Query) else postgres_text(sql)
         try:
-            return self._send(self._bound(query, params), rows)
+            return self._ask(sql, params, rows)
         except Failed:
             if not self._reads_only or self._in_transaction or not self._raw.closed:
                 raise
         self.connect()  # reading again does no harm
+        return self._ask(sql, params, rows)
+
+    def _ask(self, sql: str, params: Params, rows: Any) -> "ClientCursor[Any]":
+        if isinstance(sql, Prepared):
+            return self._execute_prepared(sql, params, rows)
+        query = sql.postgres if isinstance(sql, Query) else postgres_text(sql)
         return self._send(self._bound(query, params), rows)
 
-    def _run_prepared(self, sql: Prepared, params: Params, rows: Any) -> "ClientCursor[Any]":
-        """Planning one of these anew takes longer than looking up a few keys."""
-        try:
-            return self._execute_prepared(sql, params, rows)
-        except Failed:
-            if not self._reads_only or self._in_transaction or not self._raw.closed:
-                raise
-        self.connect()
-        return self._execute_prepared(sql, params, rows)
-
     def _execute_prepared(self, sql: Prepared, params: Params, rows: Any) -> "ClientCursor[Any]":
+        """Planning one of these anew takes longer than looking up a few keys."""
         known = self._prepared.get(sql)
         name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
         places = ", ".join(["%s"] * len(params))
@@ -171,24 +165,12 @@ class PostgresConnection:
         """The cursor at the result of `text`, the last of what is sent."""
         sent = ";".join([*self._unsent, text]).encode()
         self._unsent = []
-        with _Errors(self._raw), self._waiting():
+        with _Errors(self._raw), calmed(self.calm):  # the server works now
             cursor = ClientCursor(self._raw, row_factory=rows)
             cursor.execute(sent)
             while cursor.nextset():
                 pass
         return cursor
-
-    @contextlib.contextmanager
-    def _waiting(self) -> Generator[None]:
-        """In this block the server works: others may compute."""
-        if self.calm.is_set():
-            yield
-            return
-        self.calm.set()
-        try:
-            yield
-        finally:
-            self.calm.clear()
 
     # -- transactions
 

@@ -6,13 +6,13 @@ import hashlib
 import re
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from gondwana.core.errors import NotLeader
-from gondwana.db.connection import Params
+from gondwana.db.connection import Params, calmed
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
@@ -150,17 +150,9 @@ class SqliteConnection:
             self.execute(_insert_of(table, columns, size), values)
             start += size
 
-    @contextlib.contextmanager
-    def _long(self, params: int) -> Generator[None]:
-        """In this block a statement of so many parameters runs, without the interpreter's lock: others may compute."""
-        if params < LONG_PARAMS_MIN or self.calm.is_set():
-            yield
-            return
-        self.calm.set()
-        try:
-            yield
-        finally:
-            self.calm.clear()
+    def _long(self, params: int) -> contextlib.AbstractContextManager[None]:
+        """In this block a statement of so many parameters runs, without the interpreter's lock."""
+        return contextlib.nullcontext() if params < LONG_PARAMS_MIN else calmed(self.calm)
 
     def script(self, sql: str) -> None:
         """See Connection."""

@@ -74,4 +74,4 @@ class Context:
             self.shelf, self.fairness, self.open_orders, self.ended_runs, self.trainings, self.rated,
         ):  # fmt: skip
             heard = [part for name, part in about.items() if one.hears(name)]
-            one.follow(heard[0] if len(heard) == 1 else list(chain.from_iterable(heard)))
+            one.follow(list(chain.from_iterable(heard)))

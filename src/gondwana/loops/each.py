@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # transactions submitted at once: 50 ms of work, so that what others submit meanwhile does not wait longer
 AT_ONCE_MAX: Final = 100
-# things of one transaction: 0.2 s of work while many wait; with 400 there are 6 % less leases in all, with 200 20 %
+# things of one transaction: 0.2 s of work while many wait; with 400 there are 6 % less leases in all
 PART_MAX: Final = 640
 _log = logging.getLogger(__name__)
 
