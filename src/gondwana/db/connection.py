@@ -3,12 +3,13 @@
 import contextlib
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gondwana.db.dialect import Dialect
 from gondwana.db.rows import RowLike
 
 Params = Mapping[str, Any] | Sequence[Any]
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -52,6 +53,10 @@ class Connection(Protocol):
 
     def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """All rows, each only its values in order."""
+        ...
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        """All rows, each as the value of this type that its columns hold (`rows.from_rows`)."""
         ...
 
     def execute(self, sql: str, params: Params = ()) -> int:

@@ -7,8 +7,8 @@ nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing 
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import ClientCursor, errors
@@ -21,7 +21,9 @@ from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
 from gondwana.db.queries import Query
+from gondwana.db.rows import maker
 
+T = TypeVar("T")
 _REFUSALS: Final = (psycopg.IntegrityError, psycopg.DataError, errors.RaiseException)
 _DENIALS: Final = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 _FAILURES: Final = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
@@ -95,6 +97,10 @@ class PostgresConnection:
     def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """See Connection."""
         return self._run(sql, params, tuple_row).fetchall()
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        """See Connection."""
+        return self._run(sql, params, values_of(kind)).fetchall()
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
@@ -271,6 +277,17 @@ class PostgresConnection:
 
 
 _MIGRATION: Final = int.from_bytes(b"gonm", "big")
+
+
+def values_of(kind: type[Any]) -> Callable[[Any], Callable[[Sequence[Any]], Any]]:
+    """A row factory of psycopg that makes values at once, without a dict of each row between."""
+
+    def factory(cursor: Any) -> Callable[[Sequence[Any]], Any]:
+        if cursor.description is None:  # of a statement before, which returns no rows
+            return tuple
+        return maker(kind, tuple(column.name for column in cursor.description))
+
+    return factory
 
 
 class _Errors:

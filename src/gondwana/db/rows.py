@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -60,35 +60,33 @@ def to_row(value: Any) -> dict[str, Any]:
 
 def from_row(kind: type[T], row: RowLike | Mapping[str, Any]) -> T:
     """The value of type `kind` in a row; other columns are ignored, a missing one raises IndexError."""
-    layout = _layout(kind)
-    return _made(kind, layout, [row[name] for name in layout.names])
+    return maker(kind)(row)
 
 
 def from_rows(kind: type[T], rows: Sequence[RowLike]) -> list[T]:
     """The value of type `kind` in each row of one query: `from_row` of many, sooner."""
     if not rows:
         return []
+    first: Any = rows[0]
+    make = maker(kind) if isinstance(first, dict) else maker(kind, tuple(first.keys()))
+    return list(map(make, rows))
+
+
+@functools.cache
+def maker(kind: type[T], there: tuple[str, ...] | None = None) -> Callable[[Any], T]:
+    """Makes the value of type `kind` in a row: by the columns' names, or by their places among those `there`.
+
+    Its code is written for the kind, as `dataclasses` writes `__init__`: a loop over the fields takes twice as long.
+    """
     layout = _layout(kind)
-    take = _take(layout.names, rows[0])
-    return [_made(kind, layout, list(take(row))) for row in rows]
-
-
-def _made(kind: type[T], layout: _Layout, found: list[Any]) -> T:
-    for place, _, decode in layout.coded:
-        if (item := found[place]) is not None:
-            found[place] = decode(item)
-    return kind(**dict(zip(layout.names, found, strict=True)))
-
-
-def _take(names: tuple[str, ...], row: Any) -> Callable[[Any], Sequence[Any]]:
-    """Takes these columns out of rows like this one; by their places where rows are tuples, not dicts."""
-    if len(names) == 1:
-        name = names[0]
-        return lambda one: (one[name],)
-    if isinstance(row, dict):
-        return itemgetter(*names)
-    there = row.keys()
-    return itemgetter(*(there.index(name) for name in names))
+    decoders = {f"decode_{place}": decode for place, _, decode in layout.coded}
+    given = list[str]()
+    for place, name in enumerate(layout.names):
+        item = f"row[{name if there is None else there.index(name)!r}]"
+        if (decoder := f"decode_{place}") in decoders:
+            item = f"None if (item := {item}) is None else {decoder}(item)"
+        given.append(f"{name}={item}")
+    return eval(f"lambda row: kind({', '.join(given)})", {"kind": kind, **decoders})
 
 
 @functools.cache

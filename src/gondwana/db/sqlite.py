@@ -9,14 +9,16 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gondwana.core.errors import NotLeader
 from gondwana.db.connection import Params, calmed
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
+from gondwana.db.rows import from_rows
 
+T = TypeVar("T")
 BUSY_TIMEOUT_MS: Final = (
     5_000  # another process (a backup, a curious shell) may hold the file for a moment
 )
@@ -115,6 +117,10 @@ class SqliteConnection:
         except _SAYS_NO as error:
             self._tell(error)
             raise
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        """See Connection."""
+        return from_rows(kind, self.all(sql, params))
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""

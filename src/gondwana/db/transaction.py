@@ -5,7 +5,7 @@ import functools
 import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gondwana.core.events import Event
 from gondwana.db.connection import Connection, Params
@@ -21,6 +21,7 @@ from gondwana.db.events import (
 from gondwana.db.rows import RowLike
 
 Row = RowLike
+T = TypeVar("T")
 
 _OVERRIDES_TRIGGERS: Final = re.compile(r"\b(INSERT|UPDATE)\s+OR\b|\bREPLACE\s+INTO\b", re.I)
 _READS_EVENTS: Final = re.compile(r"\bFROM\s+event\b", re.I)
@@ -58,6 +59,11 @@ class Reader:
         """All rows, each only its values in order: for queries of very many rows."""
         with self._lock, _TOLD:
             return self._connection.tuples(sql, params)
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        """All rows, each as the value of this type that its columns hold."""
+        with self._lock, _TOLD:
+            return self._connection.values(kind, sql, params)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -126,6 +132,15 @@ class Transaction(Reader):
         self._check(sql)
         try:
             return self._connection.tuples(sql, params)
+        except Exception as error:
+            self.spoil(error)
+            raise
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        """See Reader."""
+        self._check(sql)
+        try:
+            return self._connection.values(kind, sql, params)
         except Exception as error:
             self.spoil(error)
             raise

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gondwana.db.many import read_keys
+from gondwana.db.many import read_keys, read_values
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_rows
 from gondwana.db.transaction import Reader
 from gondwana.market.measures import BY_PROVIDER, Kept
 
@@ -48,13 +47,13 @@ class Served:
 def served_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Served]:
     """What these machines served since then."""
     ids = list(dict.fromkeys(machine_ids))
-    return from_rows(Served, read_keys(reader, SQL.served_since, ids, since))
+    return read_values(reader, Served, SQL.served_since, ids, since)
 
 
 def leases_since(reader: Reader, machine_ids: Sequence[str], since: float) -> list[Kept]:
     """The leases of these machines that were not over by then."""
     ids = list(dict.fromkeys(machine_ids))
-    return from_rows(Kept, read_keys(reader, SQL.leases_since, ids, since))
+    return read_values(reader, Kept, SQL.leases_since, ids, since)
 
 
 def ever_promised(reader: Reader, after: str, limit: int) -> list[str]:

@@ -9,7 +9,7 @@ from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, read_keys
+from gondwana.db.many import change_keys, insert_values, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
@@ -42,7 +42,7 @@ def order(reader: Reader, id: str) -> Order:
 
 def orders(reader: Reader, ids: Sequence[str]) -> dict[str, Order]:
     """These orders, by id; those that do not exist are left out."""
-    return {each.id: each for each in from_rows(Order, read_keys(reader, SQL.orders_by_id, ids))}
+    return {each.id: each for each in read_values(reader, Order, SQL.orders_by_id, ids)}
 
 
 def count_standing_orders(reader: Reader, tenant_id: str) -> int:
@@ -99,12 +99,12 @@ def live_holdings(reader: Reader) -> Iterator[Holding]:
 
 def holdings_of_leases(reader: Reader, ids: Sequence[str]) -> list[Holding]:
     """What these leases hold; those that are closed are left out."""
-    return from_rows(Holding, read_keys(reader, SQL.holdings_of_leases, ids))
+    return read_values(reader, Holding, SQL.holdings_of_leases, ids)
 
 
 def holdings_of_tenants(reader: Reader, ids: Sequence[str]) -> list[Holding]:
     """What these tenants' live leases hold."""
-    return from_rows(Holding, read_keys(reader, SQL.holdings_of_tenants, ids))
+    return read_values(reader, Holding, SQL.holdings_of_tenants, ids)
 
 
 def holds(reader: Reader) -> list[Hold]:
@@ -306,13 +306,13 @@ def lease(reader: Reader, id: str) -> Lease:
 
 def leases(reader: Reader, ids: Sequence[str]) -> list[Lease]:
     """These leases; those that do not exist are left out."""
-    return from_rows(Lease, read_keys(reader, SQL.leases_by_id, ids))
+    return read_values(reader, Lease, SQL.leases_by_id, ids)
 
 
 def leases_of_jobs(reader: Reader, job_ids: Iterable[JobId]) -> dict[JobId, list[Lease]]:
     """The leases of each of these jobs, oldest first."""
     found: dict[JobId, list[Lease]] = {job_id: [] for job_id in job_ids}
-    for each in from_rows(Lease, read_keys(reader, SQL.leases_of_jobs, list(found))):
+    for each in read_values(reader, Lease, SQL.leases_of_jobs, list(found)):
         found[each.job_id].append(each)
     return found
 

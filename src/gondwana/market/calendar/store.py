@@ -8,7 +8,7 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all
-from gondwana.db.many import change_keys, insert_values, read_keys
+from gondwana.db.many import change_keys, insert_values, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
 from gondwana.db.transaction import Reader, Transaction
@@ -82,7 +82,7 @@ def due(reader: Reader, until: Instant) -> list[Booking]:
 def broken_since(reader: Reader, machine_ids: Sequence[str], since: Instant) -> list[Booking]:
     """The reservations for which these machines were not there."""
     ids = list(dict.fromkeys(machine_ids))
-    return from_rows(Booking, read_keys(reader, SQL.broken_since, ids, since))
+    return read_values(reader, Booking, SQL.broken_since, ids, since)
 
 
 def add(tx: Transaction, new: Sequence[Booking]) -> None:
