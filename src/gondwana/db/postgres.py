@@ -123,13 +123,12 @@ class PostgresConnection:
         if self._unsent:
             self._send(self._unsent.pop())
         names = ", ".join(f'"{column}"' for column in columns)
-        with (
-            _Errors(self._raw),
-            self._raw.cursor() as cursor,
-            cursor.copy(f'COPY "{table}" ({names}) FROM STDIN'.encode()) as copy,
-        ):
+        with _Errors(self._raw), self._raw.cursor() as cursor, contextlib.ExitStack() as stack:
+            copy = stack.enter_context(cursor.copy(f'COPY "{table}" ({names}) FROM STDIN'.encode()))
             for row in rows:
                 copy.write_row(row)
+            with calmed(self.calm):  # the server works now
+                stack.close()
 
     def script(self, sql: str) -> None:
         """See Connection."""

@@ -7,6 +7,17 @@ SELECT name, debits_posted, credits_posted, debits_pending, credits_pending FROM
 -- name: account_ids
 SELECT id, name FROM ledger_account WHERE name IN (:keys);
 
+-- name: open_accounts
+-- Accounts of a JSON list of [name, code, limit, asset], with the numbers that they are given.
+INSERT INTO ledger_account (name, code, limit_side, asset)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]')
+FROM json_each(:accounts) WHERE true RETURNING id, name;
+
+-- name: open_accounts (postgres)
+INSERT INTO ledger_account (name, code, limit_side, asset)
+SELECT one ->> 0, (one ->> 1)::INTEGER, one ->> 2, one ->> 3
+FROM json_array_elements(:accounts::JSON) AS one RETURNING id, name;
+
 -- name: account_names
 SELECT id, name FROM ledger_account WHERE id IN (:keys);
 
@@ -28,6 +39,14 @@ WHERE transfer.seq > :after AND transfer.kind IN (0, 2) GROUP BY account.code;
 
 -- name: name_ids
 SELECT id, name FROM ledger_name WHERE name IN (:keys);
+
+-- name: add_names
+-- The names of a JSON list, with the numbers that they are given.
+INSERT INTO ledger_name (name) SELECT value FROM json_each(:names) WHERE true RETURNING id, name;
+
+-- name: add_names (postgres)
+INSERT INTO ledger_name (name)
+SELECT name FROM json_array_elements_text(:names::JSON) AS name RETURNING id, name;
 
 -- name: name_texts
 SELECT id, name FROM ledger_name WHERE id IN (:keys);

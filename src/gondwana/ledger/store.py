@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
+
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import format_usd
@@ -32,6 +34,9 @@ _HINTS: Final = {
     3200: "gondwana treasury deposit",
 }
 """Line of the chart that lacks money -> what mends it."""
+
+_JSON: Final = msgspec.json.Encoder()
+_FACTS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 FIRST_VERSION: Final = '["",'  # facts of an entry that a migration made: nothing, then the sentence
 ENTRY_COLUMNS: Final = ("seq", "event", "kind", "subject", "job", "legs", "at_ms", "facts")
@@ -176,9 +181,7 @@ def to_balance(row: Row) -> Balance:
 
 def facts_text(entry: Entry) -> str | None:
     """How an entry's facts are stored."""
-    return (
-        json.dumps(entry.facts, ensure_ascii=False, separators=(",", ":")) if entry.facts else None
-    )
+    return _FACTS.encode(entry.facts) if entry.facts else None
 
 
 def _posted(entry: Entry, *, repeated: bool) -> Posted:
@@ -225,8 +228,8 @@ def _account_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
     if missing:
         kinds = [(name, kind_of(name)) for name in missing]
         rows = [(name, kind.code, kind.limit.value, kind.asset) for name, kind in kinds]
-        tx.insert_rows("ledger_account", ("name", "code", "limit_side", "asset"), rows)
-        ids |= _keyed(tx, SQL.account_ids, missing, "name", "id")
+        opened = tx.all(SQL.open_accounts, {"accounts": _JSON.encode(rows).decode()})
+        ids |= {row["name"]: row["id"] for row in opened}
     return ids
 
 
@@ -238,8 +241,8 @@ def _name_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
     ids = _keyed(tx, SQL.name_ids, wanted, "name", "id")
     missing = [name for name in wanted if name not in ids]
     if missing:
-        tx.insert_rows("ledger_name", ("name",), [(name,) for name in missing])
-        ids |= _keyed(tx, SQL.name_ids, missing, "name", "id")
+        added = tx.all(SQL.add_names, {"names": _JSON.encode(missing).decode()})
+        ids |= {row["name"]: row["id"] for row in added}
     return ids
 
 
