@@ -3,11 +3,12 @@
 import contextlib
 
 import pytest
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.db.database import Database
 from gondwana.db.errors import Refused
-from gondwana.db.many import KEYS_AT_ONCE, change_keys, read_keys
+from gondwana.db.many import KEYS_AT_ONCE, change_keys, read_keys, read_tuples, read_values
 
 NOW = Instant(1.0)
 ODD = [
@@ -53,9 +54,34 @@ def test_keys_of_any_spelling_are_found_and_no_others(names):
 
 
 def test_more_keys_than_one_query_takes_are_found_too(names):
-    many = [f"key {number}" for number in range(2 * KEYS_AT_ONCE + 7)]
+    many = [f"key {number}" for number in range(2 * KEYS_AT_ONCE[names.reader().dialect] + 7)]
     store(names, many)
     assert found(names, many) == sorted(many)
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    key: str
+    at: Instant
+    value: dict[str, int]
+
+
+def test_rows_are_read_as_tuples_and_as_values_too(names):
+    rows = [(key, f'{{"n": {number}}}', NOW) for number, key in enumerate(ODD)]
+    names.writer.call(lambda tx: tx.insert_rows("setting", ("key", "value", "at"), rows))
+    sql = "SELECT value, at, 1 AS another, key FROM setting WHERE at >= ? AND key IN (:keys)"
+    expected = {Setting(key=key, at=NOW, value={"n": n}).key: {"n": n} for n, key in enumerate(ODD)}
+
+    def check(reader):
+        for _ in range(2):  # planned the first time, known the second
+            found = read_values(reader, Setting, sql, ODD, 0.0)
+            assert {each.key: each.value for each in found} == expected
+            assert all(type(each) is Setting and each.at == NOW for each in found)
+            assert sorted(row[3] for row in read_tuples(reader, sql, ODD, 0.0)) == sorted(ODD)
+        assert read_values(reader, Setting, sql, ["missing"], 0.0) == []
+        assert read_values(reader, Setting, sql, [], 0.0) == []
+
+    check(names.reader())
+    names.writer.call(check)
 
 
 def test_numbers_and_bytes_are_keys_too(names):

@@ -9,13 +9,24 @@ from gondwana.db.rows import columns, to_values
 from gondwana.db.transaction import Reader, Row, Transaction
 
 T = TypeVar("T")
-KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
+KEYS_AT_ONCE: Final = {
+    Dialect.SQLITE: 512,  # each a parameter: far below its limit
+    Dialect.POSTGRES: 4_096,  # all in one
+}
 
 
 def read_keys(reader: Reader, sql: str, keys: Sequence[Any], *before: Any) -> list[Row]:
     """The rows of a query with `IN (:keys)`, whose parameters before that are `before`."""
     calls = _calls(reader.dialect, sql, keys, before)
     return [row for text, params in calls for row in reader.all(text, params)]
+
+
+def read_tuples(
+    reader: Reader, sql: str, keys: Sequence[Any], *before: Any
+) -> list[tuple[Any, ...]]:
+    """The same, each row only its values in order."""
+    calls = _calls(reader.dialect, sql, keys, before)
+    return [row for text, params in calls for row in reader.tuples(text, params)]
 
 
 def read_values(
@@ -40,8 +51,9 @@ def insert_values(tx: Transaction, table: str, values: Sequence[Any]) -> None:
 def _calls(
     dialect: Dialect, sql: str, keys: Sequence[Any], before: Sequence[Any]
 ) -> Iterator[tuple[str, list[Any]]]:
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        part = keys[start : start + KEYS_AT_ONCE]
+    most = KEYS_AT_ONCE[dialect]
+    for start in range(0, len(keys), most):
+        part = keys[start : start + most]
         if dialect is Dialect.POSTGRES:
             yield _any(sql), [*before, _array(part)]
         else:

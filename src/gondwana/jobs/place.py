@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, PrincipalId, RunId, new_id
 from gondwana.core.money import format_usd
@@ -30,8 +32,7 @@ from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order
 from gondwana.supply import store as supply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(Struct, frozen=True, kw_only=True):
     """An order as it was read some time ago, and the machines that it might get."""
 
     order: Order

@@ -1,9 +1,9 @@
 """The books in the database: post entries, read balances."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -11,7 +11,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import format_usd
 from gondwana.db.errors import Refused
-from gondwana.db.many import read_keys
+from gondwana.db.many import read_keys, read_tuples
 from gondwana.db.queries import load_queries
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
@@ -36,7 +36,6 @@ _HINTS: Final = {
 """Line of the chart that lacks money -> what mends it."""
 
 _JSON: Final = msgspec.json.Encoder()
-_FACTS: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 FIRST_VERSION: Final = '["",'  # facts of an entry that a migration made: nothing, then the sentence
 ENTRY_COLUMNS: Final = ("seq", "event", "kind", "subject", "job", "legs", "at_ms", "facts")
@@ -58,7 +57,7 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
     Each is refused as `post` would refuse it after those before it.
     """
     keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
-    known = _keyed(tx, SQL.entries_of_events, keys.values(), "event", "seq")
+    known = {event for _, event, _ in read_tuples(tx, SQL.entries_of_events, list(keys.values()))}
     fresh: dict[str, Entry] = {}
     posted: list[Posted] = []
     for entry in entries:
@@ -181,7 +180,7 @@ def to_balance(row: Row) -> Balance:
 
 def facts_text(entry: Entry) -> str | None:
     """How an entry's facts are stored."""
-    return _FACTS.encode(entry.facts) if entry.facts else None
+    return _JSON.encode(entry.facts).decode() if entry.facts else None
 
 
 def _posted(entry: Entry, *, repeated: bool) -> Posted:
@@ -223,7 +222,7 @@ def _account_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
     wanted = dict.fromkeys(
         name for entry in entries for leg in entry.legs for name in (leg.debit, leg.credit)
     )
-    ids = _keyed(tx, SQL.account_ids, wanted, "name", "id")
+    ids = {name: number for number, name in read_tuples(tx, SQL.account_ids, list(wanted))}
     missing = [name for name in wanted if name not in ids]
     if missing:
         kinds = [(name, kind_of(name)) for name in missing]
@@ -238,7 +237,7 @@ def _name_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
     wanted = dict.fromkeys(
         name for entry in entries for name in (entry.kind, entry.subject, entry.job_id) if name
     )
-    ids = _keyed(tx, SQL.name_ids, wanted, "name", "id")
+    ids = {name: number for number, name in read_tuples(tx, SQL.name_ids, list(wanted))}
     missing = [name for name in wanted if name not in ids]
     if missing:
         added = tx.all(SQL.add_names, {"names": _JSON.encode(missing).decode()})
@@ -369,8 +368,3 @@ def _room(found: Balance, side: Limit) -> int:
     if side is Limit.DEBITS:
         return found.available_micro_usd
     return found.debits_posted - found.credits_posted - found.credits_pending
-
-
-def _keyed(reader: Reader, sql: str, keys: Iterable[Any], key: str, value: str) -> dict[Any, Any]:
-    """`key` → `value` of the rows whose key is among `keys`."""
-    return {row[key]: row[value] for row in read_keys(reader, sql, list(keys))}

@@ -5,10 +5,10 @@ order alone; they propose, the writer commits.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from gondwana.market.book import (
     COST,
@@ -30,8 +30,7 @@ WANTED_MAX: Final = 1_024  # machines of one order; more belongs to several
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class Want(Struct, frozen=True, kw_only=True):
     """What an order asks of each machine, in the book's numbers."""
 
     models: tuple[str, ...] = ()  # any of these; none: any

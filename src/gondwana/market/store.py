@@ -9,7 +9,7 @@ from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, read_keys, read_values
+from gondwana.db.many import change_keys, insert_values, read_keys, read_tuples, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Transaction
@@ -53,7 +53,7 @@ def count_standing_orders(reader: Reader, tenant_id: str) -> int:
 
 def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
     """Those of the orders that want machines."""
-    return {row["id"] for row in read_keys(reader, SQL.still_open, ids)}
+    return {order_id for (order_id,) in read_tuples(reader, SQL.still_open, ids)}
 
 
 class OpenOrder(NamedTuple):

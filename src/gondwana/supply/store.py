@@ -12,7 +12,7 @@ from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
-from gondwana.db.many import read_keys
+from gondwana.db.many import read_keys, read_tuples
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.transaction import Reader, Row, Transaction
@@ -218,8 +218,8 @@ def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """(epoch, devices that live leases and open bids hold) of each machine; the epoch is its newest lease's, or 0."""
-    rows = read_keys(reader, SQL.held, machine_ids)
-    return {row["id"]: (int(row["epoch"]), int(row["devices_leased"])) for row in rows}
+    rows = read_tuples(reader, SQL.held, machine_ids)
+    return {machine_id: (int(epoch), int(devices)) for machine_id, epoch, devices in rows}
 
 
 def owners(reader: Reader, machine_ids: Sequence[str]) -> dict[str, PrincipalId]:

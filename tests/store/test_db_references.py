@@ -1,0 +1,82 @@
+"""What a lease, a run or a posting refers to is there, and stays: on both databases, whichever way they check it."""
+
+import psycopg
+import pytest
+
+from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
+from gondwana.core.values import replace
+from gondwana.db.errors import Refused
+from gondwana.db.many import insert_values
+from gondwana.db.rows import to_row
+from gondwana.jobs import store
+from gondwana.market import store as market
+
+LEASE = {
+    "order_id": OrderId("ord_none"), "tenant_id": PrincipalId("pri_none"), "machine_id": MachineId("mac_none"),
+    "offer_id": OfferId("off_none"),
+}  # fmt: skip
+RUN = {"job_id": JobId("job_none"), "lease_id": LeaseId("lea_none")}
+REFERRED = ("market_order", "machine", "offer", "principal", "job", "lease")
+
+
+@pytest.fixture
+def world(database, make_world):
+    """With a lease that runs."""
+    world = make_world(database)
+    world.join()
+    job = world.submit()
+    world.reconcile()
+    (world.lease,) = market.leases_of_job(world.reader, job.id)
+    (world.run,) = store.runs_of_job(world.reader, job.id)
+    return world
+
+
+def more(world, count, **changes):
+    """Leases like the one that runs, but with other ids and epochs; the last one with these changes."""
+    leases = [
+        replace(world.lease, id=LeaseId(f"lea_{n:04d}"), epoch=world.lease.epoch + n)
+        for n in range(1, count + 1)
+    ]
+    return [*leases[:-1], replace(leases[-1], **changes)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+@pytest.mark.parametrize("column", LEASE)
+def test_no_lease_refers_to_what_is_not_there_however_many_come_with_it(world, column, count):
+    leases = more(world, count, **{column: LEASE[column]})
+    with pytest.raises(Refused, match=r"(?i)foreign key"):
+        world.write(lambda tx: insert_values(tx, "lease", leases))
+    assert market.leases(world.reader, [each.id for each in leases]) == []
+    leases = more(world, count)
+    world.write(lambda tx: insert_values(tx, "lease", leases))
+    assert len(market.leases(world.reader, [each.id for each in leases])) == count
+
+
+@pytest.mark.parametrize("column", RUN)
+def test_no_run_refers_to_what_is_not_there(world, column):
+    run = replace(world.run, id="run_other", **{column: RUN[column]})
+    with pytest.raises(Refused, match=r"(?i)foreign key"):
+        world.write(lambda tx: insert_values(tx, "run", [run]))
+
+
+@pytest.mark.parametrize("column", LEASE)
+def test_a_lease_that_is_stored_again_refers_to_nothing_new_that_is_not_there(world, column):
+    changed = replace(world.lease, **{column: LEASE[column]})
+    with pytest.raises(Refused):
+        world.write(lambda tx: tx.execute(market.SQL.save_lease, to_row(changed)))
+    assert market.lease(world.reader, world.lease.id) == world.lease
+
+
+@pytest.mark.parametrize("table", REFERRED)
+def test_what_is_referred_to_is_not_deleted_and_keeps_its_key(world, table):
+    for sql in (f"DELETE FROM {table}", f"UPDATE {table} SET id = id || 'x'"):
+        with pytest.raises(Refused):
+            world.write(lambda tx, sql=sql: tx.execute(sql))
+
+
+@pytest.mark.parametrize("table", REFERRED)
+def test_not_even_the_owner_of_the_tables_empties_what_is_referred_to(postgres_url, table):
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("SET search_path = gondwana")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            connection.execute(f"TRUNCATE {table} CASCADE")
