@@ -16,6 +16,9 @@ class Gone:
     def __init__(self, reader):
         self.dialect = reader.dialect
 
+    def values(self, kind, sql, params=()):
+        raise ConnectionError
+
     def all(self, sql, params=()):
         raise ConnectionError
 
