@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import CancelledError, Future
 
 import pytest
+from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import ShuttingDown, StorageFull, Unavailable, WrongState
@@ -15,6 +16,7 @@ from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.events import events_after
 from gondwana.db.settings import read_setting, write_setting
+from gondwana.db.transaction import Reader
 
 NOW = Instant(1.0)
 
@@ -241,6 +243,34 @@ def test_a_writer_and_its_readers_say_which_database_it_is(database, where):
     expected = Dialect.POSTGRES if isinstance(where, str) else Dialect.SQLITE
     assert database.writer.call(lambda tx: tx.dialect) is expected
     assert database.reader().dialect is database.shared_reader().dialect is expected
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    kind: str
+    subject: str
+
+
+def test_the_reader_that_threads_share_answers_all_that_each_one_s_own_does(database):
+    database.writer.call(write, "a", 1)
+    sql, own, shared = (
+        "SELECT kind, subject FROM event",
+        database.reader(),
+        database.shared_reader(),
+    )
+    assert shared.values(Subject, sql) == own.values(Subject, sql) != []
+    assert (
+        shared.tuples(sql)
+        == own.tuples(sql)
+        == [(each.kind, each.subject) for each in own.values(Subject, sql)]
+    )
+    assert [dict(row) for row in shared.all(sql)] == [dict(row) for row in own.all(sql)]
+    assert dict(shared.one(sql)) == dict(own.one(sql))
+    with shared.snapshot():
+        assert shared.tuples(sql) == own.tuples(sql)
+    asked = {name for name in vars(Reader) if not name.startswith("_")}
+    assert asked <= set(
+        vars(type(shared))
+    )  # it has no connection of its own that another would use
 
 
 def test_events_are_numbered_in_commit_order_and_told_once_per_commit(database):

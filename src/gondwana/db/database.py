@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Unavailable
@@ -30,6 +30,7 @@ from gondwana.db.sqlite import (
 from gondwana.db.transaction import Reader, Row
 from gondwana.db.writer import BatchingWriter, InlineWriter, Writer
 
+T = TypeVar("T")
 _MEMORY_NUMBERS: Final = itertools.count()
 _POSTGRES_URLS: Final = ("postgresql://", "postgres://")
 
@@ -147,6 +148,9 @@ class _SharedReader(Reader):
 
     def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         return self._database.reader().tuples(sql, params)
+
+    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
+        return self._database.reader().values(kind, sql, params)
 
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
