@@ -9,10 +9,7 @@ from gondwana.db.rows import columns, to_values
 from gondwana.db.transaction import Reader, Row, Transaction
 
 T = TypeVar("T")
-KEYS_AT_ONCE: Final = {
-    Dialect.SQLITE: 512,  # each a parameter: far below its limit
-    Dialect.POSTGRES: 4_096,  # all in one
-}
+KEYS_AT_ONCE: Final = 512  # of one IN (…): far below any database's limit of parameters
 
 
 def read_keys(reader: Reader, sql: str, keys: Sequence[Any], *before: Any) -> list[Row]:
@@ -51,9 +48,8 @@ def insert_values(tx: Transaction, table: str, values: Sequence[Any]) -> None:
 def _calls(
     dialect: Dialect, sql: str, keys: Sequence[Any], before: Sequence[Any]
 ) -> Iterator[tuple[str, list[Any]]]:
-    most = KEYS_AT_ONCE[dialect]
-    for start in range(0, len(keys), most):
-        part = keys[start : start + most]
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        part = keys[start : start + KEYS_AT_ONCE]
         if dialect is Dialect.POSTGRES:
             yield _any(sql), [*before, _array(part)]
         else:

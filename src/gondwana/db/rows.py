@@ -36,9 +36,7 @@ class _Layout:
     names: tuple[str, ...]
     values: Callable[[Any], Sequence[Any]]
     encoders: tuple[tuple[int, _Code], ...]  # by their places
-    decoders: tuple[
-        tuple[str, _Code], ...
-    ]  # by their names; the others msgspec makes of what is stored
+    decoders: tuple[tuple[str, _Code], ...]  # by their names; msgspec makes the others
 
 
 def columns(kind: type[Any]) -> tuple[str, ...]:
