@@ -75,6 +75,12 @@ class Program:
     def running(self):
         return self.process.poll() is None
 
+    @property
+    def title(self):
+        """Its name, and how it ended."""
+        code = self.process.poll()
+        return self.name if code is None else f"{self.name}, ended with {code}"
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -249,9 +255,9 @@ class Network:
         )  # fmt: skip
 
     def logs(self):
-        """The ends of all logs."""
-        ends = {program.name: program.log[-2000:] for program in self.programs}
-        return "\n".join(f"--- {name}\n{end}" for name, end in ends.items())
+        """The ends of all logs, and how those ended that run no more."""
+        ends = {program.title: program.log[-2000:] for program in self.programs}
+        return "\n".join(f"--- {title}\n{end}" for title, end in ends.items())
 
     def stop(self):
         """End everything, the control plane last."""

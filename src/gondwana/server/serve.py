@@ -1,5 +1,6 @@
 """Run a control plane until it is told to stop; everything it knows is on disk before it answers."""
 
+import faulthandler
 import gc
 import logging
 import os
@@ -60,6 +61,7 @@ def serve(config: ServerConfig) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    faulthandler.enable()  # a library's crash would end us without a word
     tune_interpreter()
     config.data.mkdir(parents=True, exist_ok=True)
     config.data.chmod(
