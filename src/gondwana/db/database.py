@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,8 +14,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import Unavailable
 from gondwana.db.batch import Batches, BeforeCommit
 from gondwana.db.checkpoint import Checkpointer
-from gondwana.db.connection import Connection, Params
-from gondwana.db.dialect import Dialect
+from gondwana.db.connection import Connection
 from gondwana.db.errors import Failed
 from gondwana.db.leadership import Leader, this_process
 from gondwana.db.migrate import known_migrations, migrate
@@ -27,7 +26,7 @@ from gondwana.db.sqlite import (
     open_for_writing,
     protect,
 )
-from gondwana.db.transaction import Reader, Row
+from gondwana.db.transaction import Reader
 from gondwana.db.writer import BatchingWriter, InlineWriter, Writer
 
 T = TypeVar("T")
@@ -112,7 +111,7 @@ class Database:
 
     def shared_reader(self) -> Reader:
         """A reader that may be passed between threads: it reads through the connection of whoever asks it."""
-        return _SharedReader(self)
+        return _SharedReader(self.reader, self._lock)
 
     def close(self) -> None:
         """Finish the writes that were submitted, then let go of the file; a second call does nothing."""
@@ -133,29 +132,14 @@ class Database:
 
 
 class _SharedReader(Reader):
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    """Reads as any other does, but through the connection of the thread that asks."""
 
-    @property
-    def dialect(self) -> Dialect:
-        return self._database.reader().dialect
+    def __init__(self, own: Callable[[], Reader], lock: AbstractContextManager[Any]) -> None:
+        self._own = own
+        self._lock = lock
 
-    def one(self, sql: str, params: Params = ()) -> Row | None:
-        return self._database.reader().one(sql, params)
-
-    def all(self, sql: str, params: Params = ()) -> list[Row]:
-        return self._database.reader().all(sql, params)
-
-    def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        return self._database.reader().tuples(sql, params)
-
-    def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
-        return self._database.reader().values(kind, sql, params)
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Generator[None]:
-        with self._database.reader().snapshot():
-            yield
+    def _through(self) -> Connection:
+        return self._own()._through()
 
     def close(self) -> None:
         """Nothing to let go of: the connections belong to their threads."""

@@ -43,27 +43,27 @@ class Reader:
     @property
     def dialect(self) -> Dialect:
         """Which database this is."""
-        return self._connection.dialect
+        return self._through().dialect
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """The first row, or None. Raises Unavailable where the database cannot be reached."""
         with self._lock, _TOLD:
-            return self._connection.one(sql, params)
+            return self._through().one(sql, params)
 
     def all(self, sql: str, params: Params = ()) -> list[Row]:
         """All rows; the SQL has a LIMIT where there can be many. Raises Unavailable as `one` does."""
         with self._lock, _TOLD:
-            return self._connection.all(sql, params)
+            return self._through().all(sql, params)
 
     def tuples(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """All rows, each only its values in order: for queries of very many rows."""
         with self._lock, _TOLD:
-            return self._connection.tuples(sql, params)
+            return self._through().tuples(sql, params)
 
     def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
         """All rows, each as the value of this type that its columns hold."""
         with self._lock, _TOLD:
-            return self._connection.values(kind, sql, params)
+            return self._through().values(kind, sql, params)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -72,13 +72,18 @@ class Reader:
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
         """Within this block all statements see the same state, whatever is committed meanwhile."""
+        connection = self._through()
         with self._lock:
             with _TOLD:
-                self._connection.begin_snapshot()
+                connection.begin_snapshot()
             try:
                 yield
             finally:
-                self._connection.rollback()
+                connection.rollback()
+
+    def _through(self) -> Connection:
+        """The connection of whoever asks."""
+        return self._connection
 
 
 class _Told:
