@@ -108,6 +108,19 @@ def test_nobody_sleeps_evaluates_or_unpickles(trees):
     assert found == []
 
 
+def test_types_are_decoded_only_where_any_thread_may_meet_them_first(trees):
+    found = [
+        f"{name(path)}:{node.lineno} {called}: see core/decoding.py"
+        for path, tree in trees.items()
+        if name(path) != "src/gondwana/core/decoding.py"
+        for called, node in calls(tree)
+        if called == "msgspec.convert"
+        or (called.endswith(".decode") and any(word.arg == "type" for word in node.keywords))
+        or (called.endswith(".Decoder") and "learnt(" not in ast.unparse(node))
+    ]
+    assert found == []
+
+
 def test_no_shell_sees_a_string_without_a_reason_beside_it(trees):
     found = [
         f"{name(path)}:{node.lineno}"

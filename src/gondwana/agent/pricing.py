@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import GondwanaError
 from gondwana.core.units import MIB
 from gondwana.engines.base import Engine, Limits, Task
@@ -77,7 +78,7 @@ async def ask_script(engine: Engine, folder: Path, view: PricingView, *, name: s
         words = done.end.detail or done.stderr.decode(errors="replace").strip().split("\n")[-1]
         return ScriptAnswer(error=f"{done.end.kind.replace('_', ' ')}: {words}".rstrip(": "))
     try:
-        told = msgspec.json.decode(done.stdout.strip().split(b"\n")[-1], type=_Told)
+        told = from_json(done.stdout.strip().split(b"\n")[-1], _Told)
     except msgspec.MsgspecError as error:
         return ScriptAnswer(error=f"its last line is no answer: {error}")
     low, high = (

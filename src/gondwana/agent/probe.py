@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import Unavailable
 from gondwana.core.units import MIB
 from gondwana.core.values import replace
@@ -32,7 +33,7 @@ async def measure_speed(
         words = done.end.detail or done.stderr.decode(errors="replace").strip()[-300:]
         raise Unavailable(f"this machine's speed could not be measured: {done.end.kind}: {words}")
     try:
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=MachineSpeed)
+        return from_json(done.stdout.splitlines()[-1], MachineSpeed)
     except (msgspec.MsgspecError, IndexError) as error:
         raise Unavailable(
             "this machine's speed could not be measured: no numbers came back"

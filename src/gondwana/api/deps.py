@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
+from gondwana.core.decoding import convert
 from gondwana.core.errors import InvalidValue, MissingToken
 from gondwana.db.idempotency import IdempotencyKey, idempotent
 from gondwana.db.transaction import Reader, Transaction
@@ -107,7 +108,7 @@ def strict(kind: type[Any]) -> Any:
 
     def read(value: Any) -> Any:
         try:
-            return msgspec.convert(value, kind)
+            return convert(value, kind)
         except msgspec.ValidationError as error:
             told, _, place = str(error).partition(" - at `$")
             field = place.strip("`.") or "body"

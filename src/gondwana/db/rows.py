@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
+from gondwana.core.decoding import learnt
+
 T = TypeVar("T")
 _PLAIN: Final = (str, int, float, bytes)
 _Code = Callable[[Any], Any]
@@ -80,6 +82,7 @@ def maker(kind: type[T], there: tuple[str, ...] | None = None) -> Callable[[Any]
     Raises IndexError where columns are missing. msgspec makes all of it in one step: half the time of a loop.
     """
     layout = _layout(kind)
+    learnt(kind)
     convert, names = msgspec.convert, layout.names
     firsts = () if there is None else _firsts(there)
     if there is not None and (missing := set(names).difference(there)):
@@ -128,7 +131,7 @@ def _codes(hint: Any) -> tuple[_Code | None, _Code | None]:
         return None, None
     if isinstance(plain, type) and issubclass(plain, Enum):
         return attrgetter("_value_"), None
-    return _to_json, msgspec.json.Decoder(plain).decode
+    return _to_json, msgspec.json.Decoder(learnt(plain)).decode
 
 
 def _without_name(hint: Any) -> Any:

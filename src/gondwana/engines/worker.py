@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from gondwana.core.decoding import from_json
 from gondwana.core.units import KIB, MIB
 from gondwana.core.values import replace
 from gondwana.engines.base import End, EndKind, Engine, Process, Task, Usage
@@ -176,7 +177,7 @@ def read_reply(line: bytes, unit_id: str) -> UnitResult | UnitFailure:
     if not line or len(line) > REPLY_BYTES_MAX:
         return UnitFailure(reason=FailureReason.BAD_REPLY, detail=f"{len(line)} bytes")
     try:
-        reply = msgspec.json.decode(line, type=WorkerReply)
+        reply = from_json(line, WorkerReply)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return UnitFailure(reason=FailureReason.BAD_REPLY, detail=str(error)[:200])
     if reply.unit_id != unit_id:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from gondwana.core.clock import Instant
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.db.rows import from_row
@@ -70,7 +71,7 @@ class Invoice:
 
     def decoded(self) -> InvoiceDocument:
         """The document as values."""
-        return msgspec.json.decode(self.document, type=InvoiceDocument)
+        return from_json(self.document, InvoiceDocument)
 
 
 def seller(reader: Reader) -> Seller | None:

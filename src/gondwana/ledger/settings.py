@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from gondwana.core.clock import Instant
+from gondwana.core.decoding import convert
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.db.settings import read_setting, write_setting
@@ -77,7 +78,7 @@ def change_setting(
 
 def _converted(name: str, fields: Mapping[str, Any], kind: type[T]) -> T:
     try:
-        return msgspec.convert(fields, kind)
+        return convert(fields, kind)
     except msgspec.ValidationError as error:
         found = _PLACE.search(str(error))
         field = f"{name}.{found[1]}" if found else name

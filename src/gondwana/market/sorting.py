@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import InvalidValue
 from gondwana.market.fields import FIELDS, Field, Kind, Scalar
 from gondwana.market.filters import field_named
@@ -43,9 +44,7 @@ class Sorting:
         """The key that a cursor stands for; raises InvalidValue for one that was not made by this order."""
         is_short = len(cursor) <= CURSOR_CHARS_MAX and _CURSOR.fullmatch(cursor)
         try:
-            place = (
-                msgspec.json.decode(urlsafe_b64decode(cursor), type=_Place) if is_short else None
-            )
+            place = from_json(urlsafe_b64decode(cursor), _Place) if is_short else None
         except (ValueError, msgspec.MsgspecError):
             place = None
         if place is None or not self._is_of_field(place[0]):

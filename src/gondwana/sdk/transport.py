@@ -10,6 +10,7 @@ import msgspec
 import urllib3
 
 import gondwana
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import (
     Conflict,
     Exhausted,
@@ -56,7 +57,7 @@ class Answer:
     def decode(self, kind: type[T]) -> T:
         """The body as `kind`; raises InvalidBytes where the server speaks another version."""
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return from_json(self.body, kind)
         except msgspec.MsgspecError as error:
             raise InvalidBytes(
                 f"the control plane's answer is not what this client expects: {error}",
@@ -235,7 +236,7 @@ def _refusal(answer: Answer) -> GondwanaError:
             "the address redirects elsewhere", hint="log in at the address it names"
         )
     try:
-        problem = msgspec.json.decode(answer.body, type=dict[str, Any])
+        problem = from_json(answer.body, dict[str, Any])
     except msgspec.MsgspecError:
         problem = {}
     if "code" in problem:

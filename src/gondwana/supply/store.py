@@ -4,9 +4,8 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from gondwana.core.clock import Instant
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
@@ -231,7 +230,7 @@ def owners(reader: Reader, machine_ids: Sequence[str]) -> dict[str, PrincipalId]
 @functools.lru_cache(maxsize=1_024)
 def _discounts(stored: str) -> tuple[Discount, ...]:
     """Most offers have the same ladder, or none."""
-    return msgspec.json.decode(stored, type=tuple[Discount, ...])
+    return from_json(stored, tuple[Discount, ...])
 
 
 def _supplies(rows: Sequence[Row], signed: Mapping[str, Sequence[SignedTag]]) -> Iterator[Supply]:

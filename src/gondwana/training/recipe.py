@@ -24,10 +24,11 @@ from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
+from gondwana.core.decoding import convert
 from gondwana.core.errors import GondwanaError, InvalidValue, RecipeError
 
 REQUIRED: Final = ("Config", "model", "batches", "loss")
@@ -164,7 +165,7 @@ def _config(module: ModuleType, overrides: dict[str, Any], path: Path) -> Any:
                 f"{path.name} has no config {key!r}", field=key, hint=f"it has {', '.join(known)}"
             )
     try:
-        return msgspec.convert(overrides, module.Config)
+        return convert(overrides, cast("type[Any]", module.Config))
     except msgspec.ValidationError as error:
         raise InvalidValue(f"the config of {path.name}: {error}", field="config") from None
 

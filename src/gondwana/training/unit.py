@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 import torch
 
+from gondwana.core.decoding import from_json
 from gondwana.core.errors import GondwanaError, InvalidBytes, InvalidValue, TooLarge
 from gondwana.core.values import replace
 from gondwana.training.codecs import Codec, decode_state, encode_upload
@@ -160,7 +161,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     worker = Worker()
     while line := requests.readline(REQUEST_BYTES_MAX):
         try:
-            request = msgspec.json.decode(line, type=WorkerRequest)
+            request = from_json(line, WorkerRequest)
         except msgspec.MsgspecError as error:
             reply = WorkerReply(unit_id="", error=f"InvalidBytes: the request: {error}")
         else:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from gondwana.core.decoding import learnt
 from gondwana.wire.machines import MachineInventory, MachineSpeed
 from gondwana.wire.units import UnitResult, UnitSpec
 
@@ -266,8 +267,8 @@ FromAgent = (
 FromPlane = Challenge | Welcome | Beat | Refused | Ack | Desired | Echo | Listen | Ask
 
 _encoder = msgspec.msgpack.Encoder()
-_from_agent = msgspec.msgpack.Decoder(FromAgent)
-_from_plane = msgspec.msgpack.Decoder(FromPlane)
+_from_agent = msgspec.msgpack.Decoder(learnt(FromAgent))
+_from_plane = msgspec.msgpack.Decoder(learnt(FromPlane))
 
 
 def encode(message: FromAgent | FromPlane) -> bytes:

@@ -188,8 +188,10 @@ def _show_check(wrong: str | None, found: EntryProof, entry: list[Any]) -> str:
 def _read_proof(file: Path) -> EntryProof:
     import msgspec
 
+    from gondwana.core.decoding import from_json
+
     try:
-        return msgspec.json.decode(file.read_bytes(), type=EntryProof)
+        return from_json(file.read_bytes(), EntryProof)
     except msgspec.MsgspecError as error:
         raise InvalidBytes(
             f"{file} is no proof: {error}", hint="gondwana ledger proof TRANSFER --out FILE"
