@@ -17,12 +17,11 @@ USER_ID = 61_234
 AS_USER = ["setpriv", "--reuid", str(USER_ID), "--regid", str(USER_ID), "--clear-groups", "env"]
 
 
-def _python_that_others_may_run():
-    """An interpreter of our version that an ordinary user can reach; our own is often in root's home."""
+def _python_that_others_may_run(environment):
+    """An interpreter of our version that an ordinary user can reach, with our packages; root's are often hidden."""
     for place in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
-        tried = subprocess.run(
-            [*AS_USER, place, "-c", "import ctypes"], capture_output=True, check=False
-        )
+        command = [*AS_USER, place, "-c", "import ctypes, gondwana, pytest"]
+        tried = subprocess.run(command, capture_output=True, env=environment, check=False)
         if tried.returncode == 0:
             return place
     return None
@@ -32,19 +31,21 @@ def _python_that_others_may_run():
 def test_an_ordinary_user_gets_the_same_walls_and_limits(report):
     if os.geteuid() != 0:
         pytest.skip("this run is by an ordinary user already")
-    python = _python_that_others_may_run()
-    if python is None:
-        pytest.skip("no Python here that an ordinary user may run")
     specs = [find_spec(name) for name in ("gondwana", "pytest")]
     paths = [str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)}
+    python = _python_that_others_may_run(environment)
+    if python is None:
+        pytest.skip(
+            "NO PYTHON AND PACKAGES HERE THAT AN ORDINARY USER MAY READ, its walls were not tried"
+        )
     here = Path(__file__).parent
     basetemp = f"/tmp/gondwana-as-user-{os.getpid()}"
     try:
         done = subprocess.run(
             [*AS_USER, python, "-m", "pytest", "-p", "no:cacheprovider", "--deselect", __file__,
              f"--basetemp={basetemp}", "-k", "not control", str(here)],
-            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)},
-            cwd=here.parents[2], capture_output=True, text=True, check=False, timeout=280,
+            env=environment, cwd=here.parents[2], capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
     finally:
         remove_tree(Path(basetemp))
