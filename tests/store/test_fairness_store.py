@@ -1,10 +1,13 @@
 """Fair shares and quotas over a real database: who is served first, who waits, and what is written."""
 
+import functools
+
 import pytest
 
 from gondwana.core.errors import Conflict, NoSuchThing, QuotaTooSmall
 from gondwana.jobs import place, resizes
 from gondwana.jobs.fairness import Fairness
+from gondwana.loops import each
 from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
@@ -62,6 +65,53 @@ def test_whoever_holds_less_is_served_before_an_older_order(world, make):
     third = submit(world, make, "theirs", tenant=world.other, resources=gpus())
     assert match_orders(world.context, world.now) == 2
     assert served(world, first, second, third) == ["mine-0", "theirs"]
+
+
+class Later:
+    """A write that is done when somebody asks how it went: all that is proposed before is proposed without it."""
+
+    def __init__(self, write):
+        self._done = functools.cache(write)
+
+    def exception(self):
+        return self._done().exception()
+
+    def result(self):
+        return self._done().result()
+
+
+@pytest.fixture
+def written_late(world, monkeypatch):
+    """The writes of the matcher, as they are submitted, one proposal each."""
+    submit, calls = world.context.database.writer.submit, []
+
+    def later(*call):
+        calls.append(call)
+        return Later(lambda: submit(*call))
+
+    monkeypatch.setattr(each, "PART_MAX", 1)
+    monkeypatch.setattr(world.context.database.writer, "submit", later)
+    return calls
+
+
+def test_what_is_leased_meanwhile_counts_once(world, make, request):
+    join(world, make, "a", count=8)
+    set_quota(world, devices_max=6)
+    mine = [submit(world, make, f"mine-{n}", resources=gpus()) for n in range(8)]
+    request.getfixturevalue("written_late")
+    assert match_orders(world.context, world.now) == 6
+    assert len(served(world, *mine)) == 6
+
+
+def test_a_machine_is_proposed_to_so_many_as_it_has_devices_while_some_are_not_written(
+    world, make, request
+):
+    join(world, make, "a", count=3)
+    for number in range(5):
+        submit(world, make, f"mine-{number}", resources=gpus())
+    calls = request.getfixturevalue("written_late")
+    assert match_orders(world.context, world.now) == 3
+    assert len([call for call in calls if call[0] is place.place]) == 3
 
 
 def test_what_is_held_since_before_a_restart_counts(world, make):

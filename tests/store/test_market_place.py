@@ -21,7 +21,7 @@ from gondwana.ledger.chain import seal
 from gondwana.ledger.frozen import freeze
 from gondwana.ledger.model import BudgetPeriod
 from gondwana.ledger.store import balance
-from gondwana.loops.each import PART_MAX, write_parts
+from gondwana.loops.each import PART_MAX, PARTS_AHEAD, write_parts
 from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
 from gondwana.market.model import CloseReason, LeaseState, OrderState
@@ -257,6 +257,25 @@ def test_what_fails_is_tried_alone_and_the_rest_of_its_part_is_done(stored_world
     assert write_parts(stored_world.context, run, (2,), things) == 2 * (PART_MAX + 9)
     assert calls[:2] == [PART_MAX, 10]
     assert calls.count(1) >= 1
+
+
+def test_only_a_few_parts_are_made_before_they_can_be_written(stored_world):
+    made, told = [], []
+
+    def things():
+        for number in range(10 * PART_MAX):
+            made.append(number)
+            yield number
+
+    def after(part):
+        told.append(part[0])
+        assert len(made) <= part[0] + (PARTS_AHEAD + 1) * PART_MAX
+
+    def run(tx, part):
+        return len(part)
+
+    assert write_parts(stored_world.context, run, (), things(), after) == 10 * PART_MAX
+    assert told == [n * PART_MAX for n in range(10)]
 
 
 def test_nothing_is_tried_again_by_halves_where_the_database_cannot_write(stored_world):

@@ -235,6 +235,8 @@ class Fairness:
         listing = shelf.listing(each.machine_id)
         amounts = amounts_of(listing, each.devices) if listing else {ANY: each.devices}
         self._leases[each.id] = (each, amounts)
+        if self._turns is not None:
+            self._turns.committed(each.job_id)
         self._holdings.add(each.tenant_id, each.project, amounts, job_id=each.job_id)
 
     def _drop(self, lease_id: str) -> None:

@@ -1,5 +1,6 @@
 """Give open orders the machines they want, and make reservations active."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gondwana.core.clock import Instant
@@ -22,15 +23,17 @@ def match_orders(context: Context, now: Instant) -> int:
     The shelf proposes from memory; the writer looks again before it reserves.
     """
     reader, given = context.database.reader(), (context.random, now)
-    shelf, fairness, proposed = context.shelf, context.fairness, set[str]()
+    shelf, fairness, proposed = context.shelf, context.fairness, Counter[str]()
     proposals = beside(context.database.writer, _proposals(context, reader, now, proposed))
 
     def catch_up(written: Sequence[Proposal]) -> None:
-        """All is proposed: while the rest is written, look at what became of this."""
-        fairness.end()
-        known = [each for one in written for each in one.machine_ids]
+        """Look at what became of these, while others are written."""
+        named = [each for one in written for each in one.machine_ids]
+        proposed.subtract(named)
+        known = [each for each in dict.fromkeys(named) if proposed[each] <= 0]
+        for each in known:
+            del proposed[each]
         shelf.returned(known)
-        proposed.difference_update(known)
         shelf.refresh(reader)
         fairness.catch_up(reader, shelf, context.database.writer.give_way)
 
@@ -44,9 +47,9 @@ def match_orders(context: Context, now: Instant) -> int:
 
 
 def _proposals(
-    context: Context, reader: Reader, now: Instant, proposed: set[str]
+    context: Context, reader: Reader, now: Instant, proposed: Counter[str]
 ) -> Iterator[Proposal]:
-    """What may fit now, each order when it is its turn; every machine that is named is noted in `proposed`."""
+    """What may fit now, each order when it is its turn; how often a machine is named is noted in `proposed`."""
     chooser = Chooser(reader=reader, shelf=context.shelf, probes=context.probes, now=now)
     fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
     if fairness.held_back(holds):

@@ -196,7 +196,7 @@ class Turns:
         self._holdings = holdings
         self._expected: dict[tuple[str, str | None], int] = {}
         self._parts: dict[str, int] = {}  # of what is not settled yet
-        self._settled: list[tuple[Waiting, Amounts]] = []
+        self._settled: dict[str, list[tuple[Waiting, Amounts]]] = {}  # by job
         queues: dict[str, dict[str, list[tuple[int, float, str, Waiting]]]] = {}
         for each in waiting:
             order = each.order
@@ -238,14 +238,18 @@ class Turns:
         self._expect(each, -self._parts.pop(each.order.id))
         if amounts:
             self._add(each, amounts, 1)
-            self._settled.append((each, amounts))
+            self._settled.setdefault(each.order.job_id, []).append((each, amounts))
         self._push(each.tenant_id)
 
-    def close(self) -> None:
-        """Forget what was settled: whatever came of it is counted when it is committed."""
-        for each, amounts in self._settled:
+    def committed(self, job_id: str) -> None:
+        """What came of a job's orders is counted as it was committed: forget what was settled."""
+        for each, amounts in self._settled.pop(job_id, ()):
             self._add(each, amounts, -1)
-        self._settled.clear()
+
+    def close(self) -> None:
+        """Forget all that was settled: whatever came of it is counted when it is committed."""
+        for job_id in list(self._settled):
+            self.committed(job_id)
 
     def _add(self, each: Waiting, amounts: Amounts, sign: int) -> None:
         order = each.order

@@ -182,6 +182,27 @@ def test_a_pass_leaves_no_trace(orders):
     assert held.jobs("b", None) == {}
 
 
+@given(orders, st.integers(1, 5))
+def test_turns_are_the_same_where_leases_are_committed_meanwhile(orders, late):
+    held = holdings(("a", "x", {"H100": 3}))
+    names, turns, uncounted = [], Turns(orders, held, NOW), []
+    for each in turns:
+        turns.settle(each, each.asked)
+        names.append(each.order.id)
+        uncounted.append(each.order)
+        if len(uncounted) == late:
+            leased = uncounted.pop(0)
+            turns.committed(leased.job_id)
+            amounts = queued(leased).asked
+            held.add(leased.tenant_id, leased.project, amounts, job_id=leased.job_id)
+    assert names == served(orders, holdings(("a", "x", {"H100": 3})))
+    turns.close()
+    asked = [each.order for each in orders]
+    counted = {each.job_id for each in asked} - {each.job_id for each in uncounted}
+    mine = {job for tenant in "abcd" for job in held.jobs(tenant, None)} - {"job 0"}
+    assert mine == {each.job_id for each in asked if each.job_id in counted and queued(each).asked}
+
+
 @given(st.integers(2, 5), st.integers(1, 60), st.integers(1, 8))
 def test_while_all_ask_nobody_is_further_behind_than_one_order(tenants, turns_count, size):
     """The bound of DRF: as long as everybody still waits, two shares differ by one order at most."""
