@@ -6,12 +6,11 @@ How to check it without us is in `wire.proofs`.
 import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
-from gondwana.db.many import read_keys
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.store import SQL
 from gondwana.wire import proofs
@@ -21,34 +20,33 @@ from gondwana.wire.proofs import BatchRecord, ChainProof, EntryProof, RootRecord
 BATCH_TRANSFERS_MAX: Final = 20_000
 BATCHES_MAX: Final = 10_000  # of one page of a proof
 ROOTS_MAX: Final = 4_000  # of one proof: ten years
+BATCH_COLUMNS: Final = ("number", "first", "last", "content", "hash", "at_ms")
 MS_PER_DAY: Final = 86_400_000
 
 
 def seal(tx: Transaction) -> None:
     """Chain what was posted and is not sealed yet; the writer calls this before each commit."""
-    while True:
-        last, newest = tx.one(SQL.last_batch), tx.one(SQL.last_entry)
-        first = last["last"] + 1 if last else 1
-        if newest is None or newest["seq"] < first:
-            return
-        _seal(tx, last, first, int(newest["seq"] + newest["legs"] - 1))
+    found = tx.one(SQL.unsealed)
+    if found is None:
+        return
+    number, last = found["number"] or 0, found["last"] or 0
+    chained = bytes(found["hash"]) if found["hash"] else proofs.NOTHING
+    while last < found["newest"]:
+        number, first, last = number + 1, last + 1, _end_of_piece(tx, last, found["newest"])
+        entries = list(_entries(tx, first, last))
+        content = proofs.merkle_root([proofs.leaf_hash(each.leaf) for each in entries])
+        at_ms = entries[-1].at_ms
+        chained = proofs.batch_hash(chained, number, first, last, at_ms, content)
+        tx.insert_rows("ledger_batch", BATCH_COLUMNS, [(number, first, last, content, chained, at_ms)])  # fmt: skip
 
 
-def _seal(tx: Transaction, before: Row | None, first: int, newest: int) -> None:
-    last = newest
-    if newest - first >= BATCH_TRANSFERS_MAX:
-        row = tx.one(SQL.entry_at_or_before, {"seq": first + BATCH_TRANSFERS_MAX - 1})
-        assert row is not None
-        last = int(row["seq"] + row["legs"] - 1)
-    leaves = list(_leaves(tx, first, last))
-    content = proofs.merkle_root([proofs.leaf_hash(leaf) for _, leaf in leaves])
-    number = before["number"] + 1 if before else 1
-    end = tx.one(SQL.entry_at_or_before, {"seq": last})
-    assert end is not None
-    chained = bytes(before["hash"]) if before else proofs.NOTHING
-    hashed = proofs.batch_hash(chained, number, first, last, end["at_ms"], content)
-    columns = ("number", "first", "last", "content", "hash", "at_ms")
-    tx.insert_rows("ledger_batch", columns, [(number, first, last, content, hashed, end["at_ms"])])
+def _end_of_piece(tx: Transaction, before: int, newest: int) -> int:
+    """The last transfer of what is sealed after `before` at once."""
+    if newest - before <= BATCH_TRANSFERS_MAX:
+        return newest
+    row = tx.one(SQL.entry_at_or_before, {"seq": before + BATCH_TRANSFERS_MAX})
+    assert row is not None
+    return int(row["seq"] + row["legs"] - 1)
 
 
 def publish_roots(tx: Transaction, now: Instant) -> int:
@@ -177,15 +175,15 @@ def prove_entry(reader: Reader, seq: int) -> EntryProof:
             raise NoSuchThing(
                 f"the day of transfer {seq} is not over: its root comes after midnight UTC"
             )
-        leaves = list(_leaves(reader, row["first"], row["last"]))
-        index = max(n for n, (first, _) in enumerate(leaves) if first <= seq)
+        entries = list(_entries(reader, row["first"], row["last"]))
+        index = max(n for n, each in enumerate(entries) if each.first <= seq)
         span = {"first": root["first_batch"], "last": root["last_batch"]}
         hashes = [bytes(each["hash"]) for each in reader.all(SQL.batch_hashes, span)]
         before = reader.one(SQL.batch, {"number": row["number"] - 1})
         root_before = reader.one(SQL.root_before, {"day": root["day"]})
     return EntryProof(
-        entry=leaves[index][1].decode(),
-        path=proofs.merkle_path([proofs.leaf_hash(leaf) for _, leaf in leaves], index),
+        entry=entries[index].leaf.decode(),
+        path=proofs.merkle_path([proofs.leaf_hash(each.leaf) for each in entries], index),
         batch=_batch(row),
         batch_before=(bytes(before["hash"]) if before else proofs.NOTHING).hex(),
         batch_path=proofs.merkle_path(hashes, row["number"] - root["first_batch"]),
@@ -211,37 +209,44 @@ def leaf(
     entry: Row, legs: Sequence[Row], accounts: Mapping[int, str], names: Mapping[int, str]
 ) -> bytes:
     """The canonical text of an entry, as `wire.proofs` describes it."""
-    facts = json.loads(entry["facts"]) if entry["facts"] else []
     moves = [
         [accounts.get(leg["debit"]), accounts.get(leg["credit"]), leg["amount"], leg["kind"], leg["pending"]]
         for leg in legs
     ]  # fmt: skip
-    job = entry["job"]
-    fields: list[Any] = [
-        entry["seq"], bytes(entry["event"]).hex(), names.get(entry["kind"]), names.get(entry["subject"]),
-        None if job is None else names.get(job), entry["at_ms"], facts, moves,
-    ]  # fmt: skip
-    return proofs.leaf_bytes(fields)
-
-
-def _leaves(reader: Reader, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-    """(number, leaf) of each entry between two transfers."""
-    span = {"first": first, "last": last}
-    entries, transfers = (
-        reader.all(SQL.entries_between, span),
-        reader.all(SQL.transfers_between, span),
+    kind, subject, job = (names.get(entry[part]) for part in ("kind", "subject", "job"))
+    return _text(
+        entry["seq"], entry["event"], kind, subject, job, entry["at_ms"], entry["facts"], moves
     )
-    touched = {row[side] for row in transfers for side in ("debit", "credit")}
-    used = {row[part] for row in entries for part in ("kind", "subject", "job")} - {None}
-    accounts = {
-        row["id"]: row["name"] for row in read_keys(reader, SQL.account_names, list(touched))
-    }
-    names = {row["id"]: row["name"] for row in read_keys(reader, SQL.name_texts, list(used))}
+
+
+def _text(seq: int, event: bytes, kind: str | None, subject: str | None, job: str | None, at_ms: int,
+          facts: str | None, moves: Sequence[Sequence[Any]]) -> bytes:  # fmt: skip
+    told = json.loads(facts) if facts else []
+    return proofs.leaf_bytes([seq, bytes(event).hex(), kind, subject, job, at_ms, told, moves])
+
+
+class _Entry(NamedTuple):
+    first: int  # its first transfer
+    at_ms: int
+    leaf: bytes
+
+
+def _entries(reader: Reader, first: int, last: int) -> Iterator[_Entry]:
+    """Each entry between two transfers."""
+    span = {"first": first, "last": last}
+    moves = [
+        (debit, credit, amount, kind, pending)
+        for _, _, debit, credit, amount, kind, pending in reader.tuples(
+            SQL.named_transfers_between, span
+        )
+    ]
     place = 0
-    for entry in entries:
-        legs = transfers[place : place + entry["legs"]]
-        place += entry["legs"]
-        yield entry["seq"], leaf(entry, legs, accounts, names)
+    for seq, legs, event, kind, subject, job, at_ms, facts in reader.tuples(
+        SQL.named_entries_between, span
+    ):
+        its = moves[place : place + legs]
+        place += legs
+        yield _Entry(seq, at_ms, _text(seq, event, kind, subject, job, at_ms, facts, its))
 
 
 def _batch(row: Row) -> BatchRecord:

@@ -150,8 +150,18 @@ SELECT seq, amount, pending, debit, credit, leg, kind FROM ledger_transfer WHERE
 -- The entries whose transfers are numbered :first to :last, in order.
 SELECT seq, event, kind, subject, job, legs, at_ms, facts FROM ledger_entry WHERE seq BETWEEN :first AND :last ORDER BY seq;
 
--- name: last_batch
-SELECT number, first, last, content, hash, at_ms FROM ledger_batch ORDER BY number DESC LIMIT 1;
+-- name: named_entries_between
+-- The entries whose transfers are numbered :first to :last, in order, with their names.
+SELECT entry.seq, entry.legs, entry.event, kind.name AS kind, subject.name AS subject, job.name AS job, entry.at_ms, entry.facts
+FROM ledger_entry AS entry LEFT JOIN ledger_name AS kind ON kind.id = entry.kind
+LEFT JOIN ledger_name AS subject ON subject.id = entry.subject LEFT JOIN ledger_name AS job ON job.id = entry.job
+WHERE entry.seq BETWEEN :first AND :last ORDER BY entry.seq;
+
+-- name: unsealed
+-- The newest transfer, and the last batch: nulls where there is none.
+SELECT newest.seq + newest.legs - 1 AS newest, batch.number, batch.last, batch.hash
+FROM (SELECT seq, legs FROM ledger_entry ORDER BY seq DESC LIMIT 1) AS newest
+LEFT JOIN (SELECT number, last, hash FROM ledger_batch ORDER BY number DESC LIMIT 1) AS batch ON 1 = 1;
 
 -- name: batches_after
 SELECT number, first, last, content, hash, at_ms FROM ledger_batch WHERE number > :after ORDER BY number LIMIT :limit;
