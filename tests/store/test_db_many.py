@@ -54,7 +54,7 @@ def test_keys_of_any_spelling_are_found_and_no_others(names):
 
 
 def test_more_keys_than_one_query_takes_are_found_too(names):
-    many = [f"key {number}" for number in range(2 * KEYS_AT_ONCE + 7)]
+    many = [f"key {number}" for number in range(2 * KEYS_AT_ONCE[names.reader().dialect] + 7)]
     store(names, many)
     assert found(names, many) == sorted(many)
 

@@ -257,7 +257,7 @@ def test_a_hold_that_is_paid_can_be_spent_later_in_the_batch_and_the_refusal_kno
 
 
 def test_a_batch_larger_than_any_statement_s_parameters_is_posted_whole(database):
-    count = 3 * KEYS_AT_ONCE + 1
+    count = KEYS_AT_ONCE[database.reader().dialect] + 1
     fund(database, count)
     entries = [
         entry(f"e{n}", leg(TENANT, provider_holdback(f"p{n}"), 1), leg(provider_holdback(f"p{n}"), PAYABLE, 1))
