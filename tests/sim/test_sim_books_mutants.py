@@ -144,8 +144,10 @@ def forget_the_answer(patch):
 
 def seal_all_but_one(patch):
     """The seal leaves out the last entry of a commit with several."""
-    leaves = chain._leaves
-    patch.setattr(chain, "_leaves", lambda *args: list(leaves(*args))[:-1] or list(leaves(*args)))
+    entries = chain._entries
+    patch.setattr(
+        chain, "_entries", lambda *args: list(entries(*args))[:-1] or list(entries(*args))
+    )
 
 
 def seal_later(patch):

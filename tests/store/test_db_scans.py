@@ -23,6 +23,7 @@ ALLOWED = {
     "jobs": "by its newest rows: a page",
     "first_entry": "one row",
     "last_entry": "one row",
+    "unsealed": "the same",
     "owner_heard": "until it has found one",
     "machines_named": "an operator's word to one machine",
     "machines_called": "the same",

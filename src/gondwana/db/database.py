@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Unavailable
@@ -29,7 +29,6 @@ from gondwana.db.sqlite import (
 from gondwana.db.transaction import Reader
 from gondwana.db.writer import BatchingWriter, InlineWriter, Writer
 
-T = TypeVar("T")
 _MEMORY_NUMBERS: Final = itertools.count()
 _POSTGRES_URLS: Final = ("postgresql://", "postgres://")
 
