@@ -57,8 +57,7 @@ MATCHES = 20_000
 ROUNDS = 4  # of waiting orders; the median tells
 ORDERS_PER_SECOND, TICK_SECONDS = 1_000, 0.01
 SILENT_SECONDS_MAX = 1e9  # the world's machines have no agents
-# as for a database of this size; the log is written while a transaction is on, so that less is left for its commit
-POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB", "wal_writer_delay": "10ms"}
+POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as for a database of this size
 LATE_SECONDS_MAX = 20.0  # an order that waits longer counts as unserved
 TARGETS = {
     "match_p50_us": 50, "match_p99_us": 1_000, "match_growth": 5, "match_memory_mib": 64,

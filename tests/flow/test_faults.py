@@ -155,6 +155,17 @@ def test_a_control_plane_killed_again_and_again_finishes_the_job_and_pays_nothin
     assert view.paid_micro_usd == sum(unit["price_micro_usd"] for unit in accepted)
 
 
+def test_a_control_plane_that_a_library_crashes_says_where_and_starts_again(make_network):
+    network = make_network()
+    network.plane.signal(signal.SIGSEGV)
+    assert network.plane.process.wait(10) == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in network.plane.log
+    assert "in serve_news" in network.plane.log  # each thread tells where it was
+    assert f"plane, ended with {-signal.SIGSEGV}" in network.logs()
+    network.start()
+    assert network.operator.client.healthy()
+
+
 def test_a_gang_that_lost_a_machine_gets_just_that_one_replaced(ada, network):
     agents = {program.name: program for program in network.programs}
     text = (

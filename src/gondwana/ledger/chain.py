@@ -32,7 +32,8 @@ def seal(tx: Transaction) -> None:
     number, last = found["number"] or 0, found["last"] or 0
     chained = bytes(found["hash"]) if found["hash"] else proofs.NOTHING
     while last < found["newest"]:
-        number, first, last = number + 1, last + 1, _end_of_piece(tx, last, found["newest"])
+        number, first = number + 1, last + 1
+        last = _end_of_piece(tx, last, found["newest"])
         entries = list(_entries(tx, first, last))
         content = proofs.merkle_root([proofs.leaf_hash(each.leaf) for each in entries])
         at_ms = entries[-1].at_ms

@@ -35,7 +35,9 @@ def test_an_ordinary_user_gets_the_same_walls_and_limits(report):
     paths = [str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin]
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": ":".join(paths)}
     python = _python_that_others_may_run(environment)
-    if python is None:
+    if (
+        python is None
+    ):  # in a folder of root's own, as mktemp makes it, another user finds nothing to run
         pytest.skip(
             "NO PYTHON AND PACKAGES HERE THAT AN ORDINARY USER MAY READ, its walls were not tried"
         )
