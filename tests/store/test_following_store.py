@@ -22,6 +22,9 @@ class Gone:
     def all(self, sql, params=()):
         raise ConnectionError
 
+    def together(self, reads):
+        raise ConnectionError
+
 
 def open_ids(world):
     return world.context.open_orders.ids(world.reader, world.now)

@@ -86,6 +86,8 @@ class Batches:
             ran.error = error
         try:
             events = tx.finish()
+            if ran.error is None:
+                self.connection.flush()
         except Failed:
             raise
         except Exception as error:  # the call hid it, or passed it on

@@ -3,13 +3,22 @@
 import contextlib
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gondwana.db.dialect import Dialect
 from gondwana.db.rows import RowLike
 
 Params = Mapping[str, Any] | Sequence[Any]
 T = TypeVar("T")
+
+
+class Read(NamedTuple):
+    """One of several queries that are asked together."""
+
+    kind: type[Any]
+    """What each row becomes: a `dict` or what is like one, a `tuple`, or a value of this type."""
+    sql: str
+    params: Params
 
 
 @contextlib.contextmanager
@@ -59,6 +68,10 @@ class Connection(Protocol):
         """All rows, each as the value of this type that its columns hold (`rows.from_rows`)."""
         ...
 
+    def together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        """All rows of each of these, in this order."""
+        ...
+
     def execute(self, sql: str, params: Params = ()) -> int:
         """How many rows the statement changed."""
         ...
@@ -74,7 +87,11 @@ class Connection(Protocol):
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Insert many rows the quickest way the database has."""
+        """Insert rows the quickest way the database has; what it refuses may show only at `flush`."""
+        ...
+
+    def flush(self) -> None:
+        """Have the database take what was inserted; raises what it refuses."""
         ...
 
     def script(self, sql: str) -> None:

@@ -4,8 +4,10 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
+from gondwana.db.connection import Read
 from gondwana.db.dialect import Dialect, Prepared
 from gondwana.db.rows import columns, to_values
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Row, Transaction
 
 T = TypeVar("T")
@@ -15,24 +17,30 @@ KEYS_AT_ONCE: Final = {Dialect.SQLITE: 512, Dialect.POSTGRES: 4_096}
 
 def read_keys(reader: Reader, sql: str, keys: Sequence[Any], *before: Any) -> list[Row]:
     """The rows of a query with `IN (:keys)`, whose parameters before that are `before`."""
-    calls = _calls(reader.dialect, sql, keys, before)
-    return [row for text, params in calls for row in reader.all(text, params)]
+    return of_keys(dict, sql, keys, *before).of(reader)
 
 
 def read_tuples(
     reader: Reader, sql: str, keys: Sequence[Any], *before: Any
 ) -> list[tuple[Any, ...]]:
     """The same, each row only its values in order."""
-    calls = _calls(reader.dialect, sql, keys, before)
-    return [row for text, params in calls for row in reader.tuples(text, params)]
+    return of_keys(tuple, sql, keys, *before).of(reader)
 
 
 def read_values(
     reader: Reader, kind: type[T], sql: str, keys: Sequence[Any], *before: Any
 ) -> list[T]:
     """The same, each row as the value of this type that its columns hold."""
-    calls = _calls(reader.dialect, sql, keys, before)
-    return [value for text, params in calls for value in reader.values(kind, text, params)]
+    return of_keys(kind, sql, keys, *before).of(reader)
+
+
+def of_keys(kind: type[Any], sql: str, keys: Sequence[Any], *before: Any) -> Asked[list[Any]]:
+    """What these read, not asked yet; `kind`: see Read."""
+
+    def reads(dialect: Dialect) -> list[Read]:
+        return [Read(kind, *call) for call in _calls(dialect, sql, keys, before)]
+
+    return Asked((reads,), lambda rows: rows)
 
 
 def change_keys(tx: Transaction, sql: str, keys: Sequence[Any], *before: Any) -> int:

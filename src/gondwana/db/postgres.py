@@ -1,7 +1,7 @@
 """Connections to PostgreSQL through psycopg 3: one that leads and writes, and one that only reads per thread.
 
-Parameters are put into the text on this side (ClientCursor): NULL then needs no type, and statements that return
-nothing (BEGIN, SAVEPOINT, RELEASE) travel with the next one instead of costing a round trip each.
+Parameters are put into the text on this side (ClientCursor): NULL then needs no type, and several statements can share
+a round trip. What returns nothing (BEGIN, SAVEPOINT, RELEASE, the insert of a few rows) travels with the next one.
 """
 
 import contextlib
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import ClientCursor, errors
+from psycopg import ClientCursor
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
-from gondwana.db.connection import Params, calmed
+from gondwana.db.connection import Params, Read, calmed
 from gondwana.db.dialect import Dialect, Prepared, postgres_text
-from gondwana.db.errors import Denied, Failed, Refused
+from gondwana.db.errors import Failed
 from gondwana.db.leadership import SQL, Leader
+from gondwana.db.postgres_errors import Errors
+from gondwana.db.postgres_few import are_few, as_json, insert_few
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
 from gondwana.db.queries import Query
 from gondwana.db.rows import maker
 
 T = TypeVar("T")
-_REFUSALS: Final = (psycopg.IntegrityError, psycopg.DataError, errors.RaiseException)
-_DENIALS: Final = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
-_FAILURES: Final = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
+R = TypeVar("R")
 
 
 class PostgresConnection:
@@ -42,6 +42,7 @@ class PostgresConnection:
         self.schema: str
         self._in_transaction = False
         self._unsent: list[str] = []  # travels with the next statement
+        self._has_unsent_rows = False  # it may be refused
         self._savepoints = 0
         self._is_app = False
         self._term: int | None = None
@@ -56,8 +57,8 @@ class PostgresConnection:
         """Begin a session, in the same role as the one before; raises Failed where there is none to be had."""
         self._raw, self.schema = self._place.connect(reads_only=self._reads_only)
         self._in_transaction = False
-        self._unsent = []
-        self._prepared: dict[str, str] = {}  # on this connection, by their names
+        self._prepared: dict[str, str] = {}  # their names on this connection
+        self._drop_unsent()
         if self._is_app:
             self.become_app()
 
@@ -116,66 +117,113 @@ class PostgresConnection:
         assert row is not None
         return next(iter(row.values()))
 
+    def together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        """See Connection; READS_MAX of them in one round trip."""
+        found: list[list[Any]] = []
+        for start in range(0, len(reads), READS_MAX):
+            part = reads[start : start + READS_MAX]
+            found += self._reading(lambda part=part: self._ask_together(part))
+        return found
+
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """See Connection."""
-        if self._unsent:
-            self._send(self._unsent.pop())
+        """See Connection; a few rows travel with the next statement, many are copied: COPY alone asks twice."""
+        if are_few(columns, rows):
+            self._unsent.append(
+                self._prepared_text(insert_few(table, columns), [as_json(columns, rows)])
+            )
+            self._has_unsent_rows = True
+            return
+        self._send_unsent()
         names = ", ".join(f'"{column}"' for column in columns)
-        with _Errors(self._raw), self._raw.cursor() as cursor, contextlib.ExitStack() as stack:
+        with Errors(self._raw), self._raw.cursor() as cursor, contextlib.ExitStack() as stack:
             copy = stack.enter_context(cursor.copy(f'COPY "{table}" ({names}) FROM STDIN'.encode()))
             for row in rows:
                 copy.write_row(row)
             with calmed(self.calm):  # the server works now
                 stack.close()
 
+    def flush(self) -> None:
+        """See Connection."""
+        if self._has_unsent_rows:
+            self._send_unsent()
+
     def script(self, sql: str) -> None:
         """See Connection."""
         self._send(sql)
 
     def _run(self, sql: str, params: Params, rows: Any = dict_row) -> "ClientCursor[Any]":
+        return self._reading(lambda: self._send(self._text(sql, params), rows))
+
+    def _reading(self, ask: Callable[[], R]) -> R:
+        """What `ask` returns; a reader whose session has ended asks once more in a new one."""
         try:
-            return self._ask(sql, params, rows)
+            return ask()
         except Failed:
             if not self._reads_only or self._in_transaction or not self._raw.closed:
                 raise
         self.connect()  # reading again does no harm
-        return self._ask(sql, params, rows)
+        return ask()
 
-    def _ask(self, sql: str, params: Params, rows: Any) -> "ClientCursor[Any]":
+    def _ask_together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        cursor = self._exchange(";".join(self._text(each.sql, each.params) for each in reads))
+        kinds = iter(reads)
+        found: list[list[Any]] = []
+        is_more: bool | None = True
+        while is_more:
+            if cursor.description is not None:  # else of a statement that returns no rows
+                cursor.row_factory = _factory(next(kinds).kind)
+                found.append(cursor.fetchall())
+                cursor.row_factory = tuple_row  # nextset makes one at once
+            is_more = cursor.nextset()
+        return found
+
+    def _text(self, sql: str, params: Params) -> str:
+        """What to send for a statement; planning a keyed one anew takes longer than looking up a few keys."""
         if isinstance(sql, Prepared):
-            return self._execute_prepared(sql, params, rows)
-        query = sql.postgres if isinstance(sql, Query) else postgres_text(sql)
-        return self._send(self._bound(query, params), rows)
+            return self._prepared_text(sql, params)
+        return self._bound(sql.postgres if isinstance(sql, Query) else postgres_text(sql), params)
 
-    def _execute_prepared(self, sql: Prepared, params: Params, rows: Any) -> "ClientCursor[Any]":
-        """Planning one of these anew takes longer than looking up a few keys."""
-        known = self._prepared.get(sql)
+    def _prepared_text(self, sql: Prepared, params: Params) -> str:
+        known = self._prepared.get(sql) or self._preparing.get(sql)
         name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
         places = ", ".join(["%s"] * len(params))
         text = self._bound(f"EXECUTE {name} ({places})", params)
         if known is None:
+            self._preparing[sql] = name
             text = f"PREPARE {name} AS {sql.numbered.rstrip().rstrip(';')};{text}"
-        cursor = self._send(text, rows)
-        self._prepared[sql] = name
-        return cursor
+        return text
 
     def _bound(self, query: str, params: Params) -> str:
         """The query with its parameters in it; a mistake in them shows here, before anything is sent."""
-        with _Errors(self._raw):
+        with Errors(self._raw):
             return ClientCursor(self._raw, row_factory=dict_row).mogrify(query.encode(), params)
 
     def _send(self, text: str, rows: Any = dict_row) -> "ClientCursor[Any]":
         """The cursor at the result of `text`, the last of what is sent."""
-        sent = ";".join([*self._unsent, text]).encode()
-        self._unsent = []
-        with _Errors(self._raw), calmed(self.calm):  # the server works now
+        cursor = self._exchange(text, rows)
+        while cursor.nextset():
+            pass
+        return cursor
+
+    def _exchange(self, text: str, rows: Any = tuple_row) -> "ClientCursor[Any]":
+        """The cursor at the first result of what is sent, `text` and what waited for it."""
+        sent, preparing = ";".join([*self._unsent, text]).encode(), self._preparing
+        self._drop_unsent()
+        with Errors(self._raw), calmed(self.calm):  # the server works now
             cursor = ClientCursor(self._raw, row_factory=rows)
             cursor.execute(sent)
-            while cursor.nextset():
-                pass
+        self._prepared |= preparing
         return cursor
+
+    def _send_unsent(self) -> None:
+        if self._unsent:
+            self._send(self._unsent.pop())
+
+    def _drop_unsent(self) -> None:
+        self._unsent, self._has_unsent_rows = [], False
+        self._preparing: dict[str, str] = {}  # by what is to be sent
 
     # -- transactions
 
@@ -193,11 +241,13 @@ class PostgresConnection:
         self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def _begin(self, words: str) -> None:
-        self._unsent = [words]
+        self._drop_unsent()
+        self._unsent.append(words)
         self._in_transaction = True
 
     def savepoint(self) -> str:
         """See Connection; each has a name of its own, so that one that never began is not taken for another."""
+        self.flush()  # what is refused before it would keep it from beginning
         self._savepoints += 1
         name = f"s{self._savepoints}"
         self._unsent.append(f"SAVEPOINT {name}")
@@ -209,7 +259,12 @@ class PostgresConnection:
 
     def rollback_to(self, savepoint: str) -> None:
         """See Connection."""
-        self._send(f"ROLLBACK TO {savepoint}; RELEASE {savepoint}")
+        is_unsent = f"SAVEPOINT {savepoint}" in self._unsent
+        before = self._unsent[: self._unsent.index(f"SAVEPOINT {savepoint}")] if is_unsent else []
+        self._drop_unsent()  # it came after the savepoint
+        self._unsent = before  # BEGIN, or a RELEASE
+        if not is_unsent:
+            self._send(f"ROLLBACK TO {savepoint}; RELEASE {savepoint}")
 
     def commit(self) -> None:
         """See Connection; raises Failed with `is_unknown` where the session ended before it said how it went."""
@@ -230,7 +285,7 @@ class PostgresConnection:
         if not self._in_transaction and not self._unsent:
             return
         self._in_transaction = False
-        self._unsent = []
+        self._drop_unsent()
         with contextlib.suppress(psycopg.Error):  # a session that ended has undone it
             self._raw.rollback()
 
@@ -275,7 +330,14 @@ class PostgresConnection:
             raise NotLeader()
 
 
+READS_MAX: Final = 16  # asked at once: all their rows are in memory before any is used
 _MIGRATION: Final = int.from_bytes(b"gonm", "big")
+
+
+def _factory(kind: type[Any]) -> Any:
+    if kind is dict:
+        return dict_row
+    return tuple_row if kind is tuple else values_of(kind)
 
 
 def values_of(kind: type[Any]) -> Callable[[Any], Callable[[Sequence[Any]], Any]]:
@@ -287,37 +349,3 @@ def values_of(kind: type[Any]) -> Callable[[Any], Callable[[Sequence[Any]], Any]
         return maker(kind, tuple(column.name for column in cursor.description))
 
     return factory
-
-
-class _Errors:
-    """Within this block, what PostgreSQL says no to is one of our errors."""
-
-    __slots__ = ("_raw",)
-
-    def __init__(self, raw: RawConnection) -> None:
-        self._raw = raw
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.Error):
-            ours = _ours(error, is_closed=self._raw.closed)
-            if ours is not None:
-                raise ours from error
-
-
-def _ours(error: psycopg.Error, *, is_closed: bool) -> Exception | None:
-    """What the error means, or None: a mistake of ours, which belongs to whoever made it."""
-    reason = error.diag.message_primary or str(error)
-    if is_closed:
-        return Failed(reason)
-    if isinstance(error, _REFUSALS):
-        constraint = error.diag.constraint_name
-        return Refused(
-            reason if not constraint or constraint in reason else f"{reason} ({constraint})"
-        )
-    if isinstance(error, _DENIALS):
-        return Denied(reason)
-    if isinstance(error, _FAILURES):
-        return Failed(reason, is_full=isinstance(error, errors.DiskFull))
-    return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from gondwana.core.errors import NotLeader
-from gondwana.db.connection import Params, calmed
+from gondwana.db.connection import Params, Read, calmed
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed, Refused
 from gondwana.db.leadership import SQL, Leader
@@ -121,6 +121,18 @@ class SqliteConnection:
     def values(self, kind: type[T], sql: str, params: Params = ()) -> list[T]:
         """See Connection."""
         return from_rows(kind, self.all(sql, params))
+
+    def together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        """See Connection; one after the other: nothing is far away here."""
+        return [self._read(*each) for each in reads]
+
+    def _read(self, kind: type[Any], sql: str, params: Params) -> list[Any]:
+        if kind is dict:
+            return self.all(sql, params)
+        return self.tuples(sql, params) if kind is tuple else self.values(kind, sql, params)
+
+    def flush(self) -> None:
+        """See Connection; it has it already."""
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
 from gondwana.core.events import Event
-from gondwana.db.connection import Connection, Params
+from gondwana.db.connection import Connection, Params, Read
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed
 from gondwana.db.events import (
@@ -64,6 +64,11 @@ class Reader:
         """All rows, each as the value of this type that its columns hold."""
         with self._lock, _TOLD:
             return self._through().values(kind, sql, params)
+
+    def together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        """All rows of each of these, in this order; on PostgreSQL in one round trip."""
+        with self._lock, _TOLD:
+            return self._through().together(reads)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -150,6 +155,16 @@ class Transaction(Reader):
             self.spoil(error)
             raise
 
+    def together(self, reads: Sequence[Read]) -> list[list[Any]]:
+        """See Reader."""
+        for each in reads:
+            self._check_and_tell(each.sql)
+        try:
+            return self._connection.together(reads)
+        except Exception as error:
+            self.spoil(error)
+            raise
+
     def execute(self, sql: str, params: Params = ()) -> int:
         """How many rows the statement changed: a conditional update that lost its race changed none."""
         self._check(sql)
@@ -171,7 +186,8 @@ class Transaction(Reader):
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Insert many rows the quickest way there is; on PostgreSQL as one statement."""
+        """Insert rows the quickest way there is. What is refused is raised here, by a later statement, or at the end
+        of the savepoint or the call that this stands in."""
         assert all(name.isidentifier() for name in (table, *columns))
         self._check("")
         if rows:
@@ -231,6 +247,7 @@ class Transaction(Reader):
         try:
             yield
             self._check("")
+            self.flush()
         except BaseException:
             if not isinstance(self._spoilt, Failed):  # else there is nothing left to undo
                 try:
@@ -244,6 +261,14 @@ class Transaction(Reader):
             raise
         try:
             self._connection.release(savepoint)
+        except Exception as error:
+            self.spoil(error)
+            raise
+
+    def flush(self) -> None:
+        """Have the database take what was inserted; raises what it refuses."""
+        try:
+            self._connection.flush()
         except Exception as error:
             self.spoil(error)
             raise

@@ -26,7 +26,11 @@ class Calendar:
     @classmethod
     def read(cls, reader: Reader, machine_ids: Iterable[str], now: Instant) -> "Calendar":
         """As it is stored."""
-        bookings = store.booked_on(reader, list(machine_ids))
+        return cls.of(reader, store.booked_on(reader, list(machine_ids)), now)
+
+    @classmethod
+    def of(cls, reader: Reader, bookings: dict[str, list[Booking]], now: Instant) -> "Calendar":
+        """The same where what is booked has been read, by machine."""
         return cls(now=now, bookings=bookings, standing=store.standing_on(reader, list(bookings)))
 
     def has_room(self, order: Order, listing: Listing, past: Sequence[Lease] = ()) -> bool:

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from gondwana.core.devices import CPU, device
 from gondwana.core.ids import MachineId
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader
 from gondwana.market.book import EMPTY, Row
 from gondwana.market.measures import work_price
@@ -30,9 +31,15 @@ def listings(reader: Reader) -> list[Listing]:
 
 def listings_of(reader: Reader, machine_ids: Iterable[str]) -> list[Listing]:
     """The standing offers of these machines, in this order; those that sell nothing are left out."""
+    return listings_of_asked(machine_ids).of(reader)
+
+
+def listings_of_asked(machine_ids: Iterable[str]) -> Asked[list[Listing]]:
+    """The same, not asked yet."""
     ids = list(dict.fromkeys(machine_ids))
-    found = supply.supply_of(reader, ids)
-    return [to_listing(found[machine_id]) for machine_id in ids if machine_id in found]
+    return supply.supply_of_asked(ids).then(
+        lambda found: [to_listing(found[each]) for each in ids if each in found]
+    )
 
 
 def rows(reader: Reader) -> Iterator[Row]:

@@ -16,19 +16,22 @@ from gondwana.core.ids import JobId, LeaseId, PrincipalId, RunId, new_id
 from gondwana.core.money import format_usd
 from gondwana.core.random import Random
 from gondwana.core.values import replace
+from gondwana.db.together import Asked, both, together
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import end, money, reservations, store
 from gondwana.jobs.calendar import Calendar
-from gondwana.jobs.listings import listings_of
+from gondwana.jobs.listings import listings_of_asked
 from gondwana.jobs.model import Island, Job, JobReason, JobState, Run, RunState
 from gondwana.jobs.quotas import Limits
 from gondwana.jobs.rules import batch, memory
 from gondwana.market import rules as market_rules
 from gondwana.market import screening
 from gondwana.market import store as market
+from gondwana.market.calendar import store as calendar
 from gondwana.market.calendar.model import Booking
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import CloseReason, Lease, LeaseState, Listing, Order, OrderState
+from gondwana.policy.quotas import quotas_of_asked
 from gondwana.supply import store as supply
 
 
@@ -52,6 +55,9 @@ class Chosen:
     booked: list[Booking] = field(default_factory=list[Booking])  # that they are made for
 
 
+_Stored = tuple[dict[str, Hold], dict[str, list[Booking]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """What of some machines is kept for others: for large orders, and for what is booked."""
@@ -62,8 +68,19 @@ class Kept:
     @classmethod
     def read(cls, reader: Reader, machine_ids: Sequence[str], now: Instant) -> "Kept":
         """As it is stored."""
-        holds = market.holds_on(reader, machine_ids)
-        return cls(holds=holds, calendar=Calendar.read(reader, machine_ids, now))
+        return cls.of(reader, cls.asked(machine_ids).of(reader), now)
+
+    @staticmethod
+    def asked(machine_ids: Sequence[str]) -> Asked[_Stored]:
+        """What is stored, not asked yet."""
+        holds, booked = market.holds_on_asked(machine_ids), calendar.booked_on_asked(machine_ids)
+        return both(holds, booked, lambda *found: found)
+
+    @classmethod
+    def of(cls, reader: Reader, stored: _Stored, now: Instant) -> "Kept":
+        """The same where that has been read."""
+        holds, booked = stored
+        return cls(holds=holds, calendar=Calendar.of(reader, booked, now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +138,26 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
     for the next. An order that is not open any more, or gets nothing, costs the others nothing. (Of an order, only its
     state and its end ever change.)
     """
-    still = market.still_open(tx, [each.order.id for each in proposals])
-    wanted = [
-        each for each in proposals if each.order.state is OrderState.OPEN and each.order.id in still
-    ]
-    job_ids = list(dict.fromkeys(each.order.job_id for each in wanted))
-    jobs, past = store.jobs_by_id(tx, job_ids), market.leases_of_jobs(tx, job_ids)
+    orders = [each.order for each in proposals]
+    job_ids = list(dict.fromkeys(order.job_id for order in orders))
+    named = Counter(machine_id for each in proposals for machine_id in each.machine_ids)
+    machine_ids = list(named)
+    still, jobs, past, listings, stored, quotas = together(
+        tx,
+        market.still_open_asked([order.id for order in orders]),
+        store.jobs_by_id_asked(job_ids),
+        market.leases_of_jobs_asked(job_ids),
+        listings_of_asked(machine_ids),
+        Kept.asked(machine_ids),
+        quotas_of_asked(order.tenant_id for order in orders),
+    )
     seen = Seen(jobs=jobs, leases=past, unwritten=(chosen_of := Chosen()))
-    named = Counter(machine_id for each in wanted for machine_id in each.machine_ids)
-    offers = {str(each.machine_id): each for each in listings_of(tx, named)}
-    kept = Kept.read(tx, list(offers), now)
-    limits = Limits.read(tx, [each.order for each in wanted])
-    for proposed in wanted:
+    offers = {str(each.machine_id): each for each in listings}
+    kept = Kept.of(tx, stored, now)
+    limits = Limits.of(tx, quotas)
+    for proposed in proposals:
+        if proposed.order.state is not OrderState.OPEN or proposed.order.id not in still:
+            continue
         order = proposed.order
         job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
         if job is None:

@@ -1,12 +1,13 @@
 """What tenants may still set aside: read once in a transaction for many jobs, then counted down as it is set aside."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId
 from gondwana.core.money import due_micro_usd
-from gondwana.db.many import read_keys
+from gondwana.db.many import of_keys
+from gondwana.db.together import together
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import store
 from gondwana.jobs.model import Job
@@ -15,7 +16,7 @@ from gondwana.ledger import budgets
 from gondwana.ledger.accounts import AccountName, lease_escrow, tenant_available, tenant_promo
 from gondwana.ledger.budgets import BudgetStatus
 from gondwana.ledger.model import Balance, Funding
-from gondwana.ledger.store import balances
+from gondwana.ledger.store import balances, balances_asked
 from gondwana.market.model import Lease, LeaseState
 from gondwana.market.rules import RUNWAY_SECONDS
 
@@ -43,8 +44,15 @@ class Purses:
         self._tx, self._now = tx, now
         each = list(jobs)
         tenants = list(dict.fromkeys(job.tenant_id for job in each))
-        self._tenants = _read_tenants(tx, tenants)
-        self._limited = {row["tenant_id"] for row in read_keys(tx, store.SQL.with_budgets, tenants)}
+        names = [name(one) for one in tenants for name in (tenant_available, tenant_promo)]
+        frozen, found, limited = together(
+            tx,
+            of_keys(tuple, store.SQL.frozen_among, tenants),
+            balances_asked(names),
+            of_keys(tuple, store.SQL.with_budgets, tenants),
+        )
+        self._tenants = _tenants(tenants, found, {tenant_id for (tenant_id,) in frozen})
+        self._limited = {tenant_id for (tenant_id,) in limited}
         self._limits: dict[tuple[str, str], list[BudgetStatus]] = {}
         self._left_of_budget: dict[str, int] = {}
         self._fitted: dict[tuple[str, str], tuple[AccountName, ...]] = {}
@@ -98,10 +106,9 @@ class Purses:
         return self._limits[key]
 
 
-def _read_tenants(tx: Transaction, tenant_ids: Sequence[str]) -> dict[str, _Tenant]:
-    frozen = {row["principal_id"] for row in read_keys(tx, store.SQL.frozen_among, tenant_ids)}
-    names = [name(each) for each in tenant_ids for name in (tenant_available, tenant_promo)]
-    found = balances(tx, names)
+def _tenants(
+    tenant_ids: Sequence[str], found: Mapping[AccountName, Balance], frozen: Collection[str]
+) -> dict[str, _Tenant]:
     return {
         each: _Tenant(
             own=found[tenant_available(each)].available_micro_usd,

@@ -161,7 +161,11 @@ class Limits:
     @classmethod
     def of_tenants(cls, reader: Reader, tenant_ids: Sequence[str]) -> "Limits":
         """Of these tenants; what is held is read of those who have a quota."""
-        found = quotas.quotas_of(reader, tenant_ids)
+        return cls.of(reader, quotas.quotas_of(reader, tenant_ids))
+
+    @classmethod
+    def of(cls, reader: Reader, found: dict[str, list[Quota]]) -> "Limits":
+        """The same where the quotas have been read, by tenant."""
         holdings = Holdings()
         if found:
             rows = market.holdings_of_tenants(reader, list(found))

@@ -9,9 +9,10 @@ from gondwana.core.events import Event
 from gondwana.core.ids import JobId, PrincipalId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, read_keys, read_values
+from gondwana.db.many import change_keys, insert_values, of_keys, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.jobs.model import (
     PHASE_TRANSITIONS,
@@ -48,7 +49,12 @@ def job(reader: Reader, id: str) -> Job:
 
 def jobs_by_id(reader: Reader, ids: Sequence[str]) -> dict[JobId, Job]:
     """These jobs; those that do not exist are left out."""
-    return {each.id: each for each in read_values(reader, Job, SQL.jobs_by_id, ids)}
+    return jobs_by_id_asked(ids).of(reader)
+
+
+def jobs_by_id_asked(ids: Sequence[str]) -> Asked[dict[JobId, Job]]:
+    """The same, not asked yet."""
+    return of_keys(Job, SQL.jobs_by_id, ids).then(lambda jobs: {each.id: each for each in jobs})
 
 
 def job_of(reader: Reader, tenant_id: PrincipalId, name_or_id: str) -> Job:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
+from gondwana.db.connection import Read
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.store import SQL
 from gondwana.wire import proofs
@@ -235,16 +236,14 @@ class _Entry(NamedTuple):
 def _entries(reader: Reader, first: int, last: int) -> Iterator[_Entry]:
     """Each entry between two transfers."""
     span = {"first": first, "last": last}
+    asked = (SQL.named_transfers_between, SQL.named_entries_between)
+    transfers, entries = reader.together([Read(tuple, sql, span) for sql in asked])
     moves = [
         (debit, credit, amount, kind, pending)
-        for _, _, debit, credit, amount, kind, pending in reader.tuples(
-            SQL.named_transfers_between, span
-        )
+        for _, _, debit, credit, amount, kind, pending in transfers
     ]
     place = 0
-    for seq, legs, event, kind, subject, job, at_ms, facts in reader.tuples(
-        SQL.named_entries_between, span
-    ):
+    for seq, legs, event, kind, subject, job, at_ms, facts in entries:
         its = moves[place : place + legs]
         place += legs
         yield _Entry(seq, at_ms, _text(seq, event, kind, subject, job, at_ms, facts, its))

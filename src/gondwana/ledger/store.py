@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, FundsTooLow, InvalidValue, NoSuchThing, WrongState
 from gondwana.core.money import format_usd
+from gondwana.db.connection import Read
 from gondwana.db.errors import Refused
-from gondwana.db.many import read_keys, read_tuples
+from gondwana.db.many import of_keys, read_keys
 from gondwana.db.queries import load_queries
+from gondwana.db.together import Asked, of_row, together
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
 from gondwana.ledger.model import (
@@ -57,7 +59,15 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
     Each is refused as `post` would refuse it after those before it.
     """
     keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
-    known = {event for _, event, _ in read_tuples(tx, SQL.entries_of_events, list(keys.values()))}
+    if not keys:
+        return [_posted(entry, repeated=False) for entry in entries]
+    known, accounts, names, last = together(
+        tx,
+        of_keys(tuple, SQL.entries_of_events, list(keys.values())).then(lambda rows: {event for _, event, _ in rows}),
+        of_keys(tuple, SQL.account_ids, _accounts_of(entries)).then(_by_name),
+        of_keys(tuple, SQL.name_ids, _names_of(entries)).then(_by_name),
+        of_row(SQL.last_entry),
+    )  # fmt: skip
     fresh: dict[str, Entry] = {}
     posted: list[Posted] = []
     for entry in entries:
@@ -70,7 +80,8 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
             _check_same(tx, entry, keys[entry.event_id], fresh.get(entry.event_id))
         posted.append(_posted(entry, repeated=bool(entry.legs) and not is_new))
     if fresh:
-        _insert(tx, list(fresh.values()), keys, now)
+        there = _There(accounts, names, last)
+        _insert(tx, list(fresh.values()), keys, there, now)
     return posted
 
 
@@ -118,9 +129,17 @@ def balance(reader: Reader, account: AccountName) -> Balance:
 
 def balances(reader: Reader, accounts: Sequence[AccountName]) -> dict[AccountName, Balance]:
     """The counters of many accounts."""
-    found = read_keys(reader, SQL.accounts_named, accounts)
-    by_name = {row["name"]: to_balance(row) for row in found}
-    return {name: by_name.get(name, Balance()) for name in accounts}
+    return balances_asked(accounts).of(reader)
+
+
+def balances_asked(accounts: Sequence[AccountName]) -> Asked[dict[AccountName, Balance]]:
+    """The same, not asked yet."""
+
+    def by_name(rows: Sequence[Row]) -> dict[AccountName, Balance]:
+        found = {row["name"]: to_balance(row) for row in rows}
+        return {name: found.get(name, Balance()) for name in accounts}
+
+    return of_keys(dict, SQL.accounts_named, accounts).then(by_name)
 
 
 def moved_between(reader: Reader, debit: AccountName, credit: AccountName) -> int:
@@ -188,14 +207,21 @@ def _posted(entry: Entry, *, repeated: bool) -> Posted:
     return Posted(event_id=entry.event_id, transfer_ids=ids, repeated=repeated)
 
 
+class _There(NamedTuple):
+    """What the books have, of what some entries touch."""
+
+    accounts: dict[str, int]
+    names: dict[str, int]
+    last_entry: Row | None
+
+
 def _insert(
-    tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], now: Instant
-) -> None:
+    tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], there: _There, now: Instant
+) -> None:  # fmt: skip
     try:
         with tx.savepoint():
-            accounts = _account_ids(tx, entries)
-            names = _name_ids(tx, entries)
-            last = tx.one(SQL.last_entry)
+            accounts, names = _with_missing(tx, entries, there)
+            last = there.last_entry
             first = last["seq"] + last["legs"] if last else 1
             at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
             starts: dict[bytes, tuple[int, int]] = {}
@@ -217,32 +243,37 @@ def _insert(
         raise _refusal(tx, entries, error) from error
 
 
-def _account_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
-    """The row of every account that the entries touch; one is opened at its first use."""
-    wanted = dict.fromkeys(
-        name for entry in entries for leg in entry.legs for name in (leg.debit, leg.credit)
-    )
-    ids = {name: number for number, name in read_tuples(tx, SQL.account_ids, list(wanted))}
-    missing = [name for name in wanted if name not in ids]
-    if missing:
-        kinds = [(name, kind_of(name)) for name in missing]
-        rows = [(name, kind.code, kind.limit.value, kind.asset) for name, kind in kinds]
-        opened = tx.all(SQL.open_accounts, {"accounts": _JSON.encode(rows).decode()})
-        ids |= {row["name"]: row["id"] for row in opened}
-    return ids
+def _accounts_of(entries: Sequence[Entry]) -> list[AccountName]:
+    """Every account that the entries touch."""
+    legs = (leg for entry in entries for leg in entry.legs)
+    return list(dict.fromkeys(name for leg in legs for name in (leg.debit, leg.credit)))
 
 
-def _name_ids(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
-    """The row of every kind, subject and job that the entries name; one is written at its first use."""
-    wanted = dict.fromkeys(
-        name for entry in entries for name in (entry.kind, entry.subject, entry.job_id) if name
-    )
-    ids = {name: number for number, name in read_tuples(tx, SQL.name_ids, list(wanted))}
-    missing = [name for name in wanted if name not in ids]
-    if missing:
-        added = tx.all(SQL.add_names, {"names": _JSON.encode(missing).decode()})
-        ids |= {row["name"]: row["id"] for row in added}
-    return ids
+def _names_of(entries: Sequence[Entry]) -> list[str]:
+    """Every kind, subject and job that the entries name."""
+    named = ((entry.kind, entry.subject, entry.job_id) for entry in entries)
+    return list(dict.fromkeys(name for names in named for name in names if name))
+
+
+def _by_name(rows: Sequence[tuple[int, str]]) -> dict[str, int]:
+    return {name: number for number, name in rows}
+
+
+def _with_missing(
+    tx: Transaction, entries: Sequence[Entry], there: _There
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The row of every account, and of every name, that the entries need; what is new is written."""
+    wanted = [(name, kind_of(name)) for name in _accounts_of(entries) if name not in there.accounts]
+    opened = [(name, kind.code, kind.limit.value, kind.asset) for name, kind in wanted]
+    added = [name for name in _names_of(entries) if name not in there.names]
+    missing = [
+        Read(tuple, sql, {of: _JSON.encode(rows).decode()})
+        for sql, of, rows in ((SQL.open_accounts, "accounts", opened), (SQL.add_names, "names", added))
+        if rows
+    ]  # fmt: skip
+    written = iter(tx.together(missing))
+    accounts = there.accounts | (_by_name(next(written)) if opened else {})
+    return accounts, there.names | (_by_name(next(written)) if added else {})
 
 
 def _holds(

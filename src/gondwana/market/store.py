@@ -9,9 +9,16 @@ from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, read_keys, read_tuples, read_values
+from gondwana.db.many import (
+    change_keys,
+    insert_values,
+    of_keys,
+    read_keys,
+    read_values,
+)
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import rules
 from gondwana.market.fairness import Holding
@@ -51,9 +58,9 @@ def count_standing_orders(reader: Reader, tenant_id: str) -> int:
     return int(row["orders"]) if row else 0
 
 
-def still_open(reader: Reader, ids: Sequence[str]) -> set[str]:
+def still_open_asked(ids: Sequence[str]) -> Asked[set[str]]:
     """Those of the orders that want machines."""
-    return {order_id for (order_id,) in read_tuples(reader, SQL.still_open, ids)}
+    return of_keys(tuple, SQL.still_open, ids).then(lambda rows: {order_id for (order_id,) in rows})
 
 
 class OpenOrder(NamedTuple):
@@ -112,10 +119,10 @@ def holds(reader: Reader) -> list[Hold]:
     return from_rows(Hold, reader.all(SQL.holds))
 
 
-def holds_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Hold]:
+def holds_on_asked(machine_ids: Sequence[str]) -> Asked[dict[str, Hold]]:
     """What is kept of these machines."""
-    rows = read_keys(reader, SQL.holds_on, machine_ids)
-    return {each.machine_id: each for each in from_rows(Hold, rows)}
+    found = of_keys(Hold, SQL.holds_on, machine_ids)
+    return found.then(lambda holds: {each.machine_id: each for each in holds})
 
 
 def keep(tx: Transaction, now: Instant, wanted: Sequence[Hold]) -> None:
@@ -311,10 +318,20 @@ def leases(reader: Reader, ids: Sequence[str]) -> list[Lease]:
 
 def leases_of_jobs(reader: Reader, job_ids: Iterable[JobId]) -> dict[JobId, list[Lease]]:
     """The leases of each of these jobs, oldest first."""
-    found: dict[JobId, list[Lease]] = {job_id: [] for job_id in job_ids}
-    for each in read_values(reader, Lease, SQL.leases_of_jobs, list(found)):
-        found[each.job_id].append(each)
-    return found
+    return leases_of_jobs_asked(job_ids).of(reader)
+
+
+def leases_of_jobs_asked(job_ids: Iterable[JobId]) -> Asked[dict[JobId, list[Lease]]]:
+    """The same, not asked yet."""
+    ids = list(dict.fromkeys(job_ids))
+
+    def by_job(leases: Sequence[Lease]) -> dict[JobId, list[Lease]]:
+        found: dict[JobId, list[Lease]] = {job_id: [] for job_id in ids}
+        for each in leases:
+            found[each.job_id].append(each)
+        return found
+
+    return of_keys(Lease, SQL.leases_of_jobs, ids).then(by_job)
 
 
 def leases_of_job(reader: Reader, job_id: JobId, *, live: bool = False) -> list[Lease]:

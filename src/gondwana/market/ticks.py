@@ -1,16 +1,21 @@
 """Price history, loaded and saved: a row per bucket whenever it changed."""
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final
 
+import msgspec
+
 from gondwana.core.clock import Instant
+from gondwana.db.many import insert_values
 from gondwana.db.queries import load_queries
-from gondwana.db.rows import from_row, to_row
+from gondwana.db.rows import from_row
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market.prices import SECONDS_PER_HOUR, Tick
 
 SQL: Final = load_queries("gondwana.market", "ticks.sql")
 ROWS_MAX: Final = 1_000  # ticks read at once
+_JSON: Final = msgspec.json.Encoder()
 FINE_SECONDS: Final = 48 * 3_600  # every change is kept so long; after that the last of each hour
 KEPT_SECONDS: Final = 90 * 86_400  # so long that one sees a season, not for ever
 
@@ -24,16 +29,13 @@ def latest(reader: Reader) -> Iterator[Tick]:
 
 
 def record(tx: Transaction, ticks: Sequence[Tick]) -> int:
-    """Store what changed; how many buckets that were. One that is older than the last known changes nothing."""
-    stored = 0
-    for tick in ticks:
-        row = to_row(tick)
-        last = tx.one(SQL.in_force, {**row, "at": float("inf")})
-        if last is None or last["at"] < tick.at:
-            tx.execute(SQL.no_longer_latest, {"model": tick.model, "region": tick.region})
-            tx.execute(SQL.insert, row)
-            stored += 1
-    return stored
+    """Store what changed, one tick a bucket; how many that were. One no newer than the last known changes nothing."""
+    known = tx.all(SQL.latest_of, {"buckets": _keys(ticks)})
+    last = {(row["model"], row["region"]): row["at"] for row in known}
+    newer = [each for each in ticks if each.at > last.get((each.model, each.region), -inf)]
+    tx.execute(SQL.no_longer_latest, {"buckets": _keys(newer)})
+    insert_values(tx, "price_tick", newer)
+    return len(newer)
 
 
 def has_old(reader: Reader, now: Instant) -> bool:
@@ -58,6 +60,10 @@ def history(
         SQL.history, {**key, "after": since if after is None else after, "limit": limit}
     )
     return [from_row(Tick, row) for row in ([first] if first else []) + rows][:limit]
+
+
+def _keys(ticks: Sequence[Tick]) -> str:
+    return _JSON.encode([(each.model, each.region) for each in ticks]).decode()
 
 
 def _before(now: Instant) -> dict[str, float]:

@@ -3,19 +3,25 @@
 SELECT * FROM price_tick WHERE is_latest = 1 AND (model > :model OR (model = :model AND region > :region))
 ORDER BY model, region LIMIT :limit;
 
--- name: no_longer_latest
--- A newer one of this bucket follows in the same transaction.
-UPDATE price_tick SET is_latest = 0 WHERE model = :model AND region = :region AND is_latest = 1;
+-- name: latest_of
+-- Since when these buckets, a JSON list of [model, region], have held what they hold.
+SELECT tick.model, tick.region, tick.at FROM json_each(:buckets) AS bucket
+JOIN price_tick AS tick ON tick.model = json_extract(bucket.value, '$[0]')
+    AND tick.region = json_extract(bucket.value, '$[1]') AND tick.is_latest = 1;
 
--- name: insert
--- A bucket as it is from :at on.
-INSERT INTO price_tick (
-    model, region, at, hour, is_latest, is_fine, devices, rentable, leased, closed,
-    ask_lowest, ask_median, ask_highest, work_lowest, work_median
-) VALUES (
-    :model, :region, :at, :hour, :is_latest, :is_fine, :devices, :rentable, :leased, :closed,
-    :ask_lowest, :ask_median, :ask_highest, :work_lowest, :work_median
-);
+-- name: latest_of (postgres)
+SELECT tick.model, tick.region, tick.at FROM json_array_elements(:buckets::JSON) AS bucket
+JOIN price_tick AS tick ON tick.model = bucket ->> 0 AND tick.region = bucket ->> 1 AND tick.is_latest = 1;
+
+-- name: no_longer_latest
+-- A newer one of each of these follows in the same transaction.
+UPDATE price_tick SET is_latest = 0 FROM json_each(:buckets) AS bucket
+WHERE price_tick.model = json_extract(bucket.value, '$[0]') AND price_tick.region = json_extract(bucket.value, '$[1]')
+    AND price_tick.is_latest = 1;
+
+-- name: no_longer_latest (postgres)
+UPDATE price_tick SET is_latest = 0 FROM json_array_elements(:buckets::JSON) AS bucket
+WHERE price_tick.model = bucket ->> 0 AND price_tick.region = bucket ->> 1 AND price_tick.is_latest = 1;
 
 -- name: history
 -- A bucket's ticks after :after, oldest first.

@@ -1,14 +1,15 @@
 """Quotas, loaded and saved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.core.values import replace
-from gondwana.db.many import read_keys
-from gondwana.db.rows import from_row, from_rows, to_row
+from gondwana.db.many import of_keys
+from gondwana.db.rows import from_rows, to_row
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.policy.model import Quota
 from gondwana.policy.store import SQL
@@ -19,11 +20,19 @@ ALL_MAX: Final = 100_000
 
 def quotas_of(reader: Reader, tenant_ids: Iterable[str]) -> dict[str, list[Quota]]:
     """The quotas of each of these tenants who has any."""
-    found: dict[str, list[Quota]] = {}
-    for row in read_keys(reader, SQL.quotas_of, sorted(set(tenant_ids))):
-        each = from_row(Quota, row)
-        found.setdefault(each.tenant_id, []).append(each)
-    return found
+    return quotas_of_asked(tenant_ids).of(reader)
+
+
+def quotas_of_asked(tenant_ids: Iterable[str]) -> Asked[dict[str, list[Quota]]]:
+    """The same, not asked yet."""
+
+    def by_tenant(quotas: Sequence[Quota]) -> dict[str, list[Quota]]:
+        found: dict[str, list[Quota]] = {}
+        for each in quotas:
+            found.setdefault(each.tenant_id, []).append(each)
+        return found
+
+    return of_keys(Quota, SQL.quotas_of, sorted(set(tenant_ids))).then(by_tenant)
 
 
 def all_quotas(reader: Reader) -> list[Quota]:

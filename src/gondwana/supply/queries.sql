@@ -36,6 +36,10 @@ INSERT INTO offer (
 -- One machine.
 SELECT * FROM machine WHERE id = :id;
 
+-- name: machines_by_id
+-- These machines.
+SELECT * FROM machine WHERE id IN (:keys);
+
 -- name: machine_by_name
 -- An owner's machine by its name, unless it left.
 SELECT * FROM machine WHERE owner_id = :owner_id AND name = :name;
@@ -140,8 +144,15 @@ SELECT id, owner_id FROM machine WHERE id IN (:keys);
 UPDATE machine SET proven_at = :now WHERE id = :id;
 
 -- name: rate
--- What a machine's leases say of it; a whole row's save leaves it as it is.
-UPDATE machine SET reliability = :reliability, trust = :trust WHERE id = :id;
+-- What their leases say of machines, a JSON list of [id, reliability, trust]; a whole row's save leaves it as it is.
+UPDATE machine SET reliability = json_extract(rated.value, '$[1]'), trust = json_extract(rated.value, '$[2]')
+FROM json_each(:rated) AS rated WHERE machine.id = json_extract(rated.value, '$[0]')
+RETURNING machine.id, machine.name;
+
+-- name: rate (postgres)
+UPDATE machine SET reliability = (rated ->> 1)::DOUBLE PRECISION, trust = rated ->> 2
+FROM json_array_elements(:rated::JSON) AS rated WHERE machine.id = rated ->> 0
+RETURNING machine.id, machine.name;
 
 -- name: is_priced
 -- Whether a policy sets the machine's price.

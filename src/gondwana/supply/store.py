@@ -2,7 +2,9 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from gondwana.core.clock import Instant
 from gondwana.core.decoding import from_json
@@ -11,9 +13,10 @@ from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_state
-from gondwana.db.many import read_keys, read_tuples
+from gondwana.db.many import of_keys, read_keys, read_tuples, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
+from gondwana.db.together import Asked, both
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.service import SlaClass
 from gondwana.supply import rules, tags
@@ -22,6 +25,7 @@ from gondwana.wire.calendar import Discount
 
 SQL: Final = load_queries("gondwana.supply")
 ROWS_MAX: Final = 10_000  # machines read at once
+_JSON: Final = msgspec.json.Encoder()
 
 
 def machine(reader: Reader, id: str) -> Machine:
@@ -30,6 +34,11 @@ def machine(reader: Reader, id: str) -> Machine:
     if row is None:
         raise NoSuchThing(machine=id, hint="gondwana provider list")
     return from_row(Machine, row)
+
+
+def machines_by_id(reader: Reader, ids: Sequence[str]) -> dict[str, Machine]:
+    """These machines; those that do not exist are left out."""
+    return {each.id: each for each in read_values(reader, Machine, SQL.machines_by_id, ids)}
 
 
 def machine_of(reader: Reader, owner_id: PrincipalId, name_or_id: str) -> Machine:
@@ -210,9 +219,16 @@ def numbers(reader: Reader) -> Iterator[tuple[Any, ...]]:
 
 def supply_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, Supply]:
     """The standing offers of machines with their free devices, by machine; those that sell nothing are left out."""
-    signed = tags.standing_of(reader, machine_ids)
-    rows = read_keys(reader, SQL.supply_of, machine_ids)
-    return {each.machine.id: each for each in _supplies(rows, signed)}
+    return supply_of_asked(machine_ids).of(reader)
+
+
+def supply_of_asked(machine_ids: Sequence[str]) -> Asked[dict[str, Supply]]:
+    """The same, not asked yet."""
+    return both(
+        tags.standing_of_asked(machine_ids),
+        of_keys(dict, SQL.supply_of, machine_ids),
+        lambda signed, rows: {each.machine.id: each for each in _supplies(rows, signed)},
+    )
 
 
 def held(reader: Reader, machine_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -258,10 +274,25 @@ def _supply(row: Row, each: Machine, signed: Sequence[SignedTag]) -> Supply:
     )
 
 
-def rate(tx: Transaction, now: Instant, target: Machine, reliability: float, trust: Trust) -> None:
-    """What a machine's leases say of it now, with its event."""
-    tx.execute(SQL.rate, {"id": target.id, "reliability": reliability, "trust": trust})
-    _emit(tx, target, now, "machine.rated", {"reliability": reliability, "trust": trust})
+class Rating(NamedTuple):
+    """What a machine's leases say of it."""
+
+    machine_id: str
+    reliability: float
+    trust: Trust
+
+
+def rate(tx: Transaction, now: Instant, ratings: Sequence[Rating]) -> int:
+    """Store what is said of machines now, with its events; returns how many there are."""
+    rated = tx.all(SQL.rate, {"rated": _JSON.encode(ratings).decode()})
+    names = {row["id"]: row["name"] for row in rated}
+    tx.emit_many([
+        Event(at=now, kind="machine.rated", subject=each.machine_id,
+              data={"machine": names[each.machine_id], "machine_id": each.machine_id,
+                    "reliability": each.reliability, "trust": each.trust})
+        for each in ratings if each.machine_id in names
+    ])  # fmt: skip
+    return len(rated)
 
 
 def _emit(tx: Transaction, target: Machine, now: Instant, kind: str, data: dict[str, Any]) -> None:

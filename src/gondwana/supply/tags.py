@@ -8,9 +8,10 @@ from gondwana.core.errors import Exhausted, InvalidValue, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.core.ids import PrincipalId, new_id
 from gondwana.core.random import Random
-from gondwana.db.many import read_keys
+from gondwana.db.many import of_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.supply.model import Machine, SignedTag
 
@@ -82,7 +83,12 @@ def tags(
 
 def standing_of(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[SignedTag]]:
     """What nobody revoked of these machines, by machine; it may have expired."""
-    return _by_machine(read_keys(reader, SQL.tags_of, machine_ids))
+    return standing_of_asked(machine_ids).of(reader)
+
+
+def standing_of_asked(machine_ids: Sequence[str]) -> Asked[dict[str, list[SignedTag]]]:
+    """The same, not asked yet."""
+    return of_keys(dict, SQL.tags_of, machine_ids).then(_by_machine)
 
 
 def standing_between(reader: Reader, first: str, last: str) -> dict[str, list[SignedTag]]:

@@ -8,9 +8,10 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all
-from gondwana.db.many import change_keys, insert_values, read_keys, read_values
+from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
+from gondwana.db.together import Asked
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market.calendar.model import (
     BOOKING_TRANSITIONS,
@@ -38,10 +39,20 @@ def booking(reader: Reader, id: str) -> Booking:
 
 def booked_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[Booking]]:
     """What of these machines is promised ahead; machines without a booking are left out."""
-    found: dict[str, list[Booking]] = {}
-    for row in read_keys(reader, SQL.booked_on, list(dict.fromkeys(machine_ids))):
-        found.setdefault(row["machine_id"], []).append(from_row(Booking, row))
-    return found
+    return booked_on_asked(machine_ids).of(reader)
+
+
+def booked_on_asked(machine_ids: Sequence[str]) -> Asked[dict[str, list[Booking]]]:
+    """The same, not asked yet."""
+
+    def by_machine(bookings: Sequence[Booking]) -> dict[str, list[Booking]]:
+        found: dict[str, list[Booking]] = {}
+        for each in bookings:
+            found.setdefault(each.machine_id, []).append(each)
+        return found
+
+    ids = list(dict.fromkeys(machine_ids))
+    return of_keys(Booking, SQL.booked_on, ids).then(by_machine)
 
 
 def of_machine(reader: Reader, machine_id: str) -> list[Booking]:
