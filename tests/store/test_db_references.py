@@ -1,4 +1,4 @@
-"""What a lease, a run or a posting refers to is there, and stays: on both databases, whichever way they check it."""
+"""What a row refers to is there, and stays: on both databases, whichever way they check it."""
 
 import psycopg
 import pytest
@@ -50,6 +50,20 @@ def test_no_lease_refers_to_what_is_not_there_however_many_come_with_it(world, c
     leases = more(world, count)
     world.write(lambda tx: insert_values(tx, "lease", leases))
     assert len(market.leases(world.reader, [each.id for each in leases])) == count
+
+
+def test_no_job_and_no_order_is_of_a_tenant_that_is_not_there(world):
+    job = store.job(world.reader, world.lease.job_id)
+    order = market.order(world.reader, world.lease.order_id)
+    for table, known in (("job", job), ("market_order", order)):
+        another = replace(known, id="another")
+        both = [another, replace(known, id="third", tenant_id=PrincipalId("pri_none"))]
+        with pytest.raises(Refused, match=r"(?i)foreign key"):
+            world.write(lambda tx, table=table, both=both: insert_values(tx, table, both))
+        change = f"UPDATE {table} SET tenant_id = 'pri_none' WHERE id = ?"
+        with pytest.raises(Refused):
+            world.write(lambda tx, sql=change, key=known.id: tx.execute(sql, [key]))
+        world.write(lambda tx, table=table, each=another: insert_values(tx, table, [each]))
 
 
 @pytest.mark.parametrize("column", RUN)

@@ -68,11 +68,11 @@ SELECT seq, legs, at_ms FROM ledger_entry ORDER BY seq DESC LIMIT 1;
 SELECT max(seq) AS seq FROM ledger_transfer;
 
 -- name: named_transfers_between
--- The transfers numbered :first to :last, in order, with their accounts' names: looked up one by one, since PostgreSQL
--- would read all accounts to join some hundred transfers with them.
-SELECT seq, leg, (SELECT name FROM ledger_account WHERE id = transfer.debit) AS debit,
-    (SELECT name FROM ledger_account WHERE id = transfer.credit) AS credit, amount, kind, pending
-FROM ledger_transfer AS transfer WHERE seq BETWEEN :first AND :last ORDER BY seq;
+-- The transfers numbered :first to :last, in order, with their accounts' names.
+SELECT transfer.seq, transfer.leg, debit.name AS debit, credit.name AS credit, transfer.amount, transfer.kind, transfer.pending
+FROM ledger_transfer AS transfer
+JOIN ledger_account AS debit ON debit.id = transfer.debit JOIN ledger_account AS credit ON credit.id = transfer.credit
+WHERE transfer.seq BETWEEN :first AND :last ORDER BY transfer.seq;
 
 -- name: moved_between
 SELECT sum(transfer.amount) AS amount FROM ledger_transfer AS transfer
@@ -151,11 +151,11 @@ SELECT seq, amount, pending, debit, credit, leg, kind FROM ledger_transfer WHERE
 SELECT seq, event, kind, subject, job, legs, at_ms, facts FROM ledger_entry WHERE seq BETWEEN :first AND :last ORDER BY seq;
 
 -- name: named_entries_between
--- The entries whose transfers are numbered :first to :last, in order, with their names: looked up as those of accounts.
-SELECT seq, legs, event, (SELECT name FROM ledger_name WHERE id = entry.kind) AS kind,
-    (SELECT name FROM ledger_name WHERE id = entry.subject) AS subject,
-    (SELECT name FROM ledger_name WHERE id = entry.job) AS job, at_ms, facts
-FROM ledger_entry AS entry WHERE seq BETWEEN :first AND :last ORDER BY seq;
+-- The entries whose transfers are numbered :first to :last, in order, with their names.
+SELECT entry.seq, entry.legs, entry.event, kind.name AS kind, subject.name AS subject, job.name AS job, entry.at_ms, entry.facts
+FROM ledger_entry AS entry LEFT JOIN ledger_name AS kind ON kind.id = entry.kind
+LEFT JOIN ledger_name AS subject ON subject.id = entry.subject LEFT JOIN ledger_name AS job ON job.id = entry.job
+WHERE entry.seq BETWEEN :first AND :last ORDER BY entry.seq;
 
 -- name: unsealed
 -- The newest transfer, and the last batch: nulls where there is none.
