@@ -58,12 +58,12 @@ def lease_what_bids_hold(patch):
 
 def trust_who_proposes(patch):
     """The writer does not look whether the devices are still free."""
-    patch.setattr(
-        place, "listings_of",
-        lambda tx, ids, look=place.listings_of: [
-            replace(each, devices_free=each.devices) for each in look(tx, ids)
-        ],
-    )  # fmt: skip
+
+    def all_free(listed):
+        return [replace(each, devices_free=each.devices) for each in listed]
+
+    asked = place.listings_of_asked
+    patch.setattr(place, "listings_of_asked", lambda ids: asked(ids).then(all_free))
 
 
 def lease_what_is_not_sold(patch):

@@ -93,8 +93,8 @@ def lease_what_is_taken(patch):
     def all_free(listed):
         return [replace(one, devices_free=one.devices) for one in listed]
 
-    looked_at, kept, held = place.listings_of, shelf.listings_of, supply_store.held
-    patch.setattr(place, "listings_of", lambda reader, ids: all_free(looked_at(reader, ids)))
+    asked, kept, held = place.listings_of_asked, shelf.listings_of, supply_store.held
+    patch.setattr(place, "listings_of_asked", lambda ids: asked(ids).then(all_free))
     patch.setattr(shelf, "listings_of", lambda reader, ids: all_free(kept(reader, ids)))
     patch.setattr(
         supply_store,

@@ -17,6 +17,7 @@ itself and nothing else; the event of a change is in the same transaction as the
     rows                      to_row(value) -> dict; from_row(Type, row) -> value
     conditional               expect_state(tx, query, id, state): a move happens only from where the mover saw the row
     events                    StoredEvent(seq, event); events_after(reader, after, limit=, job_id=); last_seq(reader)
+    together                  together(reader, a, b): questions that are asked at once, in one round trip
     idempotency               idempotent(tx, IdempotencyKey(...), run, at=) -> response bytes, the same for ever
     settings                  read_setting(reader, key, Type, default=); write_setting(tx, key, value, at=)
     blob_references           hold_blob, release_blobs, held_blobs: what garbage collection must keep
