@@ -5,11 +5,13 @@ dataclasses; both are used alike (ADR 0020).
 """
 
 import dataclasses
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
 V = TypeVar("V")
+K = TypeVar("K", bound=Hashable)
 
 
 def replace(value: V, /, **changes: Any) -> V:
@@ -17,3 +19,11 @@ def replace(value: V, /, **changes: Any) -> V:
     if isinstance(value, Struct):
         return structs.replace(value, **changes)
     return dataclasses.replace(value, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def grouped(values: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
+    """The values by their keys, in their order."""
+    found: dict[K, list[V]] = {}
+    for each in values:
+        found.setdefault(key(each), []).append(each)
+    return found

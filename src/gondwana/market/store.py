@@ -9,13 +9,7 @@ from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
 from gondwana.core.values import replace
 from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import (
-    change_keys,
-    insert_values,
-    of_keys,
-    read_keys,
-    read_values,
-)
+from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.together import Asked

@@ -1,12 +1,12 @@
 """Quotas, loaded and saved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.core.errors import Conflict, NoSuchThing
 from gondwana.core.events import Event
-from gondwana.core.values import replace
+from gondwana.core.values import grouped, replace
 from gondwana.db.many import of_keys
 from gondwana.db.rows import from_rows, to_row
 from gondwana.db.together import Asked
@@ -25,14 +25,8 @@ def quotas_of(reader: Reader, tenant_ids: Iterable[str]) -> dict[str, list[Quota
 
 def quotas_of_asked(tenant_ids: Iterable[str]) -> Asked[dict[str, list[Quota]]]:
     """The same, not asked yet."""
-
-    def by_tenant(quotas: Sequence[Quota]) -> dict[str, list[Quota]]:
-        found: dict[str, list[Quota]] = {}
-        for each in quotas:
-            found.setdefault(each.tenant_id, []).append(each)
-        return found
-
-    return of_keys(Quota, SQL.quotas_of, sorted(set(tenant_ids))).then(by_tenant)
+    found: Asked[list[Quota]] = of_keys(Quota, SQL.quotas_of, sorted(set(tenant_ids)))
+    return found.then(lambda quotas: grouped(quotas, lambda each: str(each.tenant_id)))
 
 
 def all_quotas(reader: Reader) -> list[Quota]:

@@ -8,6 +8,7 @@ from gondwana.core.errors import Exhausted, InvalidValue, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.core.ids import PrincipalId, new_id
 from gondwana.core.random import Random
+from gondwana.core.values import grouped
 from gondwana.db.many import of_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
@@ -110,10 +111,7 @@ def machine_called(reader: Reader, name_or_id: str) -> Machine:
 
 
 def _by_machine(rows: Iterable[Row]) -> dict[str, list[SignedTag]]:
-    found: dict[str, list[SignedTag]] = {}
-    for each in map(_tag, rows):
-        found.setdefault(each.machine_id, []).append(each)
-    return found
+    return grouped(map(_tag, rows), lambda each: str(each.machine_id))
 
 
 def _tag(row: Row) -> SignedTag:

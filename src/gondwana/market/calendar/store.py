@@ -6,7 +6,7 @@ from typing import Any, Final
 from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
-from gondwana.core.values import replace
+from gondwana.core.values import grouped, replace
 from gondwana.db.conditional import expect_all
 from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
@@ -44,15 +44,8 @@ def booked_on(reader: Reader, machine_ids: Sequence[str]) -> dict[str, list[Book
 
 def booked_on_asked(machine_ids: Sequence[str]) -> Asked[dict[str, list[Booking]]]:
     """The same, not asked yet."""
-
-    def by_machine(bookings: Sequence[Booking]) -> dict[str, list[Booking]]:
-        found: dict[str, list[Booking]] = {}
-        for each in bookings:
-            found.setdefault(each.machine_id, []).append(each)
-        return found
-
-    ids = list(dict.fromkeys(machine_ids))
-    return of_keys(Booking, SQL.booked_on, ids).then(by_machine)
+    found: Asked[list[Booking]] = of_keys(Booking, SQL.booked_on, list(dict.fromkeys(machine_ids)))
+    return found.then(lambda bookings: grouped(bookings, lambda each: str(each.machine_id)))
 
 
 def of_machine(reader: Reader, machine_id: str) -> list[Booking]:
