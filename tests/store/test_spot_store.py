@@ -4,7 +4,7 @@ import pytest
 
 from gondwana.core.clock import Instant
 from gondwana.core.values import replace
-from gondwana.jobs import admit, report
+from gondwana.jobs import admit, report, spot_books
 from gondwana.jobs import spot as jobs_spot
 from gondwana.jobs import store as jobs
 from gondwana.jobs.model import JobState, RunState
@@ -19,6 +19,7 @@ from gondwana.loops.finish_jobs import finish_jobs
 from gondwana.loops.meter_leases import meter_leases
 from gondwana.market import store as market
 from gondwana.market.book import Key
+from gondwana.market.keeping import PATIENCE_SECONDS
 from gondwana.market.model import CloseReason, LeaseState, Mechanism, OrderState
 from gondwana.market.spot import rules
 from gondwana.market.spot import store as spot
@@ -278,7 +279,7 @@ def test_who_was_evicted_again_and_again_has_not_failed(opened, make):
     for _ in range(4):
         minute(opened, 120)
         (lease,) = live(opened, job)
-        seat = jobs_spot.books(
+        seat = spot_books.books(
             opened.reader, opened.context.shelf.listings(opened.reader), opened.now
         )[0].standing
         opened.write(jobs_spot.evict, opened.now, 120, seat)
@@ -323,6 +324,26 @@ def test_a_gang_is_evicted_whole(opened, make):
     assert live(opened, single) == []
 
 
+def end(world, job):
+    for lease in live(world, job):
+        world.write(lambda tx, lease=lease: market.close(tx, world.now, lease, CloseReason.JOB_DONE))  # fmt: skip
+
+
+def test_in_a_thin_book_a_gang_that_waits_is_not_passed_by_by_later_orders(world, make):
+    for name in ("kauri", "rimu"):
+        sell(world, name)
+    running = [bid(world, make, 50 * CENT, f"running-{n}") for n in range(2)]
+    minute(world)
+    gang = bid(world, make, 40 * CENT, "gang", num_nodes=2)
+    minute(world, PATIENCE_SECONDS)
+    passing = bid(world, make, 50 * CENT, "passing")
+    for each in running:
+        end(world, each)
+        minute(world)
+    assert (len(live(world, passing)), len(live(world, gang))) == (0, 2)
+    balances_are_kept(world)
+
+
 def test_an_owner_who_sells_no_spot_any_more_gets_his_machine_back_after_the_same_notice(
     opened, make
 ):
@@ -350,7 +371,7 @@ def test_an_owner_who_asks_more_by_now_is_not_leased_for_less(opened, make):
     machine = sell(opened)
     job = bid(opened, make, 30 * CENT)
     opened.clock.advance(60)
-    books = jobs_spot.books(opened.reader, opened.context.shelf.listings(opened.reader), opened.now)
+    books = spot_books.books(opened.reader, opened.context.shelf.listings(opened.reader), opened.now)
     found = rules.call(books, {}, jobs_spot.settings(opened.reader), opened.now)
     opened.write(supply.set_spot_floor, opened.now, machine, 90 * CENT)  # he asks more by now
     proposed = jobs_spot.proposals(opened.reader, found[0].grants)
@@ -370,17 +391,17 @@ def test_only_offers_of_models_that_somebody_wants_or_runs_on_are_looked_at(
     bid(opened, make, 30 * CENT, resources=_of("A100"))
     looked_at = []
 
-    class Books(jobs_spot._Books):
+    class Books(spot_books._Books):
         def __init__(self, listings, now):
             looked_at.append(sorted(each.accelerator for each in listings))
             super().__init__(listings, now)
 
-    monkeypatch.setattr(jobs_spot, "_Books", Books)
+    monkeypatch.setattr(spot_books, "_Books", Books)
     everything = opened.context.shelf.listings(opened.reader)
-    books = jobs_spot.books(opened.reader, everything, opened.now)
+    books = spot_books.books(opened.reader, everything, opened.now)
     assert [each.key.model for each in books] == ["A100", "H100"]
     bid(opened, make, 30 * CENT, resources=_of(""))
-    jobs_spot.books(opened.reader, everything, opened.now)
+    spot_books.books(opened.reader, everything, opened.now)
     assert looked_at == [["A100", "H100"], ["A100", "H100", "L4"]]
 
 

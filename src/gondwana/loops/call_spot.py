@@ -8,6 +8,7 @@ from typing import Final
 
 from gondwana.core.clock import Instant
 from gondwana.jobs import spot as jobs
+from gondwana.jobs import spot_books
 from gondwana.jobs.calendar import Ahead
 from gondwana.jobs.context import Context
 from gondwana.loops.each import write_parts
@@ -24,7 +25,7 @@ def call_spot(context: Context, now: Instant) -> int:
         return 0
     settings, is_due = jobs.settings(reader), False
     listings = Ahead.read(reader, now).for_spot(context.shelf.listings(reader))
-    books = jobs.books(reader, listings, now)
+    books = spot_books.books(reader, listings, now)
     past = spot.past(reader, [book.key for book in books], now, settings)
     outcomes = rules.call(books, past, settings, now)
     if spot.is_due(reader, now, settings):

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import replace
 from gondwana.market.book import Key
 from gondwana.market.spot.model import Book, Call, Past, Seat, Stall, Standing, Wish
 from gondwana.market.spot.rules import STEP_MIN, Shelf, bounds, call, evictions, remembered
@@ -158,6 +159,38 @@ def test_a_tenant_with_the_higher_cap_is_served_first_and_among_equals_the_older
     wishes = tuple(sorted(wishes, key=lambda each: each.since))
     outcome = one(Book(key=KEY, wishes=wishes, stalls=(stall("m1"), stall("m2"))))
     assert [each.order_id for each in outcome.grants] == ["rich", "early"]
+
+
+def crowded(kept=()):
+    """A gang that runs nowhere yet, a later bid below its cap, and one of two machines free."""
+    gang = replace(wish("gang", 30 * CENT, fits=["m1", "m2"], machines=2), kept=kept)
+    running = standing("running", 40 * CENT, ["m2"])
+    small = wish("small", 20 * CENT, fits=["m1", "m2"], since=1)
+    other = stall("m3", 5 * CENT, free=8)  # sold, but not what either wants
+    return Book(key=KEY, standing=(running,), wishes=(gang, small),
+                stalls=(stall("m1"), stall("m2", free=0), other))  # fmt: skip
+
+
+def test_what_a_gang_keeps_goes_to_no_lower_bid_nor_to_a_later_one_in_a_thin_book():
+    for settings in (OPEN, SpotSettings()):
+        passed_by = one(crowded(), settings=settings)
+        assert [each.order_id for each in passed_by.grants] == ["small"]
+        assert one(crowded(kept=("m1", "m2")), settings=settings).grants == ()
+
+
+def test_one_gang_of_a_bucket_keeps_machines_and_no_second():
+    first, second = (
+        replace(wish(name, cap * CENT, fits=fits, machines=2, since=n), kept=tuple(fits))
+        for n, (name, cap, fits) in enumerate([("first", 40, ["m1", "m2"]), ("second", 30, ["m3", "m4"])])
+    )  # fmt: skip
+    small = wish("small", 20 * CENT, fits=["m1", "m3"], since=5)
+    running = standing("a", 50 * CENT, ["m2", "m4"])
+    other = stall("m5", 5 * CENT, free=8)
+    book = Book(key=KEY, standing=(running,), wishes=(first, second, small),
+                stalls=(stall("m1"), stall("m2", free=0), stall("m3"), stall("m4", free=0), other))  # fmt: skip
+    for settings in (OPEN, SpotSettings()):
+        outcome = one(book, settings=settings)
+        assert {each.order_id: list(each.prices) for each in outcome.grants} == {"small": ["m3"]}
 
 
 # -- eviction

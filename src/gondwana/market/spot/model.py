@@ -49,6 +49,7 @@ class Wish:
     machines: int  # all of these or none
     machines_max: int  # more are welcome if they are free
     fits: frozenset[str]  # machines that have what it asks, in this bucket
+    kept: tuple[str, ...] = ()  # what it may keep from others while it finds no room (ADR 0018)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

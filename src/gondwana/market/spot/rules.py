@@ -136,11 +136,11 @@ def serve_posted(book: Book) -> Outcome:
     grants: list[Grant] = []
     for wish in sorted(book.wishes, key=lambda each: (each.since, each.id)):
         found = shelf.free_for(wish, most=wish.cap, posted_too=True)
-        if len(found) >= wish.machines:
-            shelf.take(wish, found)
-            grants.append(
-                Grant(order_id=wish.id, prices={each: shelf.asks[each] for each in found})
-            )
+        if len(found) < wish.machines:
+            shelf.keep(wish)
+            continue
+        shelf.take(wish, found)
+        grants.append(Grant(order_id=wish.id, prices={each: shelf.asks[each] for each in found}))
     return Outcome(key=book.key, grants=tuple(grants))
 
 
@@ -186,6 +186,7 @@ def _turns(
         if not shelf.has_room(wish, (), most=price):
             gone = evictions(wish, victims, shelf, price=price, settings=settings, now=now)
             if not gone:
+                shelf.keep(wish)
                 continue
             for each in gone:
                 shelf.release(each)
@@ -245,6 +246,7 @@ class Shelf:
         self._spot = {each.machine_id for each in sellers if each.floor is not None}
         self._free = {each.machine_id: each.free for each in sellers}
         self._coming = {each.machine_id: each.coming for each in sellers}
+        self._keeps = False
 
     def free_for(
         self, wish: Wish, *, most: int, posted_too: bool = False, coming_too: bool = False
@@ -284,6 +286,12 @@ class Shelf:
             left = self._free[machine_id] - wish.devices
             self._free[machine_id] = max(0, left)
             self._coming[machine_id] += min(0, left)
+
+    def keep(self, wish: Wish) -> None:
+        """Keep from those after it what a wish waits for: one wish of a bucket, or most of it might idle."""
+        if wish.kept and not self._keeps:
+            self._keeps = True
+            self.take(wish, [each for each in wish.kept if each in self.asks])
 
     def release(self, standing: Standing) -> None:
         """The devices of one who has to go are on their way."""
