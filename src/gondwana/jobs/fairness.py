@@ -5,7 +5,7 @@ writes (`jobs.quotas.Limits`).
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -38,6 +38,7 @@ TURNS_AT_ONCE: Final = 64  # of a queue that nobody is served from
 LEASES_AT_ONCE: Final = 64  # looked at while others write
 _SAME: Final = frozenset({"lease.active", "lease.runway_low", "lease.runway_drain"})
 """Events of a lease that change nothing of what it holds."""
+_Born = tuple[str, str]  # the job of a new lease, and its machine
 
 
 class Fairness:
@@ -46,7 +47,8 @@ class Fairness:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._news = threading.Lock()
-        self._changed: set[str] = set()  # leases that may hold otherwise now
+        # leases that may hold otherwise now; of those that are only new it is known whose they are
+        self._changed: dict[str, _Born | None] = {}
         self._moved: set[str] = set()  # orders that are not what they were
         self._quotas_changed = True
         self._holdings = Holdings()
@@ -57,6 +59,8 @@ class Fairness:
         self._remembered: dict[str, Waiting] = {}
         self._why: dict[str, str] = {}  # orders that quotas keep waiting, as of the last pass
         self._turns: Turns | None = None
+        # what orders of one machine get in this pass
+        self._given: dict[_Born, tuple[Order, Amounts]] = {}
         self._hopeless: dict[str, Instant] = {}
         self._holds: set[tuple[str, str]] = set()
 
@@ -66,14 +70,21 @@ class Fairness:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        named: dict[str, set[str]] = {"lease": set(), "order": set(), "quota": set()}
+        named: dict[str, dict[str, _Born | None]] = {"lease": {}, "order": {}, "quota": {}}
         for event in (each.event for each in events):
             if event.kind not in _SAME:
-                named[noun(event.kind)].add(event.subject)
+                is_new = event.kind == "lease.reserved" and event.subject not in named["lease"]
+                born = (event.job_id or "", str(event.data["machine_id"])) if is_new else None
+                named[noun(event.kind)][event.subject] = born
         with self._news:
-            self._changed |= named["lease"]
-            self._moved |= named["order"]
+            self._note(named["lease"])
+            self._moved |= named["order"].keys()
             self._quotas_changed |= bool(named["quota"])
+
+    def _note(self, changed: Mapping[str, _Born | None]) -> None:
+        """These leases are still to be looked at; of what is noted already more happened than that it is new."""
+        for lease_id, born in changed.items():
+            self._changed[lease_id] = None if lease_id in self._changed else born
 
     def turns(
         self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
@@ -125,6 +136,8 @@ class Fairness:
                 for name, amount in amounts_of(each, order.devices).items():
                     amounts[name] = amounts.get(name, 0) + amount
             self._turns.settle(waiting, amounts)
+            if len(kept) == 1 and not order.resources.alternatives:
+                self._given[order.job_id, kept[0].machine_id] = order, amounts
             return [each.machine_id for each in kept]
 
     def _is_blocked(self, order: Order) -> bool:
@@ -169,13 +182,14 @@ class Fairness:
             if self._turns is not None:
                 self._turns.close()
                 self._turns = None
+                self._given.clear()
 
     def catch_up(self, reader: Reader, shelf: Shelf, rest: Callable[[], None]) -> None:
         """Look at the leases that were committed meanwhile, so that the next pass need not; `rest` after every few."""
         while True:
             with self._news:
-                part = set(islice(self._changed, LEASES_AT_ONCE))
-                self._changed -= part
+                few = list(islice(self._changed, LEASES_AT_ONCE))
+                part = {each: self._changed.pop(each) for each in few}
             if not part:
                 return
             try:
@@ -183,7 +197,7 @@ class Fairness:
                     self._follow_leases(reader, shelf, part)
             except BaseException:  # what could not be read is still to be looked at
                 with self._news:
-                    self._changed |= part
+                    self._note(part)
                 raise
             rest()
 
@@ -194,7 +208,7 @@ class Fairness:
 
     def _fresh(self, reader: Reader, shelf: Shelf, now: Instant) -> Holdings:
         with self._news:
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, {}
             quotas_changed, self._quotas_changed = self._quotas_changed, False
         try:
             self._follow_leases(reader, shelf, changed)
@@ -202,14 +216,16 @@ class Fairness:
                 self._read_quotas(reader)
         except BaseException:  # what could not be read is still to be looked at
             with self._news:
-                self._changed |= changed
+                self._note(changed)
                 self._quotas_changed |= quotas_changed
             raise
         if self._totals_at is None or not 0 <= now - self._totals_at < TOTALS_SECONDS:
             self._holdings.totals, self._totals_at = shelf.totals(reader), now
         return self._holdings
 
-    def _follow_leases(self, reader: Reader, shelf: Shelf, changed: Iterable[str]) -> None:
+    def _follow_leases(
+        self, reader: Reader, shelf: Shelf, changed: Mapping[str, _Born | None]
+    ) -> None:
         if not self._is_filled:
             shelf.refresh(reader)
             self._holdings, self._leases = Holdings(), {}
@@ -217,11 +233,29 @@ class Fairness:
                 self._add(each, shelf)
             self._is_filled = True
             return
-        live = {each.id: each for each in market.holdings_of_leases(reader, list(changed))}
-        for lease_id in changed:
+        read = [
+            lease_id
+            for lease_id, born in changed.items()
+            if born is None or not self._counts_on(lease_id, born)
+        ]
+        live = {each.id: each for each in market.holdings_of_leases(reader, read)} if read else {}
+        for lease_id in read:
             self._drop(lease_id)
             if lease_id in live:
                 self._add(live[lease_id], shelf)
+
+    def _counts_on(self, lease_id: str, born: _Born) -> bool:
+        """Whether a new lease is what was settled for its order, which then need not be counted anew."""
+        given = self._given.pop(born, None)
+        if given is None or self._turns is None or not self._turns.counts_on(born[0]):
+            return False
+        order, amounts = given
+        holding = Holding(
+            id=lease_id, tenant_id=order.tenant_id, project=order.project, job_id=born[0], machine_id=born[1],
+            devices=order.devices,
+        )  # fmt: skip
+        self._leases[lease_id] = (holding, amounts)
+        return True
 
     def _read_quotas(self, reader: Reader) -> None:
         found: dict[str, list[Quota]] = {}

@@ -241,6 +241,13 @@ class Turns:
             self._settled.setdefault(each.order.job_id, []).append((each, amounts))
         self._push(each.tenant_id)
 
+    def counts_on(self, job_id: str) -> bool:
+        """Whether one order of a job was settled, and no other: what it got counts on, as what was committed."""
+        if len(self._settled.get(job_id, ())) != 1:
+            return False
+        del self._settled[job_id]
+        return True
+
     def committed(self, job_id: str) -> None:
         """What came of a job's orders is counted as it was committed: forget what was settled."""
         for each, amounts in self._settled.pop(job_id, ()):
