@@ -3,12 +3,16 @@
 import psycopg
 import pytest
 
+from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, LeaseId, MachineId, OfferId, OrderId, PrincipalId
 from gondwana.core.values import replace
+from gondwana.db.database import Database
 from gondwana.db.errors import Refused
 from gondwana.db.many import insert_values
 from gondwana.db.rows import to_row
 from gondwana.jobs import store
+from gondwana.ledger import rules
+from gondwana.ledger.store import post_all
 from gondwana.market import store as market
 
 LEASE = {
@@ -16,6 +20,9 @@ LEASE = {
     "offer_id": OfferId("off_none"),
 }  # fmt: skip
 RUN = {"job_id": JobId("job_none"), "lease_id": LeaseId("lea_none")}
+NOW = Instant(1_000.0)
+READ = """SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables
+    WHERE relname = ?"""
 REFERRED = ("market_order", "machine", "offer", "principal", "job", "lease")
 
 
@@ -94,3 +101,23 @@ def test_not_even_the_owner_of_the_tables_empties_what_is_referred_to(postgres_u
         connection.execute("SET search_path = gondwana")
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             connection.execute(f"TRUNCATE {table} CASCADE")
+
+
+def test_a_posting_reads_no_more_accounts_than_it_moves_however_the_books_have_grown(postgres_url):
+    def deposits(kind, count):
+        return [rules.deposit("bank", f"{kind}{n}", 1_000, key=f"{kind}-{n}") for n in range(count)]
+
+    def rows_read(tx):
+        return [tx.one(READ, (table,))["rows"] for table in ("ledger_account", "ledger_entry")]
+
+    def post_one(tx):
+        before = rows_read(tx)  # of the whole session
+        post_all(tx, deposits("last", 1), NOW)
+        return [now - then for now, then in zip(rows_read(tx), before, strict=True)]
+
+    with Database.open(postgres_url, inline=True) as database:
+        database.writer.call(post_all, deposits("first", 500), NOW)  # what is planned now is kept
+        database.writer.call(post_all, deposits("more", 3_000), NOW)
+        accounts, entries = database.writer.call(post_one)
+    assert 2 <= accounts < 20
+    assert entries < 20

@@ -1,5 +1,6 @@
 """One writer at a time: a standby takes over from a leader that is killed, frozen or cut off, and writes alone."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,10 +12,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gondwana.core.clock import Instant
-from gondwana.core.errors import NotLeader
+from gondwana.core.errors import NotLeader, Unavailable
 from gondwana.db import postgres_place
 from gondwana.db.database import Database
 from gondwana.db.events import events_after
@@ -220,6 +222,36 @@ def test_a_higher_term_refuses_the_leader_even_while_it_holds_the_lock(cluster, 
             with pytest.raises(NotLeader):
                 database.writer.call(write_setting, "a", 2, at=NOW)
         assert database.writer.lost.is_set()
+        assert read_setting(database.reader(), "a", int, default=0) == 1
+
+
+def test_a_leader_that_loses_the_lead_within_a_transaction_commits_nothing_of_it(
+    cluster, postgres_url
+):
+    with Database.open(postgres_url, inline=True) as database:
+        database.writer.call(write_setting, "a", 1, at=NOW)
+
+        def write_and_lose(tx):
+            write_setting(tx, "a", 2, at=NOW)
+            cluster.sql("UPDATE gondwana.leadership SET term = term + 1", name_of(postgres_url))
+
+        with pytest.raises(NotLeader):
+            database.writer.call(write_and_lose)
+        assert database.writer.lost.is_set()
+        assert read_setting(database.reader(), "a", int, default=0) == 1
+
+
+def test_a_call_that_hides_what_cannot_even_be_read_writes_nothing(postgres_url):
+    def hide(tx):
+        with contextlib.suppress(Exception):
+            tx.execute("SELEC 1")  # nothing of its message is done, BEGIN neither
+        write_setting(tx, "a", 2, at=NOW)
+
+    with Database.open(postgres_url, inline=True) as database:
+        with pytest.raises((psycopg.Error, Unavailable)):
+            database.writer.call(hide)
+        assert read_setting(database.reader(), "a", int, default=0) == 0
+        database.writer.call(write_setting, "a", 1, at=NOW)
         assert read_setting(database.reader(), "a", int, default=0) == 1
 
 

@@ -357,6 +357,46 @@ def test_a_gang_is_not_passed_by_for_ever(world, make):
     assert world.kinds(gang.order_id)[:2] == ["order.opened", "order.kept"]
 
 
+@pytest.mark.parametrize("waits", [AGED_SECONDS, AGED_SECONDS - 60])
+@pytest.mark.parametrize(
+    "wants", [{"resources": gpus(count=2)}, {"resources": gpus(), "num_nodes": 2}]
+)
+def test_what_a_quota_leaves_is_kept_for_an_order_that_waited_an_hour_for_it(
+    world, make, wants, waits
+):
+    for name in ("a", "b"):
+        join(world, make, name, count=4)
+    set_quota(world, devices_max=2)
+    running = small_jobs(world, make, 2, hours=5.0)
+    large = submit(world, make, "large", **wants)
+    match_orders(world.context, world.now)
+    world.clock.advance(waits)
+    end(world, running[0])
+    passing = small_jobs(world, make, 1, hours=5.0, name="passing")
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus())
+    match_orders(world.context, world.now)
+    is_kept = waits >= AGED_SECONDS
+    assert served(world, *passing, theirs) == (["theirs"] if is_kept else ["passing-0", "theirs"])
+    if is_kept:
+        assert str(large.id) in world.context.fairness.why(passing[0].order_id)
+    end(world, running[1])
+    match_orders(world.context, world.now)
+    assert served(world, *passing, large) == (["large"] if is_kept else ["passing-0"])
+
+
+def test_a_quota_that_another_waits_for_keeps_no_order_that_it_does_not_concern(world, make):
+    join(world, make, "a", count=4)
+    join(world, make, "b", count=4, model="A100")
+    set_quota(world, devices_max=2, model="H100")
+    running = small_jobs(world, make, 2, hours=5.0)
+    large = submit(world, make, "large", resources=gpus(count=2))
+    world.clock.advance(AGED_SECONDS)
+    end(world, running[0])
+    others = submit(world, make, "others", resources=gpus("A100"))
+    match_orders(world.context, world.now)
+    assert served(world, large, others) == ["others"]
+
+
 def test_whoever_is_done_in_time_runs_on_what_is_kept(world, make):
     for name in ("a", "b"):
         join(world, make, name)

@@ -3,8 +3,7 @@
 import pytest
 
 from gondwana.core.clock import Instant
-from gondwana.jobs import spot as spot_jobs
-from gondwana.jobs import store
+from gondwana.jobs import spot_books, store
 from gondwana.jobs.model import JobState
 from gondwana.loops.expire_orders import expire_orders
 from gondwana.loops.keep_machines import keep_machines
@@ -180,5 +179,5 @@ def test_a_spot_order_after_ten_thousand_cheap_ones_is_in_the_book(world, make):
     world.write(supply.set_spot_floor, world.now, world.machine("spot"), 50_000)
     terms = MarketTerms(mechanism="spot")
     job = submit(world, make, market=terms, price_cap_micro_usd_per_device_hour=60_000)
-    books = spot_jobs.books(world.reader, world.context.shelf.listings(world.reader), world.now)
+    books = spot_books.books(world.reader, world.context.shelf.listings(world.reader), world.now)
     assert job.order_id in {wish.id for book in books for wish in book.wishes}

@@ -43,6 +43,9 @@ class Batches:
         self.connection = connection
         self.lost = threading.Event()  # another leads: nothing is ever written through this again
         self._before_commit = before_commit
+        self._inserted: set[str] | None = (
+            None  # tables, by this batch; None: and by whoever wrote before us
+        )
 
     def commit(self, calls: "collections.deque[Call]", seconds_max: float) -> list[StoredEvent]:
         """Run calls from the left of `calls` in one transaction, tell each its outcome, return the events committed.
@@ -61,6 +64,7 @@ class Batches:
             if any(one.is_done for one in ran):
                 events += self._finish()
             self.connection.commit()
+            self._inserted = set()
         except Exception as error:  # whoever's it is, the batch cannot be committed
             refusal = self._refusal(error, len(ran))
             ran = ran or [_Ran(calls.popleft()) for _ in range(len(calls))]
@@ -86,6 +90,8 @@ class Batches:
             ran.error = error
         try:
             events = tx.finish()
+            if self._inserted is not None:
+                self._inserted |= tx.inserted
             if ran.error is None:
                 self.connection.flush()
         except Failed:
@@ -102,7 +108,7 @@ class Batches:
     def _finish(self) -> list[StoredEvent]:
         if self._before_commit is None:
             return []
-        tx = Transaction(self.connection)
+        tx = Transaction(self.connection, self._inserted)
         self._before_commit(tx)
         return tx.finish()
 

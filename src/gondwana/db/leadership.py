@@ -14,6 +14,8 @@ from gondwana.core.clock import Instant
 from gondwana.db.queries import load_queries
 
 SQL: Final = load_queries("gondwana.db", "leadership.sql")
+LOST: Final = "leadership.lost"
+"""What PostgreSQL's `hold_term` says to a leader of an earlier term."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

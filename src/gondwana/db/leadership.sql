@@ -1,10 +1,6 @@
 -- name: leader
--- The present term.
+-- The present term. PostgreSQL has the function hold_term (0089_fence_at_commit.postgres.sql).
 SELECT term FROM leadership;
-
--- name: leader (postgres)
--- The same; whoever would take over waits until this transaction has ended.
-SELECT term FROM leadership FOR SHARE;
 
 -- name: take_over
 -- The new term, one higher than the last.

@@ -1,29 +1,32 @@
 """Connections to PostgreSQL through psycopg 3: one that leads and writes, and one that only reads per thread.
 
 Parameters are put into the text on this side (ClientCursor): NULL then needs no type, and several statements can share
-a round trip. What returns nothing (BEGIN, SAVEPOINT, RELEASE, the insert of a few rows) travels with the next one.
+a round trip. What returns nothing (BEGIN, SAVEPOINT, RELEASE, the insert of a few rows) travels with the next one, and
+whether this still leads is looked at with COMMIT.
 """
 
 import contextlib
 import itertools
+import select
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import ClientCursor
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
 from gondwana.db.connection import Params, Read, calmed
 from gondwana.db.dialect import Dialect, Prepared, postgres_text
-from gondwana.db.errors import Failed
-from gondwana.db.leadership import SQL, Leader
+from gondwana.db.errors import Failed, Refused
+from gondwana.db.leadership import LOST, SQL, Leader
 from gondwana.db.postgres_errors import Errors
 from gondwana.db.postgres_few import are_few, as_json, insert_few
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
+from gondwana.db.postgres_rows import row_factory, values_of
 from gondwana.db.queries import Query
-from gondwana.db.rows import maker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -173,7 +176,7 @@ class PostgresConnection:
         is_more: bool | None = True
         while is_more:
             if cursor.description is not None:  # else of a statement that returns no rows
-                cursor.row_factory = _factory(next(kinds).kind)
+                cursor.row_factory = row_factory(next(kinds).kind)
                 found.append(cursor.fetchall())
                 cursor.row_factory = tuple_row  # nextset makes one at once
             is_more = cursor.nextset()
@@ -213,7 +216,13 @@ class PostgresConnection:
         self._drop_unsent()
         with Errors(self._raw), calmed(self.calm):  # the server works now
             cursor = ClientCursor(self._raw, row_factory=rows)
-            cursor.execute(sent)
+            try:
+                cursor.execute(sent)
+            except psycopg.Error:  # in a message that cannot be read not even BEGIN is done
+                self._in_transaction &= (
+                    self._raw.info.transaction_status is not TransactionStatus.IDLE
+                )
+                raise
         self._prepared |= preparing
         return cursor
 
@@ -267,10 +276,17 @@ class PostgresConnection:
             self._send(f"ROLLBACK TO {savepoint}; RELEASE {savepoint}")
 
     def commit(self) -> None:
-        """See Connection; raises Failed with `is_unknown` where the session ended before it said how it went."""
+        """See Connection; raises NotLeader where another took over meanwhile, and Failed with `is_unknown` where the
+        session ended before it said how it went."""
         self.calm.set()
+        held = () if self._term is None else (f"SELECT hold_term({self._term})",)
         try:
-            cursor = self._send("COMMIT")
+            cursor = self._send(";".join([*held, "COMMIT"]))
+        except Refused as error:
+            if error.reason == LOST:
+                self._is_lost = True
+                raise NotLeader() from error
+            raise
         except Failed as error:
             if self._raw.closed:
                 raise Failed(str(error), is_unknown=True) from error
@@ -302,25 +318,23 @@ class PostgresConnection:
         return self._term
 
     def begin_batch(self) -> None:
-        """See Connection. A session that has ended is begun again, if nobody led meanwhile."""
+        """See Connection; who leads is looked at by COMMIT. A session that has ended is begun again, if nobody led
+        meanwhile."""
         if self._is_lost:
             raise NotLeader()
-        try:
-            found = self._begin_and_look()
-        except Failed:
-            if not self._raw.closed:
-                raise
+        if self._has_ended():
             self._lead_on()
-            found = self._begin_and_look()
-        if found != self._term:
-            self._is_lost = True
-            raise NotLeader()
-
-    def _begin_and_look(self) -> int | None:
         self._begin("BEGIN")
-        row = self.one(SQL.leader)
         self.calm.clear()
-        return None if row is None else row["term"]
+
+    def _has_ended(self) -> bool:
+        """Whether the server ended the session while nobody asked it anything."""
+        if not self._raw.closed and _has_word(self._raw):
+            with contextlib.suppress(Failed):
+                self._send(
+                    "SELECT 1"
+                )  # it said something: asked again, it says whether that was all
+        return self._raw.closed
 
     def _lead_on(self) -> None:
         self.connect()
@@ -334,18 +348,8 @@ READS_MAX: Final = 16  # asked at once: all their rows are in memory before any 
 _MIGRATION: Final = int.from_bytes(b"gonm", "big")
 
 
-def _factory(kind: type[Any]) -> Any:
-    if kind is dict:
-        return dict_row
-    return tuple_row if kind is tuple else values_of(kind)
-
-
-def values_of(kind: type[Any]) -> Callable[[Any], Callable[[Sequence[Any]], Any]]:
-    """A row factory of psycopg that makes values at once, without a dict of each row between."""
-
-    def factory(cursor: Any) -> Callable[[Sequence[Any]], Any]:
-        if cursor.description is None:  # of a statement before, which returns no rows
-            return tuple
-        return maker(kind, tuple(column.name for column in cursor.description))
-
-    return factory
+def _has_word(raw: RawConnection) -> bool:
+    """Whether the server sent something that nobody has read."""
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

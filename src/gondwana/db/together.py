@@ -42,6 +42,11 @@ def of_row(sql: str) -> Asked[Row | None]:
     return Asked((lambda dialect: [Read(dict, sql, ())],), lambda rows: rows[0] if rows else None)
 
 
+def of_all(kind: type[Any], sql: str, **params: Any) -> Asked[list[Any]]:
+    """All rows of a query; `kind`: see Read."""
+    return Asked((lambda dialect: [Read(kind, sql, params)],), lambda rows: rows)
+
+
 @overload
 def together(reader: Reader, a: Asked[A], b: Asked[B], /) -> tuple[A, B]: ...
 @overload

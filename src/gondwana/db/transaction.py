@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
@@ -111,8 +111,11 @@ class Transaction(Reader):
     refused, and the call is undone even where it hides the error.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, inserted: Set[str] | None = None) -> None:
+        """`inserted`: the tables that calls before inserted into, where this ends their batch; None: nobody knows."""
         super().__init__(connection)
+        self.inserted = set[str]()  # tables, by this call
+        self._inserted_before = inserted
         self._events: list[StoredEvent] = []
         self._untold: list[Event] = []  # written with the next statement about events
         self._open = True
@@ -191,6 +194,7 @@ class Transaction(Reader):
         assert all(name.isidentifier() for name in (table, *columns))
         self._check("")
         if rows:
+            self.inserted.add(table)
             try:
                 self._connection.insert_rows(table, columns, rows)
             except Exception as error:
@@ -264,6 +268,11 @@ class Transaction(Reader):
         except Exception as error:
             self.spoil(error)
             raise
+
+    def may_have_new(self, table: str) -> bool:
+        """Whether rows may have been inserted into a table since the batch before this one."""
+        before = self._inserted_before
+        return before is None or table in before or table in self.inserted
 
     def flush(self) -> None:
         """Have the database take what was inserted; raises what it refuses."""

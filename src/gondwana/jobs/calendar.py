@@ -118,7 +118,12 @@ class Ahead:
     @classmethod
     def read(cls, reader: Reader, now: Instant) -> "Ahead":
         """As it is stored."""
-        ids = list(dict.fromkeys(each.machine_id for each in store.all_booked(reader)))
+        return cls.of(reader, store.all_booked(reader), now)
+
+    @classmethod
+    def of(cls, reader: Reader, booked: Sequence[Booking], now: Instant) -> "Ahead":
+        """The same where what is booked has been read."""
+        ids = list(dict.fromkeys(each.machine_id for each in booked))
         return cls(calendar=Calendar.read(reader, ids, now), listings=listings_of(reader, ids))
 
     def for_spot(self, listings: Iterable[Listing]) -> list[Listing]:

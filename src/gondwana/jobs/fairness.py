@@ -14,6 +14,7 @@ from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
 from gondwana.jobs import quotas as rules
 from gondwana.jobs.heard import noun
+from gondwana.jobs.next_in_quotas import NextInQuotas
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
 from gondwana.market.fairness import (
@@ -59,6 +60,8 @@ class Fairness:
         self._remembered: dict[str, Waiting] = {}
         self._why: dict[str, str] = {}  # orders that quotas keep waiting, as of the last pass
         self._turns: Turns | None = None
+        self._now = Instant(0.0)  # of the last pass
+        self._next = NextInQuotas()
         # what orders of one machine get in this pass
         self._given: dict[_Born, tuple[Order, Amounts]] = {}
         self._hopeless: dict[str, Instant] = {}
@@ -74,7 +77,7 @@ class Fairness:
         for event in (each.event for each in events):
             if event.kind not in _SAME:
                 is_new = event.kind == "lease.reserved" and event.subject not in named["lease"]
-                born = (event.job_id or "", str(event.data["machine_id"])) if is_new else None
+                born = (event.job_id or "", str(event.data.get("machine_id"))) if is_new else None
                 named[noun(event.kind)][event.subject] = born
         with self._news:
             self._note(named["lease"])
@@ -96,7 +99,12 @@ class Fairness:
         with self._lock:
             holdings = self._fresh(reader, shelf, now)
             self._why.clear()
-            self._turns = turns = Turns(self._waiting(reader, order_ids), holdings, now)
+            self._now = now
+            waits = self._waiting(reader, order_ids)
+            self._next.forget(lambda order: self.is_hopeless(order.id, now))
+            if self._next.look(self._quotas, holdings):
+                shelf.reconsider()
+            self._turns = turns = Turns(waits, holdings, now)
         return self._each(turns)
 
     def _each(self, turns: Turns) -> Iterator[Waiting]:
@@ -104,6 +112,7 @@ class Fairness:
             with self._lock:
                 each = next(turns, None)
                 if each is not None and self._is_blocked(each.order):
+                    self._note_waiting(each.order)
                     turns.settle(each, None)
                     continue
             if each is None:
@@ -126,11 +135,13 @@ class Fairness:
             assert self._turns is not None, "a pass is on"
             if not offered:
                 self._turns.settle(waiting, None)
+                self._next.found_nothing(order)
                 return []
             mine = self._quotas.get(order.tenant_id, ())
             kept, why = rules.trim(order, held, offered, mine, self._holdings)
             if why and not kept:
                 self._why[order.id] = why
+                self._note_waiting(order)
             amounts: dict[str, int] = {}
             for each in kept:
                 for name, amount in amounts_of(each, order.devices).items():
@@ -142,9 +153,16 @@ class Fairness:
 
     def _is_blocked(self, order: Order) -> bool:
         why = rules.blocking(order, self._quotas.get(order.tenant_id, ()), self._holdings)
+        why = why or self._next.why_not(order)
         if why:
             self._why[order.id] = why
         return bool(why)
+
+    def _note_waiting(self, order: Order) -> None:
+        """A quota keeps an order waiting: if for long, it may be the next to get room there."""
+        if not self.is_hopeless(order.id, self._now):
+            of_tenant = self._quotas.get(order.tenant_id, ())
+            self._next.note(order, of_tenant, self._holdings, self._now)
 
     def queue(
         self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
@@ -286,6 +304,7 @@ class Fairness:
             self._remembered.clear()
         for order_id in moved:
             self._remembered.pop(order_id, None)
+        self._next.forget(lambda order: order.id in moved)
         new = [each for each in order_ids if each not in self._remembered]
         for order in market.orders(reader, new).values():
             self._remembered[order.id] = waiting(order)

@@ -49,6 +49,24 @@ def blocking(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> st
     return ""
 
 
+def stopping(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> list[Quota]:
+    """The quotas that an order waits for: they have no room for all that it needs."""
+    tenant_id = order.tenant_id
+    jobs = holdings.jobs(tenant_id, None)
+    return limits.stopping(
+        limits.applying(of_tenant, order.project),
+        devices=order.count_min * order.devices,
+        models=models_of(order),
+        held=_held(tenant_id, holdings),
+        jobs_held=None if order.job_id in jobs else lambda p: len(holdings.jobs(tenant_id, p)),
+    )
+
+
+def concerns(quota: Quota, order: Order) -> bool:
+    """Whether an order of that account may take room of a quota."""
+    return limits.concerns(quota, order.project, models_of(order))
+
+
 def within(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> Order:
     """The order as the shelf is asked: without the models that its tenant holds enough of."""
     wanted = order.resources.accelerators

@@ -27,6 +27,8 @@ MS_PER_DAY: Final = 86_400_000
 
 def seal(tx: Transaction) -> None:
     """Chain what was posted and is not sealed yet; the writer calls this before each commit."""
+    if not tx.may_have_new("ledger_entry"):
+        return
     found = tx.one(SQL.unsealed)
     if found is None:
         return

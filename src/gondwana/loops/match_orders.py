@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gondwana.core.clock import Instant
 from gondwana.core.values import replace
+from gondwana.db.together import together
 from gondwana.db.transaction import Reader
 from gondwana.jobs import place, reservations
 from gondwana.jobs.calendar import Ahead
@@ -13,6 +14,7 @@ from gondwana.jobs.context import Context
 from gondwana.jobs.place import Proposal
 from gondwana.loops.each import beside, parts, write_parts
 from gondwana.market import store as market
+from gondwana.market.calendar import store as calendar
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import Lease, Order
 
@@ -24,11 +26,20 @@ def match_orders(context: Context, now: Instant) -> int:
     """
     reader, given = context.database.reader(), (context.random, now)
     shelf, fairness, proposed = context.shelf, context.fairness, Counter[str]()
-    proposals = beside(context.database.writer, _proposals(context, reader, now, proposed))
+    holds, booked, reserved = together(
+        reader, market.holds_asked(), calendar.all_booked_asked(), market.reserved_asked()
+    )
+    ahead = Ahead.of(reader, booked, now)
+    proposals = beside(
+        context.database.writer, _proposals(context, reader, now, proposed, holds, ahead)
+    )
+    written_count = 0
 
     def catch_up(written: Sequence[Proposal]) -> None:
         """Look at what became of these, while others are written."""
+        nonlocal written_count
         named = [each for one in written for each in one.machine_ids]
+        written_count += len(named)
         proposed.subtract(named)
         known = [each for each in dict.fromkeys(named) if proposed[each] <= 0]
         for each in known:
@@ -42,27 +53,29 @@ def match_orders(context: Context, now: Instant) -> int:
     finally:
         shelf.returned(proposed)
         fairness.end()
-    reserved = [lease.id for lease in market.reserved(reader)]
-    return active + write_parts(context, place.confirm_reserved, given, reserved)
+    if active < written_count:  # some may have been reserved and not confirmed
+        reserved = market.reserved(reader)
+    return active + write_parts(
+        context, place.confirm_reserved, given, [lease.id for lease in reserved]
+    )
 
 
 def _proposals(
-    context: Context, reader: Reader, now: Instant, proposed: Counter[str]
-) -> Iterator[Proposal]:
+    context: Context, reader: Reader, now: Instant, proposed: Counter[str], holds: Sequence[Hold], ahead: Ahead
+) -> Iterator[Proposal]:  # fmt: skip
     """What may fit now, each order when it is its turn; how often a machine is named is noted in `proposed`."""
     chooser = Chooser(reader=reader, shelf=context.shelf, probes=context.probes, now=now)
-    fairness, shelf, holds = context.fairness, context.shelf, market.holds(reader)
+    fairness, shelf = context.fairness, context.shelf
     if fairness.held_back(holds):
         shelf.reconsider()
     waiting = shelf.without_idle(reader, context.open_orders.ids(reader, now), now)
-    ahead = Ahead.read(reader, now) if waiting else None
     for part in parts(fairness.turns(reader, shelf, waiting, now)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
         reserved = reservations.waiting(reader, [each.order for each in part], now)
         for each in part:
             order, leases = each.order, past[each.order.job_id]
             held, kept = market.held_by(leases, order.id), list(_kept(context, holds, order, now))
-            kept += ahead.not_for(order, leases) if ahead else ()
+            kept += ahead.not_for(order, leases)
             asked = fairness.asked(each)
             booked = reserved.get(order.id, [])
             variant, machine_ids = (

@@ -47,6 +47,7 @@ from gondwana.loops.watch_network import watch_network
 
 _log = logging.getLogger(__name__)
 
+AUCTIONS_REST_SECONDS: Final = 0.5  # of windows of 10 seconds and more: as often as without any news
 EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     watch_machines: 1.0,
     expire_units: 1.0,
@@ -59,7 +60,7 @@ EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     keep_machines: 5.0,
     match_orders: 0.0,
     expire_orders: 1.0,
-    run_auctions: 0.0,
+    run_auctions: AUCTIONS_REST_SECONDS,
     survey_network: 2.0,
     forget_links: 3600.0,
     call_spot: SPOT_REST_SECONDS,

@@ -12,7 +12,7 @@ from gondwana.db.conditional import expect_all, expect_state
 from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
-from gondwana.db.together import Asked
+from gondwana.db.together import Asked, of_all
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market import rules
 from gondwana.market.fairness import Holding
@@ -110,7 +110,12 @@ def holdings_of_tenants(reader: Reader, ids: Sequence[str]) -> list[Holding]:
 
 def holds(reader: Reader) -> list[Hold]:
     """Every machine that is kept for an order."""
-    return from_rows(Hold, reader.all(SQL.holds))
+    return holds_asked().of(reader)
+
+
+def holds_asked() -> Asked[list[Hold]]:
+    """The same, not asked yet."""
+    return of_all(Hold, SQL.holds)
 
 
 def holds_on_asked(machine_ids: Sequence[str]) -> Asked[dict[str, Hold]]:
@@ -342,8 +347,13 @@ def live_leases_of_machine(reader: Reader, machine_id: str) -> list[Lease]:
 def reserved(reader: Reader, *, before: Instant | None = None) -> list[Lease]:
     """Reservations that nobody confirmed yet; with `before`, those made until then."""
     if before is None:
-        return from_rows(Lease, reader.all(SQL.reserved, {"limit": ROWS_MAX}))
+        return reserved_asked().of(reader)
     return from_rows(Lease, reader.all(SQL.reserved_before, {"instant": before, "limit": ROWS_MAX}))
+
+
+def reserved_asked() -> Asked[list[Lease]]:
+    """All of them, not asked yet."""
+    return of_all(Lease, SQL.reserved, limit=ROWS_MAX)
 
 
 def ending(reader: Reader, now: Instant) -> list[Lease]:

@@ -56,7 +56,7 @@ def applying(quotas: Iterable[Quota], project: str) -> list[Quota]:
 def room(quotas: Sequence[Quota], model: str, held: DevicesHeld) -> Room:
     """How many more devices of a model the quotas allow; the tightest decides."""
     found = Room(devices=DEVICES_MAX)
-    if not any(each.is_operators and not each.project and not each.model for each in quotas):
+    if _has_default(quotas):
         found = Room(devices=DEVICES_MAX_DEFAULT - held(None, ""), quota=_DEFAULT)
     for each in quotas:
         if each.devices_max is None or each.model not in ("", model):
@@ -77,6 +77,37 @@ def blocked_jobs(quotas: Sequence[Quota], held: JobsHeld) -> Quota | None:
         ),
         None,
     )
+
+
+def stopping(
+    quotas: Sequence[Quota], *, devices: int, models: Sequence[str], held: DevicesHeld, jobs_held: JobsHeld | None
+) -> list[Quota]:  # fmt: skip
+    """The quotas without room for so many devices of one of these models; `jobs_held`: where it is one job more."""
+    found = [
+        each
+        for each in ((*quotas, _DEFAULT) if _has_default(quotas) else quotas)
+        if each.devices_max is not None
+        and (not each.model or each.model in models)
+        and each.devices_max - held(each.project or None, each.model) < devices
+    ]
+    return found + [
+        each
+        for each in quotas
+        if jobs_held
+        and each.jobs_max is not None
+        and jobs_held(each.project or None) >= each.jobs_max
+    ]
+
+
+def _has_default(quotas: Sequence[Quota]) -> bool:
+    """Whether no operator said how much an account may hold in all."""
+    return not any(each.is_operators and not each.project and not each.model for each in quotas)
+
+
+def concerns(quota: Quota, project: str, models: Sequence[str]) -> bool:
+    """Whether a job of a project, on one of these models (none: on any), may take room of a quota."""
+    of_project = quota.project in ("", project)
+    return of_project and (not quota.model or not models or quota.model in models)
 
 
 def why_waiting(quota: Quota | None) -> str:

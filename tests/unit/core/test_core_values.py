@@ -1,5 +1,7 @@
 """Ids, money, units, clocks, randomness, events, copies."""
 
+import os
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -230,3 +232,37 @@ def test_ids_sort_by_their_time_and_have_a_character_for_five_bits(milliseconds,
     assert sum(number << (5 * place) for place, number in enumerate(reversed(numbers[:9]))) == int(
         Instant(milliseconds / 1000) * 1000
     )
+
+
+def test_random_bits_are_given_once_whoever_asks_and_are_evenly_one():
+    random = SecureRandom()
+    found: list[list[int]] = [[] for _ in range(4)]
+
+    def ask(mine):
+        mine += [random.bits(55) for _ in range(5_000)]
+
+    threads = [threading.Thread(target=ask, args=(mine,)) for mine in found]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    made = [number for mine in found for number in mine]
+    assert len(set(made)) == len(made) == 20_000
+    assert max(made) < 2**55
+    ones = [sum(number >> bit & 1 for number in made) for bit in range(55)]
+    assert all(9_500 < count < 10_500 for count in ones)  # seven standard deviations
+    assert random.bits(100_000).bit_length() > 99_900  # more than a pool
+
+
+def test_a_forked_process_makes_other_random_bits():
+    random = SecureRandom()
+    random.bits(8)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writes, random.bits(64).to_bytes(8, "big"))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int.from_bytes(os.read(reads, 8), "big") != random.bits(64)
+    os.close(reads)
+    os.close(writes)

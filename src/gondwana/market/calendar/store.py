@@ -11,7 +11,7 @@ from gondwana.db.conditional import expect_all
 from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
-from gondwana.db.together import Asked
+from gondwana.db.together import Asked, of_all
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.market.calendar.model import (
     BOOKING_TRANSITIONS,
@@ -75,7 +75,12 @@ def promised_to(reader: Reader, tenant_id: str, start: Instant, end: Instant) ->
 
 def all_booked(reader: Reader) -> list[Booking]:
     """All that is booked, the soonest first."""
-    return from_rows(Booking, reader.all(SQL.all_booked, {"limit": ROWS_MAX}))
+    return all_booked_asked().of(reader)
+
+
+def all_booked_asked() -> Asked[list[Booking]]:
+    """The same, not asked yet."""
+    return of_all(Booking, SQL.all_booked, limit=ROWS_MAX)
 
 
 def due(reader: Reader, until: Instant) -> list[Booking]:
