@@ -57,8 +57,10 @@ MATCHES = 20_000
 ROUNDS = 4  # of waiting orders; the median tells
 ORDERS_PER_SECOND, TICK_SECONDS = 1_000, 0.01
 SILENT_SECONDS_MAX = 1e9  # the world's machines have no agents
-POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB", "min_wal_size": "2GB"}  # see docs/howto/use-postgres.md
-LOG_FILES = 100  # of 16 MB each, that a server which has run for a while has there to be written again
+# as docs/howto/run-a-control-plane.md has it, on a server that has run for a while: files of its log, of 16 MB each,
+# are there to be written again
+POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB", "min_wal_size": "2GB"}
+LOG_FILES = 100
 LATE_SECONDS_MAX = 20.0  # an order that waits longer counts as unserved
 TARGETS = {
     "match_p50_us": 50, "match_p99_us": 1_000, "match_growth": 5, "match_memory_mib": 64,

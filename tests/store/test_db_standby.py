@@ -128,7 +128,9 @@ def written(url):
 
 def check(found, first, second):
     """Nothing acknowledged is lost, and the second wrote only after the first."""
-    said = [line.split() for one in (first, second) for line in one.lines if "-" in line]
+    lines = [line for one in (first, second) for line in one.lines if line.startswith(("a-", "b-"))]
+    said = [line.split() for line in lines]
+    assert all(len(words) == 2 for words in said), lines[-5:]
     assert {key for key, _ in said} <= set(found)
     names = [key[0] for key in found]
     assert names == sorted(names)

@@ -384,6 +384,17 @@ def test_what_a_quota_leaves_is_kept_for_an_order_that_waited_an_hour_for_it(
     assert served(world, *passing, large) == (["large"] if is_kept else ["passing-0"])
 
 
+def test_a_quota_keeps_nothing_for_an_order_that_it_will_never_let_have_what_it_needs(world, make):
+    join(world, make, "a", count=4)
+    large = submit(world, make, "large", resources=gpus(count=4))
+    set_quota(world, devices_max=2)  # lowered since
+    match_orders(world.context, world.now)
+    world.clock.advance(AGED_SECONDS)
+    match_orders(world.context, world.now)
+    small = small_jobs(world, make, 1, hours=5.0)
+    assert served(world, large, *small) == ["small-0"]
+
+
 def test_a_quota_that_another_waits_for_keeps_no_order_that_it_does_not_concern(world, make):
     join(world, make, "a", count=4)
     join(world, make, "b", count=4, model="A100")

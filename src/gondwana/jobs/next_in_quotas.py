@@ -37,7 +37,8 @@ class NextInQuotas:
         is_large = order.count_min * order.devices > 1
         if not is_large or now - order.created_at < AGED_SECONDS or order.tenant_id in self._of:
             return
-        if stops := rules.stopping(order, of_tenant, holdings):
+        stops = rules.stopping(order, of_tenant, holdings)
+        if stops and rules.is_ever_allowed(order, of_tenant):
             self._of[order.tenant_id] = _Next(order, stops)
 
     def why_not(self, order: Order) -> str:
@@ -53,6 +54,7 @@ class NextInQuotas:
 
     def look(self, quotas: Mapping[str, Sequence[Quota]], holdings: Holdings) -> bool:
         """Look whether there is room by now; whether there is for one that had none."""
+        self.forget(lambda order: not rules.is_ever_allowed(order, quotas.get(order.tenant_id, ())))
         has_news = False
         for tenant_id, each in self._of.items():
             had_room = each.has_room

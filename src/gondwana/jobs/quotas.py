@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gondwana.core.devices import CPU
+from gondwana.core.errors import QuotaTooSmall
 from gondwana.core.ids import OrderId
 from gondwana.core.units import format_instant
 from gondwana.core.values import replace
@@ -60,6 +61,15 @@ def stopping(order: Order, of_tenant: Sequence[Quota], holdings: Holdings) -> li
         held=_held(tenant_id, holdings),
         jobs_held=None if order.job_id in jobs else lambda p: len(holdings.jobs(tenant_id, p)),
     )
+
+
+def is_ever_allowed(order: Order, of_tenant: Sequence[Quota]) -> bool:
+    """Whether quotas, as they are now, would let an order have what it needs if its account held nothing."""
+    try:
+        _check_ever(order, of_tenant)
+    except QuotaTooSmall:
+        return False
+    return True
 
 
 def concerns(quota: Quota, order: Order) -> bool:
@@ -215,9 +225,12 @@ class Limits:
 
 def check_ever(reader: Reader, order: Order) -> None:
     """Raise QuotaTooSmall for an order that its quotas will never let have what it needs at least."""
-    mine = quotas.quotas_of(reader, [order.tenant_id]).get(order.tenant_id, [])
+    _check_ever(order, quotas.quotas_of(reader, [order.tenant_id]).get(order.tenant_id, []))
+
+
+def _check_ever(order: Order, of_tenant: Sequence[Quota]) -> None:
     limits.check_ever(
-        limits.applying(mine, order.project),
+        limits.applying(of_tenant, order.project),
         devices=order.count_min * order.devices,
         models=models_of(order),
     )

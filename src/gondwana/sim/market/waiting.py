@@ -10,6 +10,7 @@ import msgspec
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Reader
 from gondwana.ledger.settings import setting
+from gondwana.market.keeping import AGED_SECONDS
 from gondwana.policy import quotas
 from gondwana.policy.model import Quota
 from gondwana.sim.market.ahead import booked_machines
@@ -86,6 +87,8 @@ def could_be_served(reader: Reader, market: Market, order: Any, *, if_free: bool
     }
     lacking = max(1, order["count_min"] - held)
     models = _models(order)
+    if not if_free and _waits_for_another(market, order):
+        return False
     if not _is_allowed(market, order, models, lacking, held=bool(live), if_free=if_free):
         return False
     fitting = [
@@ -129,6 +132,17 @@ def _is_sure(market: Market, book: tuple[str, str], fitting: Sequence[Any]) -> b
 
 def _book(machine: Any) -> tuple[str, str]:
     return machine["model"], machine["region"]
+
+
+def _waits_for_another(market: Market, order: Any) -> bool:
+    """Whether a large order of the same account waited so long that what quotas leave may be kept for it."""
+    return order["tenant_id"] in market.quotas and any(
+        each["tenant_id"] == order["tenant_id"]
+        and each["id"] != order["id"]
+        and each["count_min"] * each["devices"] > 1
+        and market.now - each["created_at"] >= AGED_SECONDS
+        for each in market.orders
+    )
 
 
 def _leaves(lease: Any) -> bool:
