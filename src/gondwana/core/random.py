@@ -32,13 +32,20 @@ class Random(Protocol):
         ...
 
 
+class _Pool(threading.local):
+    """Bytes of the operating system's generator: each thread has its own, and so has a forked process."""
+
+    bytes = b""
+    used = 0
+    process = 0
+
+
 class SecureRandom:
     """The operating system's generator: nobody can guess what comes next."""
 
     def __init__(self) -> None:
         self._system = random.SystemRandom()
-        self._lock = threading.Lock()
-        self._pool, self._used, self._process = b"", 0, os.getpid()
+        self._pool = _Pool()
 
     def bits(self, count: int) -> int:
         """A uniform integer of `count` bits."""
@@ -46,13 +53,14 @@ class SecureRandom:
         return int.from_bytes(self._bytes(size), "little") >> (8 * size - count)
 
     def _bytes(self, size: int) -> bytes:
-        """So many bytes that nobody was given before, nor will be; a forked process has a pool of its own."""
-        with self._lock:
-            begin, self._used = self._used, self._used + size
-            if self._used > len(self._pool) or self._process != os.getpid():
-                self._pool, self._process = os.urandom(max(POOL_BYTES, size)), os.getpid()
-                begin, self._used = 0, size
-            return self._pool[begin : self._used]
+        """So many bytes that nobody was given before, nor will be."""
+        pool = self._pool
+        begin, end = pool.used, pool.used + size
+        if end > len(pool.bytes) or pool.process != os.getpid():
+            pool.bytes, pool.process = os.urandom(max(POOL_BYTES, size)), os.getpid()
+            begin, end = 0, size
+        pool.used = end
+        return pool.bytes[begin:end]
 
     def uniform(self) -> float:
         """A uniform number in [0, 1)."""

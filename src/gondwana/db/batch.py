@@ -43,9 +43,8 @@ class Batches:
         self.connection = connection
         self.lost = threading.Event()  # another leads: nothing is ever written through this again
         self._before_commit = before_commit
-        self._inserted: set[str] | None = (
-            None  # tables, by this batch; None: and by whoever wrote before us
-        )
+        # tables that this batch inserted into; None in the first: nobody knows what those before us left
+        self._inserted: set[str] | None = None
 
     def commit(self, calls: "collections.deque[Call]", seconds_max: float) -> list[StoredEvent]:
         """Run calls from the left of `calls` in one transaction, tell each its outcome, return the events committed.

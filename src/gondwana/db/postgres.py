@@ -331,9 +331,7 @@ class PostgresConnection:
         """Whether the server ended the session while nobody asked it anything."""
         if not self._raw.closed and _has_word(self._raw):
             with contextlib.suppress(Failed):
-                self._send(
-                    "SELECT 1"
-                )  # it said something: asked again, it says whether that was all
+                self._send("SELECT 1")  # it said something: asked, it says whether that was all
         return self._raw.closed
 
     def _lead_on(self) -> None:

@@ -47,9 +47,8 @@ from gondwana.loops.watch_network import watch_network
 
 _log = logging.getLogger(__name__)
 
-AUCTIONS_REST_SECONDS: Final = (
-    0.5  # of windows of 10 seconds and more: as often as without any news
-)
+AUCTIONS_REST_SECONDS: Final = 0.5
+"""Of windows of 10 seconds and more: as often as where there is no news."""
 EVERY_SECONDS: Final[dict[Callable[[Context, Instant], int], float]] = {
     watch_machines: 1.0,
     expire_units: 1.0,
