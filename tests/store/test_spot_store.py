@@ -371,7 +371,9 @@ def test_an_owner_who_asks_more_by_now_is_not_leased_for_less(opened, make):
     machine = sell(opened)
     job = bid(opened, make, 30 * CENT)
     opened.clock.advance(60)
-    books = spot_books.books(opened.reader, opened.context.shelf.listings(opened.reader), opened.now)
+    books = spot_books.books(
+        opened.reader, opened.context.shelf.listings(opened.reader), opened.now
+    )
     found = rules.call(books, {}, jobs_spot.settings(opened.reader), opened.now)
     opened.write(supply.set_spot_floor, opened.now, machine, 90 * CENT)  # he asks more by now
     proposed = jobs_spot.proposals(opened.reader, found[0].grants)
