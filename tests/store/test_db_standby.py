@@ -32,7 +32,7 @@ LEADER = """
     from gondwana.core.errors import NotLeader, Unavailable
     from gondwana.core.events import Event
     from gondwana.db.database import Database
-    def say(*words): print(*words, flush=True)
+    def say(*words): print(" ".join(map(str, words)), flush=True)  # killed in between, it said nothing
     def write(tx, key):
         tx.emit(Event(at=1.0, kind="a.b", subject=key, job_id=None, data={}))
         return tx.one("SELECT term FROM leadership")["term"]
@@ -128,9 +128,7 @@ def written(url):
 
 def check(found, first, second):
     """Nothing acknowledged is lost, and the second wrote only after the first."""
-    lines = [line for one in (first, second) for line in one.lines if line.startswith(("a-", "b-"))]
-    said = [line.split() for line in lines]
-    assert all(len(words) == 2 for words in said), lines[-5:]
+    said = [line.split() for one in (first, second) for line in one.lines if "-" in line]
     assert {key for key, _ in said} <= set(found)
     names = [key[0] for key in found]
     assert names == sorted(names)
