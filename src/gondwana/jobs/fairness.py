@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from gondwana.core.clock import Instant
+from gondwana.core.values import grouped
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
 from gondwana.jobs import quotas as rules
@@ -276,11 +277,8 @@ class Fairness:
         return True
 
     def _read_quotas(self, reader: Reader) -> None:
-        found: dict[str, list[Quota]] = {}
         standing = quotas.all_quotas(reader)
-        for each in standing:
-            found.setdefault(each.tenant_id, []).append(each)
-        self._quotas = found
+        self._quotas = grouped(standing, lambda each: str(each.tenant_id))
         self._holdings.weights = quotas.weights(standing)
 
     def _add(self, each: Holding, shelf: Shelf) -> None:

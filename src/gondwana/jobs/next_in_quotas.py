@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gondwana.core.clock import Instant
 from gondwana.jobs import quotas as rules
 from gondwana.market.fairness import Holdings
-from gondwana.market.keeping import AGED_SECONDS
+from gondwana.market.keeping import AGED_SECONDS, is_large
 from gondwana.market.model import Order
 from gondwana.policy.model import Quota
 
@@ -34,8 +34,8 @@ class NextInQuotas:
         self, order: Order, of_tenant: Sequence[Quota], holdings: Holdings, now: Instant
     ) -> None:
         """Quotas keep an order waiting, whose turn it was."""
-        is_large = order.count_min * order.devices > 1
-        if not is_large or now - order.created_at < AGED_SECONDS or order.tenant_id in self._of:
+        waits = now - order.created_at
+        if not is_large(order) or waits < AGED_SECONDS or order.tenant_id in self._of:
             return
         stops = rules.stopping(order, of_tenant, holdings)
         if stops and rules.is_ever_allowed(order, of_tenant):

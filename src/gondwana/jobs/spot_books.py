@@ -17,8 +17,8 @@ from gondwana.market.model import Charge, Lease, LeaseState, Listing, Order
 from gondwana.market.spot import store as spot
 from gondwana.market.spot.model import Book, Seat, Stall, Standing, Wish
 
-KEEPERS_OF_BUCKET_MAX: Final = 4
-"""Large wishes that are looked at for what they may keep: the best bid may be one that no call accepts."""
+KEEPERS_MAX: Final = 8
+"""Large wishes of a bucket, the oldest, that are looked at for what they may keep: a call may accept none of some."""
 
 
 @dataclass(slots=True)
@@ -123,29 +123,29 @@ class _Books:
         bucket.wishes.append((order, wish))
 
     def keep(self, reader: Reader) -> None:
-        """Note what the large wishes that waited long may keep: of each bucket the best bids, the first may use it."""
-        chosen = [
-            (bucket, sorted(waiting, key=lambda each: (-each[1].cap, each[1].since))[:KEEPERS_OF_BUCKET_MAX])
+        """Note for the large wishes that waited long when machines have room for them: one of a bucket keeps some."""
+        urgent = {
+            order.id: (order, wish)
             for bucket in self._buckets.values()
-            if (waiting := [each for each in bucket.wishes if keeping.is_urgent(each[0], self._now)])
-        ]  # fmt: skip
-        named = {name for _, few in chosen for _, wish in few for name in wish.fits}
-        serving = market.serving(reader, sorted(named)) if named else {}
-        for bucket, few in chosen:
-            by_id = {
-                wish.id: replace(wish, kept=self._kept(order, wish, serving)) for order, wish in few
-            }
-            bucket.wishes = [(order, by_id.get(wish.id, wish)) for order, wish in bucket.wishes]
+            for order, wish in [each for each in bucket.wishes if keeping.is_urgent(each[0], self._now)][:KEEPERS_MAX]
+        }  # fmt: skip
+        if not urgent:
+            return
+        named = {name for _, wish in urgent.values() for name in wish.fits}
+        serving = market.serving(reader, sorted(named))
+        for bucket in self._buckets.values():
+            bucket.wishes = [
+                (order, replace(wish, soonest=self._soonest(order, wish, serving)) if order.id in urgent else wish)
+                for order, wish in bucket.wishes
+            ]  # fmt: skip
 
-    def _kept(
+    def _soonest(
         self, order: Order, wish: Wish, serving: Mapping[str, Sequence[Serving]]
     ) -> tuple[str, ...]:
-        fitting = sorted(
-            (self._listings[each] for each in wish.fits), key=lambda each: ask(order, each)
-        )
-        affordable = [each for each in fitting if ask(order, each) <= wish.cap]
-        kept = keeping.keep(order, wish.machines, affordable, serving, (), self._now)
-        return tuple(each.machine_id for each in kept)
+        listings = [self._listings[each] for each in wish.fits]
+        listings.sort(key=lambda each: (ask(order, each), market_rules.serial_of(each)))
+        known = keeping.soonest(order, listings, serving, (), self._now)
+        return tuple(str(each.machine_id) for _, each in known)
 
     def books(self) -> list[Book]:
         """What is wanted, runs or waits, by bucket; a bucket in which nothing does has no book."""

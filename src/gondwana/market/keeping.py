@@ -89,15 +89,19 @@ def kind_of(order: Order) -> tuple[str, ...]:
 def is_urgent(order: Order, now: Instant) -> bool:
     """Whether machines may be kept for an order at all."""
     waits = now - order.created_at
-    is_large = order.count_min > 1 or order.devices > 1
-    return waits >= AGED_SECONDS or (is_large and waits >= PATIENCE_SECONDS)
+    return waits >= AGED_SECONDS or (is_large(order) and waits >= PATIENCE_SECONDS)
+
+
+def is_large(order: Order) -> bool:
+    """Whether smaller orders could pass it by: it needs several machines or devices at once."""
+    return order.count_min > 1 or order.devices > 1
 
 
 def urgent(by_turn: Sequence[Order], now: Instant) -> list[tuple[Order, bool]]:
     """The urgent orders, and whether for their age: the oldest first, then the large ones by turn."""
     aged = [each for each in by_turn if now - each.created_at >= AGED_SECONDS]
     aged.sort(key=lambda each: (each.created_at, each.id))
-    large = [each for each in by_turn if each.count_min > 1 or each.devices > 1]
+    large = [each for each in by_turn if is_large(each)]
     return [(each, True) for each in aged] + [(each, False) for each in large]
 
 
@@ -110,15 +114,7 @@ def keep(
     None where so many will never be free as far as anybody knows. `serving`: the live leases of each machine; `taken`:
     machines that are kept for others.
     """
-    barred = set(taken)
-    frees: list[tuple[float, int, Listing]] = []
-    for place, each in enumerate(fitting):
-        if each.machine_id in barred:
-            continue
-        at = _free_at(each, order.devices, serving.get(each.machine_id, ()), now)
-        if at is not None:
-            frees.append((at, place, each))
-    chosen = sorted(frees, key=lambda each: each[:2])[:lacking]
+    chosen = soonest(order, fitting, serving, taken, now)[:lacking]
     if len(chosen) < lacking or not chosen:
         return []
     whole_at = chosen[-1][0]
@@ -126,8 +122,23 @@ def keep(
         Hold(
             machine_id=listing.machine_id, order_id=order.id, devices=order.devices, whole_at=whole_at, since=now,
         )
-        for _, _, listing in chosen
+        for _, listing in chosen
     ]  # fmt: skip
+
+
+def soonest(
+    order: Order, fitting: Sequence[Listing], serving: Mapping[str, Sequence[Serving]], taken: Iterable[str],
+    now: Instant,
+) -> list[tuple[float, Listing]]:  # fmt: skip
+    """Those of what fits that have room for an order by a time that is known, with that time, the soonest first."""
+    barred = set(taken)
+    times = (
+        (_free_at(each, order.devices, serving.get(each.machine_id, ()), now), each)
+        for each in fitting
+        if each.machine_id not in barred
+    )
+    known = [(at, each) for at, each in times if at is not None]
+    return sorted(known, key=lambda each: each[0])  # stable: among equals as given
 
 
 def _free_at(

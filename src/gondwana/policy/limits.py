@@ -1,6 +1,6 @@
 """Decisions about quotas: how many devices and jobs an account may hold at once; pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,9 +56,7 @@ def applying(quotas: Iterable[Quota], project: str) -> list[Quota]:
 def room(quotas: Sequence[Quota], model: str, held: DevicesHeld) -> Room:
     """How many more devices of a model the quotas allow; the tightest decides."""
     found = Room(devices=DEVICES_MAX)
-    if _has_default(quotas):
-        found = Room(devices=DEVICES_MAX_DEFAULT - held(None, ""), quota=_DEFAULT)
-    for each in quotas:
+    for each in _with_default(quotas):
         if each.devices_max is None or each.model not in ("", model):
             continue
         left = each.devices_max - held(each.project or None, each.model)
@@ -69,14 +67,13 @@ def room(quotas: Sequence[Quota], model: str, held: DevicesHeld) -> Room:
 
 def blocked_jobs(quotas: Sequence[Quota], held: JobsHeld) -> Quota | None:
     """The quota under which one more job may not hold machines now."""
-    return next(
-        (
-            each
-            for each in quotas
-            if each.jobs_max is not None and held(each.project or None) >= each.jobs_max
-        ),
-        None,
-    )
+    return next(_full(quotas, held), None)
+
+
+def _full(quotas: Sequence[Quota], held: JobsHeld) -> Iterator[Quota]:
+    for each in quotas:
+        if each.jobs_max is not None and held(each.project or None) >= each.jobs_max:
+            yield each
 
 
 def stopping(
@@ -85,23 +82,18 @@ def stopping(
     """The quotas without room for so many devices of one of these models; `jobs_held`: where it is one job more."""
     found = [
         each
-        for each in ((*quotas, _DEFAULT) if _has_default(quotas) else quotas)
+        for each in _with_default(quotas)
         if each.devices_max is not None
         and (not each.model or each.model in models)
         and each.devices_max - held(each.project or None, each.model) < devices
     ]
-    return found + [
-        each
-        for each in quotas
-        if jobs_held
-        and each.jobs_max is not None
-        and jobs_held(each.project or None) >= each.jobs_max
-    ]
+    return found if jobs_held is None else [*found, *_full(quotas, jobs_held)]
 
 
-def _has_default(quotas: Sequence[Quota]) -> bool:
-    """Whether no operator said how much an account may hold in all."""
-    return not any(each.is_operators and not each.project and not each.model for each in quotas)
+def _with_default(quotas: Sequence[Quota]) -> Sequence[Quota]:
+    """These, and where no operator said how much an account may hold in all, what holds then."""
+    is_said = any(each.is_operators and not each.project and not each.model for each in quotas)
+    return quotas if is_said else (_DEFAULT, *quotas)
 
 
 def concerns(quota: Quota, project: str, models: Sequence[str]) -> bool:

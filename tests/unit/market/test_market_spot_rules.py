@@ -161,9 +161,9 @@ def test_a_tenant_with_the_higher_cap_is_served_first_and_among_equals_the_older
     assert [each.order_id for each in outcome.grants] == ["rich", "early"]
 
 
-def crowded(kept=()):
+def crowded(soonest=()):
     """A gang that runs nowhere yet, a later bid below its cap, and one of two machines free."""
-    gang = replace(wish("gang", 30 * CENT, fits=["m1", "m2"], machines=2), kept=kept)
+    gang = replace(wish("gang", 30 * CENT, fits=["m1", "m2"], machines=2), soonest=soonest)
     running = standing("running", 40 * CENT, ["m2"])
     small = wish("small", 20 * CENT, fits=["m1", "m2"], since=1)
     other = stall("m3", 5 * CENT, free=8)  # sold, but not what either wants
@@ -175,12 +175,12 @@ def test_what_a_gang_keeps_goes_to_no_lower_bid_nor_to_a_later_one_in_a_thin_boo
     for settings in (OPEN, SpotSettings()):
         passed_by = one(crowded(), settings=settings)
         assert [each.order_id for each in passed_by.grants] == ["small"]
-        assert one(crowded(kept=("m1", "m2")), settings=settings).grants == ()
+        assert one(crowded(soonest=("m1", "m2")), settings=settings).grants == ()
 
 
 def test_one_gang_of_a_bucket_keeps_machines_and_no_second():
     first, second = (
-        replace(wish(name, cap * CENT, fits=fits, machines=2, since=n), kept=tuple(fits))
+        replace(wish(name, cap * CENT, fits=fits, machines=2, since=n), soonest=tuple(fits))
         for n, (name, cap, fits) in enumerate([("first", 40, ["m1", "m2"]), ("second", 30, ["m3", "m4"])])
     )  # fmt: skip
     small = wish("small", 20 * CENT, fits=["m1", "m3"], since=5)
@@ -191,6 +191,24 @@ def test_one_gang_of_a_bucket_keeps_machines_and_no_second():
     for settings in (OPEN, SpotSettings()):
         outcome = one(book, settings=settings)
         assert {each.order_id: list(each.prices) for each in outcome.grants} == {"small": ["m3"]}
+
+
+def test_a_call_keeps_what_it_sells_and_a_thin_book_whatever_the_gang_may_have():
+    gang = replace(
+        wish("gang", 30 * CENT, fits=["m1", "m2", "m3"], machines=2), soonest=("m1", "m2", "m3")
+    )
+    small = wish("small", 20 * CENT, fits=["m2"], since=1)
+    sold = (
+        stall("m1", None, posted=9 * CENT),
+        stall("m2"),
+        stall("m3", free=0),
+        stall("m4", free=8),
+    )
+    book = Book(key=KEY, wishes=(gang, small), stalls=sold, standing=(standing("a", 40 * CENT, ["m3"]),))  # fmt: skip
+    assert one(book).grants == ()  # m2 and m3 are kept, m1 is not for sale in a call
+    assert [each.order_id for each in one(book, settings=SpotSettings()).grants] == ["gang"]
+    unknown = replace(book, wishes=(replace(gang, soonest=("m1", "m2")), small))
+    assert [each.order_id for each in one(unknown).grants] == ["small"]
 
 
 # -- eviction

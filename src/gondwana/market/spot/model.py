@@ -49,7 +49,7 @@ class Wish:
     machines: int  # all of these or none
     machines_max: int  # more are welcome if they are free
     fits: frozenset[str]  # machines that have what it asks, in this bucket
-    kept: tuple[str, ...] = ()  # what it may keep from others while it finds no room (ADR 0018)
+    soonest: tuple[str, ...] = ()  # of these it may keep some while it finds no room (ADR 0012)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,7 @@ def serve_posted(book: Book) -> Outcome:
     for wish in sorted(book.wishes, key=lambda each: (each.since, each.id)):
         found = shelf.free_for(wish, most=wish.cap, posted_too=True)
         if len(found) < wish.machines:
-            shelf.keep(wish)
+            shelf.keep(wish, most=wish.cap, posted_too=True)
             continue
         shelf.take(wish, found)
         grants.append(Grant(order_id=wish.id, prices={each: shelf.asks[each] for each in found}))
@@ -186,7 +186,7 @@ def _turns(
         if not shelf.has_room(wish, (), most=price):
             gone = evictions(wish, victims, shelf, price=price, settings=settings, now=now)
             if not gone:
-                shelf.keep(wish)
+                shelf.keep(wish, most=price)
                 continue
             for each in gone:
                 shelf.release(each)
@@ -287,11 +287,19 @@ class Shelf:
             self._free[machine_id] = max(0, left)
             self._coming[machine_id] += min(0, left)
 
-    def keep(self, wish: Wish) -> None:
-        """Keep from those after it what a wish waits for: one wish of a bucket, or most of it might idle."""
-        if wish.kept and not self._keeps:
+    def keep(self, wish: Wish, *, most: int, posted_too: bool = False) -> None:
+        """Keep from those after it what a wish waits for, of what it may have: the machines that have room soonest.
+
+        For one wish of a bucket, or most of it might idle; nothing where they are too few.
+        """
+        sold = [
+            each
+            for each in wish.soonest
+            if each in self.asks and self.asks[each] <= most and (posted_too or each in self._spot)
+        ][: wish.machines]
+        if len(sold) == wish.machines and not self._keeps:
             self._keeps = True
-            self.take(wish, [each for each in wish.kept if each in self.asks])
+            self.take(wish, sold)
 
     def release(self, standing: Standing) -> None:
         """The devices of one who has to go are on their way."""

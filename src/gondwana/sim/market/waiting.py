@@ -135,12 +135,19 @@ def _book(machine: Any) -> tuple[str, str]:
 
 
 def _waits_for_another(market: Market, order: Any) -> bool:
-    """Whether a large order of the same account waited so long that what quotas leave may be kept for it."""
-    return order["tenant_id"] in market.quotas and any(
+    """Whether a large order of the same account waited so long that what quotas leave may be kept for it.
+
+    Quotas have to allow it what it needs: for what can never be had nothing is kept.
+    """
+    if order["mechanism"] != "posted":
+        return False
+    return any(
         each["tenant_id"] == order["tenant_id"]
         and each["id"] != order["id"]
+        and each["mechanism"] == "posted"
         and each["count_min"] * each["devices"] > 1
         and market.now - each["created_at"] >= AGED_SECONDS
+        and _is_allowed(market, each, _models(each), each["count_min"], held=False, if_free=True)
         for each in market.orders
     )
 
