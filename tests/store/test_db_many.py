@@ -44,6 +44,12 @@ def found(database, keys, *before):
     return sorted(row["key"] for row in read_keys(database.reader(), sql, keys, 0.0))
 
 
+def changed(database, sql, keys, *before):
+    told = []
+    database.writer.call(change_keys, sql, keys, *before, told=told.append)
+    return told[0]
+
+
 def test_keys_of_any_spelling_are_found_and_no_others(names):
     store(names, ODD)
     assert found(names, ODD) == sorted(ODD)
@@ -103,15 +109,15 @@ def test_a_key_with_a_zero_in_it_is_not_two_keys(names):
 def test_a_change_tells_how_many_rows_it_changed(names):
     store(names, ODD)
     sql = "UPDATE setting SET value = ? WHERE key IN (:keys)"
-    assert names.writer.call(change_keys, sql, [*ODD, "missing"], '"new"') == len(ODD)
+    assert changed(names, sql, [*ODD, "missing"], '"new"') == len(ODD)
 
 
 def test_a_change_that_was_refused_at_first_is_done_the_next_time(names):
     store(names, ["a", "b"])
     sql = "UPDATE setting SET value = ?, at = ? WHERE key IN (:keys)"
     with pytest.raises(Refused):
-        names.writer.call(change_keys, sql, ["a", "b"], '"new"', None)
-    assert names.writer.call(change_keys, sql, ["a", "b"], '"new"', 2.0) == 2
+        changed(names, sql, ["a", "b"], '"new"', None)
+    assert changed(names, sql, ["a", "b"], '"new"', 2.0) == 2
 
 
 def test_what_stands_in_quotes_is_no_parameter(names):

@@ -33,11 +33,22 @@ class Random(Protocol):
 
 
 class _Pool(threading.local):
-    """Bytes of the operating system's generator: each thread has its own, and so has a forked process."""
+    """Bytes of the operating system's generator: each thread has its own, and a forked process draws anew."""
 
     bytes = b""
     used = 0
-    process = 0
+    forks = 0
+
+
+_forks = 0  # that led to this process: asking the system who one is would take longer than drawing from a pool
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class SecureRandom:
@@ -56,8 +67,8 @@ class SecureRandom:
         """So many bytes that nobody was given before, nor will be."""
         pool = self._pool
         begin, end = pool.used, pool.used + size
-        if end > len(pool.bytes) or pool.process != os.getpid():
-            pool.bytes, pool.process = os.urandom(max(POOL_BYTES, size)), os.getpid()
+        if end > len(pool.bytes) or pool.forks != _forks:
+            pool.bytes, pool.forks = os.urandom(max(POOL_BYTES, size)), _forks
             begin, end = 0, size
         pool.used = end
         return pool.bytes[begin:end]

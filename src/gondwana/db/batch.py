@@ -4,15 +4,17 @@ import collections
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from gondwana.core.errors import GondwanaError, NotLeader, Unavailable
+from gondwana.core.events import Event
 from gondwana.db.connection import Connection
 from gondwana.db.errors import Failed
-from gondwana.db.events import StoredEvent
+from gondwana.db.events import StoredEvent, last_seq, numbered, numbers_asked
 from gondwana.db.transaction import Transaction
 
 BeforeCommit = Callable[[Transaction], None]
@@ -34,6 +36,10 @@ class _Ran:
     value: Any = None
     error: BaseException | None = None
     is_done: bool = False  # it ran to its end, and nobody cancelled it
+    events: list[Event] = field(default_factory=list[Event])
+    unsettled: str | None = (
+        None  # its savepoint, where the database may still refuse what it inserted
+    )
 
 
 class Batches:
@@ -43,8 +49,10 @@ class Batches:
         self.connection = connection
         self.lost = threading.Event()  # another leads: nothing is ever written through this again
         self._before_commit = before_commit
-        # tables that this batch inserted into; None in the first: nobody knows what those before us left
-        self._inserted: set[str] | None = None
+        # by table the first row that this batch inserted; None in the first: nobody knows what those before us left
+        self._inserted: dict[str, Sequence[Any]] | None = None
+        self._last_seq: int | None = None  # of the events committed; None: it is not known
+        self._has_undone = False  # something of this batch: numbers of its events may be missing
 
     def commit(self, calls: "collections.deque[Call]", seconds_max: float) -> list[StoredEvent]:
         """Run calls from the left of `calls` in one transaction, tell each its outcome, return the events committed.
@@ -53,63 +61,96 @@ class Batches:
         in it is told why and nothing of it remains.
         """
         ran: list[_Ran] = []
-        events: list[StoredEvent] = []
+        stored: list[StoredEvent] = []
         try:
             self.connection.begin_batch()
+            if self._last_seq is None:
+                self._last_seq = last_seq(Transaction(self.connection))
             ends = time.monotonic() + seconds_max
             while calls and (not ran or time.monotonic() < ends):
+                self._settle(ran)
                 ran.append(_Ran(calls.popleft()))
-                events += self._run(ran[-1])
-            if any(one.is_done for one in ran):
-                events += self._finish()
-            self.connection.commit()
-            self._inserted = set()
+                self._run(ran[-1])
+            stored = self._commit(ran, self._last_seq)
+            self._inserted, self._has_undone = {}, False
+            self._last_seq = stored[-1].seq if stored else self._last_seq
         except Exception as error:  # whoever's it is, the batch cannot be committed
             refusal = self._refusal(error, len(ran))
             ran = ran or [_Ran(calls.popleft()) for _ in range(len(calls))]
             for one in ran:
                 one.error = refusal
-            events = []
+            self._last_seq, self._has_undone = None, False
         finally:
             self.connection.rollback()
         for one in ran:
             _deliver(one)
-        return events
+        return stored
 
-    def _run(self, ran: _Ran) -> list[StoredEvent]:
-        """Run one call in a savepoint; its events, or none when it failed. Raises what ends the whole batch."""
+    def _run(self, ran: _Ran) -> None:
+        """Run one call in a savepoint. Raises what ends the whole batch."""
         if not ran.call.future.set_running_or_notify_cancel():
-            return []
+            return
         tx = Transaction(self.connection)
         savepoint = self.connection.savepoint()
-        events: list[StoredEvent] = []
         try:
             ran.value = ran.call.run(tx)
         except Exception as error:  # whatever it is, it belongs to whoever submitted the call
             ran.error = error
         try:
-            events = tx.finish()
+            ran.events = tx.finish()
             if self._inserted is not None:
-                self._inserted |= tx.inserted
-            if ran.error is None:
-                self.connection.flush()
+                self._inserted = tx.inserted | self._inserted
         except Failed:
             raise
-        except Exception as error:  # the call hid it, or passed it on
+        except Exception as error:  # the call hid it
             ran.error = ran.error or error
+        self._has_undone |= tx.has_undone
         if ran.error is not None:
-            self.connection.rollback_to(savepoint)
-            return []
+            self._undo(ran, savepoint)
+            return
         self.connection.release(savepoint)
         ran.is_done = True
-        return events
+        ran.unsettled = savepoint if self.connection.may_refuse else None
 
-    def _finish(self) -> list[StoredEvent]:
-        if self._before_commit is None:
-            return []
-        tx = Transaction(self.connection, self._inserted)
-        self._before_commit(tx)
-        return tx.finish()
+    def _settle(self, ran: Sequence[_Ran]) -> None:
+        """Have the database take what the last call inserted, or undo the call."""
+        last = ran[-1] if ran else None
+        if last is None or last.unsettled is None:
+            return
+        try:
+            self.connection.flush()
+        except Failed:
+            raise
+        except Exception as error:
+            last.error = error
+            self._undo(last, last.unsettled)
+        last.unsettled = None
+
+    def _undo(self, ran: _Ran, savepoint: str) -> None:
+        self._has_undone = True
+        ran.is_done, ran.unsettled, ran.events = False, None, []
+        self.connection.rollback_to(savepoint)
+
+    def _commit(self, ran: Sequence[_Ran], last_seq: int) -> list[StoredEvent]:
+        """The events committed. What the last call wrote may be refused only here: then that call is undone alone."""
+        while True:
+            last = ran[-1] if ran else None
+            closing = Transaction(self.connection, self._inserted)
+            try:
+                if self._before_commit is not None and any(one.is_done for one in ran):
+                    self._before_commit(closing)
+                told = [*(one.events for one in ran), closing.finish()]
+                events = list(chain.from_iterable(told))
+                asked = numbers_asked(len(events), last_seq, has_gaps=self._has_undone)
+                return numbered(events, self.connection.commit(asked if events else None))
+            except (Failed, NotLeader):
+                raise
+            except Exception as error:
+                is_databases = closing.is_spoilt or not closing.is_open
+                if last is None or last.unsettled is None or not is_databases:
+                    raise
+                last.error = error
+                self._undo(last, last.unsettled)
 
     def _refusal(self, error: Exception, calls: int) -> GondwanaError:
         if isinstance(error, NotLeader):

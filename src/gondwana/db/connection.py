@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gondwana.db.dialect import Dialect
@@ -76,6 +76,10 @@ class Connection(Protocol):
         """How many rows the statement changed."""
         ...
 
+    def execute_later(self, sql: str, params: Params, told: Callable[[int], None]) -> None:
+        """Change rows, at the latest at `flush`; `told` hears how many were, and may raise."""
+        ...
+
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """How many rows the statement changed over all `params`."""
         ...
@@ -88,6 +92,11 @@ class Connection(Protocol):
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
         """Insert rows the quickest way the database has; what it refuses may show only at `flush`."""
+        ...
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether the database may still refuse something that was written."""
         ...
 
     def flush(self) -> None:
@@ -122,8 +131,8 @@ class Connection(Protocol):
         """Undo what was written since, and forget the savepoint."""
         ...
 
-    def commit(self) -> None:
-        """Make the transaction last; it does when this returns."""
+    def commit(self, read: Read | None = None) -> list[Any]:
+        """Make the transaction last; it does when this returns: the rows that `read` finds at its end."""
         ...
 
     def rollback(self) -> None:

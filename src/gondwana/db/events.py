@@ -1,6 +1,8 @@
 """The log of what happened, in commit order."""
 
 import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -8,6 +10,7 @@ from msgspec import Struct
 
 from gondwana.core.clock import Instant
 from gondwana.core.events import Event
+from gondwana.db.connection import Read
 from gondwana.db.queries import load_queries
 
 if TYPE_CHECKING:
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 
 EVENTS_READ_MAX: Final = 1_000  # one page of the log
 SQL: Final = load_queries("gondwana.db")
-INSERT_EVENT: Final = SQL.insert_event
 LAST_EVENT_SEQ: Final = SQL.last_event_seq
 _JSON: Final = msgspec.json.Encoder()
 EVENT_COLUMNS: Final = ("at", "kind", "subject", "job_id", "data")
@@ -45,6 +47,20 @@ def events_after(
 def event_row(event: Event) -> tuple[float, str, str, str | None, str]:
     """How an event is stored, by EVENT_COLUMNS."""
     return event.at, event.kind, event.subject, event.job_id, _JSON.encode(event.data).decode()
+
+
+def numbers_asked(count: int, after: int, *, has_gaps: bool) -> Read:
+    """What finds which numbers the `count` events of a batch got, where `after` was the newest one's before it; between
+    them there are gaps where some were undone."""
+    if has_gaps:
+        return Read(tuple, SQL.numbers_of_events, {"after": after})
+    return Read(tuple, SQL.numbers_of_last_events, {"count": count})
+
+
+def numbered(events: Sequence[Event], numbers: Iterable[tuple[int, int]]) -> list[StoredEvent]:
+    """All events of a batch with their numbers, which are from the first of each of these to its last."""
+    seqs = chain.from_iterable(range(first, last + 1) for first, last in numbers)
+    return [StoredEvent(seq=seq, event=each) for seq, each in zip(seqs, events, strict=True)]
 
 
 def last_seq(reader: "Reader") -> int:

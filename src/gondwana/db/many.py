@@ -1,7 +1,7 @@
 """Many rows in few statements: read or changed by their keys, or inserted from values."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from gondwana.db.connection import Read
@@ -43,9 +43,21 @@ def of_keys(kind: type[Any], sql: str, keys: Sequence[Any], *before: Any) -> Ask
     return Asked((reads,), lambda rows: rows)
 
 
-def change_keys(tx: Transaction, sql: str, keys: Sequence[Any], *before: Any) -> int:
-    """How many rows a change with `IN (:keys)` changed: fewer than there are keys where some stood otherwise."""
-    return sum(tx.execute(*call) for call in _calls(tx.dialect, sql, keys, before))
+def change_keys(
+    tx: Transaction, sql: str, keys: Sequence[Any], *before: Any, told: Callable[[int], None]
+) -> None:
+    """Change rows `IN (:keys)`; `told` hears how many were (see `execute_later`): fewer than there are keys where some
+    stood otherwise."""
+    calls = list(_calls(tx.dialect, sql, keys, before))
+    changed: list[int] = []
+
+    def count(rows: int) -> None:
+        changed.append(rows)
+        if len(changed) == len(calls):
+            told(sum(changed))
+
+    for each in calls:
+        tx.execute_later(*each, count)
 
 
 def insert_values(tx: Transaction, table: str, values: Sequence[Any]) -> None:

@@ -1,32 +1,26 @@
 """Connections to PostgreSQL through psycopg 3: one that leads and writes, and one that only reads per thread.
 
-Parameters are put into the text on this side (ClientCursor): NULL then needs no type, and several statements can share
-a round trip. What returns nothing (BEGIN, SAVEPOINT, RELEASE, the insert of a few rows) travels with the next one, and
-whether this still leads is looked at with COMMIT.
+What they say to the server, and when they wait for it, is in `postgres_talk`; whether a writer still leads is looked at
+with COMMIT.
 """
 
 import contextlib
-import itertools
-import select
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import ClientCursor
-from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from gondwana.core.errors import NotLeader
-from gondwana.db.connection import Params, Read, calmed
-from gondwana.db.dialect import Dialect, Prepared, postgres_text
+from gondwana.db.connection import Params, Read
+from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Failed, Refused
 from gondwana.db.leadership import LOST, SQL, Leader
-from gondwana.db.postgres_errors import Errors
-from gondwana.db.postgres_few import are_few, as_json, insert_few
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
 from gondwana.db.postgres_rows import row_factory, values_of
-from gondwana.db.queries import Query
+from gondwana.db.postgres_talk import Talk, Told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,12 +34,8 @@ class PostgresConnection:
     def __init__(self, place: Place, *, reads_only: bool = False) -> None:
         self._place = place
         self._reads_only = reads_only
-        self._numbers = itertools.count()  # of prepared statements
-        self._raw: RawConnection
+        self._talk: Talk
         self.schema: str
-        self._in_transaction = False
-        self._unsent: list[str] = []  # travels with the next statement
-        self._has_unsent_rows = False  # it may be refused
         self._savepoints = 0
         self._is_app = False
         self._term: int | None = None
@@ -58,10 +48,8 @@ class PostgresConnection:
 
     def connect(self) -> None:
         """Begin a session, in the same role as the one before; raises Failed where there is none to be had."""
-        self._raw, self.schema = self._place.connect(reads_only=self._reads_only)
-        self._in_transaction = False
-        self._prepared: dict[str, str] = {}  # their names on this connection
-        self._drop_unsent()
+        raw, self.schema = self._place.connect(reads_only=self._reads_only)
+        self._talk = Talk(raw, self.calm)
         if self._is_app:
             self.become_app()
 
@@ -71,6 +59,10 @@ class PostgresConnection:
         self._is_app = True
 
     @property
+    def _raw(self) -> RawConnection:
+        return self._talk.raw
+
+    @property
     def is_closed(self) -> bool:
         """Whether the session has ended, whoever ended it."""
         return self._raw.closed
@@ -78,6 +70,7 @@ class PostgresConnection:
     def close(self) -> None:
         """See Connection. The lead is free when this returns; the server ends a session when it comes to it."""
         if not self._reads_only and not self._raw.closed:
+            self._forget_sent()
             with contextlib.suppress(psycopg.Error):
                 self._raw.rollback()
                 self._raw.execute(b"SELECT pg_advisory_unlock_all()")
@@ -88,7 +81,7 @@ class PostgresConnection:
     @property
     def in_transaction(self) -> bool:
         """See Connection."""
-        return self._in_transaction and not self._raw.closed
+        return self._talk.in_transaction and not self._raw.closed
 
     def one(self, sql: str, params: Params = ()) -> DictRow | None:
         """See Connection."""
@@ -109,6 +102,10 @@ class PostgresConnection:
     def execute(self, sql: str, params: Params = ()) -> int:
         """See Connection."""
         return self._run(sql, params).rowcount
+
+    def execute_later(self, sql: str, params: Params, told: Told) -> None:
+        """See Connection."""
+        self._talk.update(self._talk.text(sql, params), told)
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """See Connection."""
@@ -131,108 +128,45 @@ class PostgresConnection:
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """See Connection; a few rows travel with the next statement, many are copied: COPY alone asks twice."""
-        if are_few(columns, rows):
-            self._unsent.append(
-                self._prepared_text(insert_few(table, columns), [as_json(columns, rows)])
-            )
-            self._has_unsent_rows = True
-            return
-        self._send_unsent()
-        names = ", ".join(f'"{column}"' for column in columns)
-        with Errors(self._raw), self._raw.cursor() as cursor, contextlib.ExitStack() as stack:
-            copy = stack.enter_context(cursor.copy(f'COPY "{table}" ({names}) FROM STDIN'.encode()))
-            for row in rows:
-                copy.write_row(row)
-            with calmed(self.calm):  # the server works now
-                stack.close()
+        """See Connection."""
+        self._talk.insert(table, columns, rows)
+
+    @property
+    def may_refuse(self) -> bool:
+        """See Connection."""
+        return self._talk.may_refuse
 
     def flush(self) -> None:
         """See Connection."""
-        if self._has_unsent_rows:
-            self._send_unsent()
+        self._talk.flush()
 
     def script(self, sql: str) -> None:
         """See Connection."""
         self._send(sql)
 
     def _run(self, sql: str, params: Params, rows: Any = dict_row) -> "ClientCursor[Any]":
-        return self._reading(lambda: self._send(self._text(sql, params), rows))
+        return self._reading(lambda: self._send(self._talk.text(sql, params), rows))
 
     def _reading(self, ask: Callable[[], R]) -> R:
         """What `ask` returns; a reader whose session has ended asks once more in a new one."""
         try:
             return ask()
         except Failed:
-            if not self._reads_only or self._in_transaction or not self._raw.closed:
+            if not self._reads_only or self._talk.in_transaction or not self._raw.closed:
                 raise
         self.connect()  # reading again does no harm
         return ask()
 
     def _ask_together(self, reads: Sequence[Read]) -> list[list[Any]]:
-        cursor = self._exchange(";".join(self._text(each.sql, each.params) for each in reads))
-        kinds = iter(reads)
-        found: list[list[Any]] = []
-        is_more: bool | None = True
-        while is_more:
-            if cursor.description is not None:  # else of a statement that returns no rows
-                cursor.row_factory = row_factory(next(kinds).kind)
-                found.append(cursor.fetchall())
-                cursor.row_factory = tuple_row  # nextset makes one at once
-            is_more = cursor.nextset()
-        return found
-
-    def _text(self, sql: str, params: Params) -> str:
-        """What to send for a statement; planning a keyed one anew takes longer than looking up a few keys."""
-        if isinstance(sql, Prepared):
-            return self._prepared_text(sql, params)
-        return self._bound(sql.postgres if isinstance(sql, Query) else postgres_text(sql), params)
-
-    def _prepared_text(self, sql: Prepared, params: Params) -> str:
-        known = self._prepared.get(sql) or self._preparing.get(sql)
-        name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
-        places = ", ".join(["%s"] * len(params))
-        text = self._bound(f"EXECUTE {name} ({places})", params)
-        if known is None:
-            self._preparing[sql] = name
-            text = f"PREPARE {name} AS {sql.numbered.rstrip().rstrip(';')};{text}"
-        return text
-
-    def _bound(self, query: str, params: Params) -> str:
-        """The query with its parameters in it; a mistake in them shows here, before anything is sent."""
-        with Errors(self._raw):
-            return ClientCursor(self._raw, row_factory=dict_row).mogrify(query.encode(), params)
+        texts = (self._talk.text(each.sql, each.params) for each in reads)
+        return _all_rows(self._talk.ask(";".join(texts)), reads)
 
     def _send(self, text: str, rows: Any = dict_row) -> "ClientCursor[Any]":
         """The cursor at the result of `text`, the last of what is sent."""
-        cursor = self._exchange(text, rows)
+        cursor = self._talk.ask(text, rows)
         while cursor.nextset():
             pass
         return cursor
-
-    def _exchange(self, text: str, rows: Any = tuple_row) -> "ClientCursor[Any]":
-        """The cursor at the first result of what is sent, `text` and what waited for it."""
-        sent, preparing = ";".join([*self._unsent, text]).encode(), self._preparing
-        self._drop_unsent()
-        with Errors(self._raw), calmed(self.calm):  # the server works now
-            cursor = ClientCursor(self._raw, row_factory=rows)
-            try:
-                cursor.execute(sent)
-            except psycopg.Error:  # in a message that cannot be read not even BEGIN is done
-                self._in_transaction &= (
-                    self._raw.info.transaction_status is not TransactionStatus.IDLE
-                )
-                raise
-        self._prepared |= preparing
-        return cursor
-
-    def _send_unsent(self) -> None:
-        if self._unsent:
-            self._send(self._unsent.pop())
-
-    def _drop_unsent(self) -> None:
-        self._unsent, self._has_unsent_rows = [], False
-        self._preparing: dict[str, str] = {}  # by what is to be sent
 
     # -- transactions
 
@@ -250,38 +184,42 @@ class PostgresConnection:
         self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def _begin(self, words: str) -> None:
-        self._drop_unsent()
-        self._unsent.append(words)
-        self._in_transaction = True
+        self._talk.drop()
+        self._talk.say(words)
+        self._talk.in_transaction = True
 
     def savepoint(self) -> str:
         """See Connection; each has a name of its own, so that one that never began is not taken for another."""
         self.flush()  # what is refused before it would keep it from beginning
         self._savepoints += 1
         name = f"s{self._savepoints}"
-        self._unsent.append(f"SAVEPOINT {name}")
+        self._talk.say(f"SAVEPOINT {name}")
         return name
 
     def release(self, savepoint: str) -> None:
         """See Connection."""
-        self._unsent.append(f"RELEASE {savepoint}")
+        self._talk.say(f"RELEASE {savepoint}")
 
     def rollback_to(self, savepoint: str) -> None:
         """See Connection."""
-        is_unsent = f"SAVEPOINT {savepoint}" in self._unsent
-        before = self._unsent[: self._unsent.index(f"SAVEPOINT {savepoint}")] if is_unsent else []
-        self._drop_unsent()  # it came after the savepoint
-        self._unsent = before  # BEGIN, or a RELEASE
-        if not is_unsent:
+        unsent, begins = self._talk.unsent, f"SAVEPOINT {savepoint}"
+        self._talk.drop()  # it came after the savepoint
+        self._forget_sent()
+        if begins in unsent:
+            for words in unsent[: unsent.index(begins)]:  # BEGIN, or a RELEASE
+                self._talk.say(words)
+        else:
             self._send(f"ROLLBACK TO {savepoint}; RELEASE {savepoint}")
 
-    def commit(self) -> None:
+    def commit(self, read: Read | None = None) -> list[Any]:
         """See Connection; raises NotLeader where another took over meanwhile, and Failed with `is_unknown` where the
         session ended before it said how it went."""
         self.calm.set()
         held = () if self._term is None else (f"SELECT hold_term({self._term})",)
+        asked = () if read is None else (self._talk.text(read.sql, read.params),)
         try:
-            cursor = self._send(";".join([*held, "COMMIT"]))
+            cursor = self._talk.ask(";".join([*asked, *held, "COMMIT"]))
+            found = _all_rows(cursor, [read] if read else [])
         except Refused as error:
             if error.reason == LOST:
                 self._is_lost = True
@@ -291,19 +229,26 @@ class PostgresConnection:
             if self._raw.closed:
                 raise Failed(str(error), is_unknown=True) from error
             raise
-        self._in_transaction = False
+        self._talk.in_transaction = False
         if cursor.statusmessage != "COMMIT":
             raise Failed("the transaction had failed before")
+        return found[0] if found else []
 
     def rollback(self) -> None:
         """See Connection."""
         self.calm.set()
-        if not self._in_transaction and not self._unsent:
+        if not self._talk.in_transaction and not self._talk.unsent:
             return
-        self._in_transaction = False
-        self._drop_unsent()
+        self._talk.in_transaction = False
+        self._talk.drop()
+        self._forget_sent()
         with contextlib.suppress(psycopg.Error):  # a session that ended has undone it
             self._raw.rollback()
+
+    def _forget_sent(self) -> None:
+        """Hear what became of what is undone anyway."""
+        with contextlib.suppress(Exception):
+            self._talk.hear()
 
     # -- leading
 
@@ -329,7 +274,7 @@ class PostgresConnection:
 
     def _has_ended(self) -> bool:
         """Whether the server ended the session while nobody asked it anything."""
-        if not self._raw.closed and _has_word(self._raw):
+        if not self._raw.closed and self._talk.has_word():
             with contextlib.suppress(Failed):
                 self._send("SELECT 1")  # it said something: asked, it says whether that was all
         return self._raw.closed
@@ -346,8 +291,15 @@ READS_MAX: Final = 16  # asked at once: all their rows are in memory before any 
 _MIGRATION: Final = int.from_bytes(b"gonm", "big")
 
 
-def _has_word(raw: RawConnection) -> bool:
-    """Whether the server sent something that nobody has read."""
-    poll = select.poll()
-    poll.register(raw.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+def _all_rows(cursor: "ClientCursor[Any]", reads: Sequence[Read]) -> list[list[Any]]:
+    """What each of these found, which are the first of a message that return rows; the cursor is at its end then."""
+    kinds = iter(reads)
+    found: list[list[Any]] = []
+    is_more: bool | None = True
+    while is_more:
+        if cursor.description is not None and len(found) < len(reads):
+            cursor.row_factory = row_factory(next(kinds).kind)
+            found.append(cursor.fetchall())
+            cursor.row_factory = tuple_row  # nextset makes one at once
+        is_more = cursor.nextset()
+    return found

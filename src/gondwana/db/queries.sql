@@ -1,6 +1,3 @@
--- name: insert_event
-INSERT INTO event (at, kind, subject, job_id, data) VALUES (?, ?, ?, ?, ?) RETURNING seq;
-
 -- name: events_after
 -- Events numbered above :after, oldest first, at most :limit.
 SELECT seq, at, kind, subject, job_id, data FROM event WHERE seq > :after ORDER BY seq LIMIT :limit;
@@ -12,6 +9,16 @@ WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- name: last_event_seq
 SELECT max(seq) AS seq FROM event;
+
+-- name: numbers_of_last_events
+-- The numbers of the newest :count events, first and last, where they have no gap.
+SELECT max(seq) - :count + 1 AS first, max(seq) AS last FROM event;
+
+-- name: numbers_of_events
+-- The numbers above :after, first and last of each stretch without a gap: PostgreSQL gives none again that was undone.
+SELECT min(seq) AS first, max(seq) AS last
+FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS stretch FROM event WHERE seq > :after) AS numbered
+GROUP BY stretch ORDER BY first;
 
 -- name: newest_event_at
 -- When the newest event happened.

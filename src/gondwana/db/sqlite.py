@@ -6,7 +6,7 @@ import hashlib
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -131,6 +131,11 @@ class SqliteConnection:
             return self.all(sql, params)
         return self.tuples(sql, params) if kind is tuple else self.values(kind, sql, params)
 
+    @property
+    def may_refuse(self) -> bool:
+        """See Connection; it has said so by then."""
+        return False
+
     def flush(self) -> None:
         """See Connection; it has it already."""
 
@@ -145,6 +150,10 @@ class SqliteConnection:
             self._tell(error)
             raise
         return changed
+
+    def execute_later(self, sql: str, params: Params, told: Callable[[int], None]) -> None:
+        """See Connection; at once."""
+        told(self.execute(sql, params))
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> int:
         """See Connection."""
@@ -230,14 +239,16 @@ class SqliteConnection:
             self._tell(error)
             raise
 
-    def commit(self) -> None:
+    def commit(self, read: Read | None = None) -> list[Any]:
         """See Connection."""
+        found = [] if read is None else self._read(*read)
         self.calm.set()
         try:
             self.raw.execute("COMMIT")
         except _SAYS_NO as error:
             self._tell(error)
             raise
+        return found
 
     def rollback(self) -> None:
         """See Connection."""

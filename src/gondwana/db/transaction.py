@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import re
-from collections.abc import Generator, Iterable, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
@@ -11,13 +11,7 @@ from gondwana.core.events import Event
 from gondwana.db.connection import Connection, Params, Read
 from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Denied, Failed
-from gondwana.db.events import (
-    EVENT_COLUMNS,
-    INSERT_EVENT,
-    LAST_EVENT_SEQ,
-    StoredEvent,
-    event_row,
-)
+from gondwana.db.events import EVENT_COLUMNS, event_row
 from gondwana.db.rows import RowLike
 
 Row = RowLike
@@ -111,14 +105,20 @@ class Transaction(Reader):
     refused, and the call is undone even where it hides the error.
     """
 
-    def __init__(self, connection: Connection, inserted: Set[str] | None = None) -> None:
-        """`inserted`: the tables that calls before inserted into, where this ends their batch; None: nobody knows."""
+    def __init__(
+        self, connection: Connection, inserted: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        """`inserted`: the first row by table that calls before inserted, where this ends their batch; None: nobody
+        knows."""
         super().__init__(connection)
-        self.inserted = set[str]()  # tables, by this call
+        self.inserted: dict[str, Sequence[Any]] = {}  # by table the first row of this call
         self._inserted_before = inserted
-        self._events: list[StoredEvent] = []
-        self._untold: list[Event] = []  # written with the next statement about events
-        self._open = True
+        self._events: list[Event] = []
+        self._told = (
+            0  # how many of them are written; the rest is with the next statement about events
+        )
+        self.has_undone = False  # a savepoint
+        self.is_open = True
         self._spoilt: Exception | None = None
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
@@ -128,7 +128,7 @@ class Transaction(Reader):
 
     def _check_and_tell(self, sql: str) -> None:
         self._check(sql)
-        if self._untold and _READS_EVENTS.search(sql):
+        if self._told < len(self._events) and _READS_EVENTS.search(sql):
             self._tell()
 
     def all(self, sql: str, params: Params = ()) -> list[Row]:
@@ -177,6 +177,16 @@ class Transaction(Reader):
             self.spoil(error)
             raise
 
+    def execute_later(self, sql: str, params: Params, told: Callable[[int], None]) -> None:
+        """Change rows; `told` hears how many were, and what it raises is raised here, by a later statement, or at the
+        end of the savepoint or the call that this stands in."""
+        self._check(sql)
+        try:
+            self._connection.execute_later(sql, params, told)
+        except Exception as error:
+            self.spoil(error)
+            raise
+
     def insert(self, sql: str, params: Params = ()) -> int:
         """The number that the database gave the inserted row: what `INSERT … RETURNING number` returns."""
         self._check(sql)
@@ -194,7 +204,7 @@ class Transaction(Reader):
         assert all(name.isidentifier() for name in (table, *columns))
         self._check("")
         if rows:
-            self.inserted.add(table)
+            self.inserted.setdefault(table, rows[0])
             try:
                 self._connection.insert_rows(table, columns, rows)
             except Exception as error:
@@ -210,27 +220,19 @@ class Transaction(Reader):
             self.spoil(error)
             raise
 
-    def emit(self, event: Event) -> int:
-        """Write what happened beside the change itself; returns its number in the log."""
-        self._tell()
-        seq = self.insert(INSERT_EVENT, event_row(event))
-        self._events.append(StoredEvent(seq=seq, event=event))
-        return seq
+    def emit(self, event: Event) -> None:
+        """Write what happened beside the change itself."""
+        self.emit_many([event])
 
     def emit_many(self, events: Sequence[Event]) -> None:
-        """`emit` each of them, in this order; all such events of a call are written with two statements at its end."""
+        """`emit` each of them, in this order; all events of a call are written with one statement at its end."""
         self._check("")
-        self._untold += events
+        self._events += events
 
     def _tell(self) -> None:
-        if not self._untold:
-            return
-        events, self._untold = self._untold, []
-        self.insert_rows("event", EVENT_COLUMNS, [event_row(event) for event in events])
-        last = self.one(LAST_EVENT_SEQ)
-        assert last is not None
-        first = int(last["seq"]) - len(events) + 1  # nobody else writes meanwhile: no gaps
-        self._events += [StoredEvent(seq=first + n, event=each) for n, each in enumerate(events)]
+        untold = self._events[self._told :]
+        self._told = len(self._events)
+        self.insert_rows("event", EVENT_COLUMNS, [event_row(event) for event in untold])
 
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
@@ -241,8 +243,7 @@ class Transaction(Reader):
     def savepoint(self) -> Generator[None]:
         """What is written in this block, events too, is undone when the block raises; the transaction goes on."""
         self._check("")
-        self._tell()
-        events_before = len(self._events)
+        before, told = len(self._events), self._told
         try:
             savepoint = self._connection.savepoint()
         except Exception as error:
@@ -260,8 +261,8 @@ class Transaction(Reader):
                     self.spoil(error)
                     raise
                 self._spoilt = None
-            del self._events[events_before:]
-            self._untold.clear()
+            del self._events[before:]
+            self._told, self.has_undone = told, True
             raise
         try:
             self._connection.release(savepoint)
@@ -274,6 +275,10 @@ class Transaction(Reader):
         before = self._inserted_before
         return before is None or table in before or table in self.inserted
 
+    def first_new(self, table: str) -> Sequence[Any] | None:
+        """The first row that this batch inserted into a table, as it was given; None: it is not known."""
+        return None if self._inserted_before is None else self._inserted_before.get(table)
+
     def flush(self) -> None:
         """Have the database take what was inserted; raises what it refuses."""
         try:
@@ -282,22 +287,27 @@ class Transaction(Reader):
             self.spoil(error)
             raise
 
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether the database refused something: it cannot go on."""
+        return self._spoilt is not None
+
     def spoil(self, error: Exception) -> None:
         """This transaction cannot go on, but for what a savepoint undoes; a storage's failure nothing undoes."""
         if not isinstance(self._spoilt, Failed):
             self._spoilt = error
 
-    def finish(self) -> list[StoredEvent]:
-        """The events written; nothing may use this transaction afterwards. Raises what a call hid."""
+    def finish(self) -> list[Event]:
+        """The events written, in their order; nothing may use this transaction afterwards. Raises what a call hid."""
         if self._spoilt is None:
             self._tell()
-        self._open = False
+        self.is_open = False
         if self._spoilt is not None:
             raise self._spoilt
         return self._events
 
     def _check(self, sql: str) -> None:
-        assert self._open, "this transaction is over; do not keep `tx`"
+        assert self.is_open, "this transaction is over; do not keep `tx`"
         if not self._connection.in_transaction:  # or the statement would commit by itself
             self.spoil(Failed("it has already undone this transaction"))
         if self._spoilt is not None:

@@ -126,7 +126,7 @@ def open_leases(
                 opened.short.append((lease, stands, paid))
         unopened[job.id] -= 1
         opened.leases.append(lease)
-    post_all(tx, entries, now)
+    post_all(tx, entries, now, spoils=True)
     return opened
 
 

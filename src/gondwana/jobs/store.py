@@ -8,8 +8,8 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, PrincipalId
 from gondwana.core.values import replace
-from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, of_keys, read_keys
+from gondwana.db.conditional import change_all, expect_state
+from gondwana.db.many import insert_values, of_keys, read_keys
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.together import Asked
@@ -127,7 +127,7 @@ def move_jobs(tx: Transaction, now: Instant, targets: Sequence[Job], to: JobStat
         batch.move(each, to)  # or it raises
     for state in {each.state for each in moving}:
         ids = [each.id for each in moving if each.state is state]
-        expect_all(ids, state, change_keys(tx, SQL.move_jobs, ids, to.value, state.value))
+        change_all(tx, SQL.move_jobs, ids, state, to.value, state.value)
     kind = f"job.{to}"
     tx.emit_many([Event(at=now, kind=kind, subject=each.id, job_id=each.id) for each in moving])
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
-from gondwana.db.connection import Read
+from gondwana.db.together import Asked, of_all, of_row, together
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.store import SQL
 from gondwana.wire import proofs
@@ -29,7 +29,13 @@ def seal(tx: Transaction) -> None:
     """Chain what was posted and is not sealed yet; the writer calls this before each commit."""
     if not tx.may_have_new("ledger_entry"):
         return
-    found = tx.one(SQL.unsealed)
+    new = tx.first_new("ledger_entry")
+    guess = (
+        int(new[0]) if new else 1
+    )  # all before it is sealed, but where a commit before us failed to
+    found, *read = together(
+        tx, of_row(SQL.unsealed), *_between(guess, guess + BATCH_TRANSFERS_MAX - 1)
+    )
     if found is None:
         return
     number, last = found["number"] or 0, found["last"] or 0
@@ -37,7 +43,8 @@ def seal(tx: Transaction) -> None:
     while last < found["newest"]:
         number, first = number + 1, last + 1
         last = _end_of_piece(tx, last, found["newest"])
-        entries = list(_entries(tx, first, last))
+        is_read = first == guess and last == found["newest"]
+        entries = list(_joined(*read) if is_read else _entries(tx, first, last))
         content = proofs.merkle_root([proofs.leaf_hash(each.leaf) for each in entries])
         at_ms = entries[-1].at_ms
         chained = proofs.batch_hash(chained, number, first, last, at_ms, content)
@@ -229,6 +236,9 @@ def _text(seq: int, event: bytes, kind: str | None, subject: str | None, job: st
     return proofs.leaf_bytes([seq, bytes(event).hex(), kind, subject, job, at_ms, told, moves])
 
 
+_Row = tuple[Any, ...]
+
+
 class _Entry(NamedTuple):
     first: int  # its first transfer
     at_ms: int
@@ -237,9 +247,18 @@ class _Entry(NamedTuple):
 
 def _entries(reader: Reader, first: int, last: int) -> Iterator[_Entry]:
     """Each entry between two transfers."""
-    span = {"first": first, "last": last}
-    asked = (SQL.named_transfers_between, SQL.named_entries_between)
-    transfers, entries = reader.together([Read(tuple, sql, span) for sql in asked])
+    return _joined(*together(reader, *_between(first, last)))
+
+
+def _between(first: int, last: int) -> tuple[Asked[list[_Row]], Asked[list[_Row]]]:
+    """The transfers between two, and their entries, with names."""
+    return (
+        of_all(tuple, SQL.named_transfers_between, first=first, last=last),
+        of_all(tuple, SQL.named_entries_between, first=first, last=last),
+    )
+
+
+def _joined(transfers: Sequence[_Row], entries: Sequence[_Row]) -> Iterator[_Entry]:
     moves = [
         (debit, credit, amount, kind, pending)
         for _, _, debit, credit, amount, kind, pending in transfers

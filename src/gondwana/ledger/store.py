@@ -1,7 +1,8 @@
 """The books in the database: post entries, read balances."""
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -53,10 +54,13 @@ def post(tx: Transaction, entry: Entry, now: Instant) -> Posted:
     return post_all(tx, [entry], now)[0]
 
 
-def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Posted]:
+def post_all(
+    tx: Transaction, entries: Sequence[Entry], now: Instant, *, spoils: bool = False
+) -> list[Posted]:
     """Post many entries in one statement each for entries and transfers: all of them, or none where one is refused.
 
-    Each is refused as `post` would refuse it after those before it.
+    Each is refused as `post` would refuse it after those before it. `spoils`: the caller has seen in `tx` that nothing
+    will be; what is all the same is raised as `Transaction.insert_rows` raises it, and `tx` cannot go on.
     """
     keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
     if not keys:
@@ -81,7 +85,8 @@ def post_all(tx: Transaction, entries: Sequence[Entry], now: Instant) -> list[Po
         posted.append(_posted(entry, repeated=bool(entry.legs) and not is_new))
     if fresh:
         there = _There(accounts, names, last)
-        _insert(tx, list(fresh.values()), keys, there, now)
+        with contextlib.nullcontext() if spoils else _told(tx, list(fresh.values())):
+            _insert(tx, list(fresh.values()), keys, there, now)
     return posted
 
 
@@ -218,27 +223,33 @@ class _There(NamedTuple):
 def _insert(
     tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], there: _There, now: Instant
 ) -> None:  # fmt: skip
+    accounts, names = _with_missing(tx, entries, there)
+    last = there.last_entry
+    first = last["seq"] + last["legs"] if last else 1
+    at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
+    starts: dict[bytes, tuple[int, int]] = {}
+    for entry in entries:
+        starts[keys[entry.event_id]] = (first, len(entry.legs))
+        first += len(entry.legs)
+    holds = _holds(tx, entries, starts)
+    tx.insert_rows("ledger_entry", ENTRY_COLUMNS, [
+        (starts[keys[entry.event_id]][0], keys[entry.event_id], names[entry.kind], names[entry.subject],
+         names[entry.job_id] if entry.job_id else None, len(entry.legs), at_ms, facts_text(entry))
+        for entry in entries
+    ])  # fmt: skip
+    tx.insert_rows("ledger_transfer", TRANSFER_COLUMNS, [
+        (starts[keys[entry.event_id]][0] + number, leg.amount_micro_usd, holds.get(leg.pending_id),
+         accounts[leg.debit], accounts[leg.credit], number, TRANSFER_CODES[leg.kind])
+        for entry in entries for number, leg in enumerate(entry.legs)
+    ])  # fmt: skip
+
+
+@contextlib.contextmanager
+def _told(tx: Transaction, entries: Sequence[Entry]) -> Generator[None]:
+    """In this block entries are posted: all of them, or it says why not."""
     try:
         with tx.savepoint():
-            accounts, names = _with_missing(tx, entries, there)
-            last = there.last_entry
-            first = last["seq"] + last["legs"] if last else 1
-            at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
-            starts: dict[bytes, tuple[int, int]] = {}
-            for entry in entries:
-                starts[keys[entry.event_id]] = (first, len(entry.legs))
-                first += len(entry.legs)
-            holds = _holds(tx, entries, starts)
-            tx.insert_rows("ledger_entry", ENTRY_COLUMNS, [
-                (starts[keys[entry.event_id]][0], keys[entry.event_id], names[entry.kind], names[entry.subject],
-                 names[entry.job_id] if entry.job_id else None, len(entry.legs), at_ms, facts_text(entry))
-                for entry in entries
-            ])  # fmt: skip
-            tx.insert_rows("ledger_transfer", TRANSFER_COLUMNS, [
-                (starts[keys[entry.event_id]][0] + number, leg.amount_micro_usd, holds.get(leg.pending_id),
-                 accounts[leg.debit], accounts[leg.credit], number, TRANSFER_CODES[leg.kind])
-                for entry in entries for number, leg in enumerate(entry.legs)
-            ])  # fmt: skip
+            yield
     except Refused as error:
         raise _refusal(tx, entries, error) from error
 

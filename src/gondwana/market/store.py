@@ -8,8 +8,8 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import JobId, OrderId
 from gondwana.core.values import replace
-from gondwana.db.conditional import expect_all, expect_state
-from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
+from gondwana.db.conditional import change_all, expect_state
+from gondwana.db.many import insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
 from gondwana.db.together import Asked, of_all
@@ -183,7 +183,7 @@ def move_orders(tx: Transaction, now: Instant, targets: Sequence[Order], to: Ord
         if to not in ORDER_TRANSITIONS[state]:
             raise WrongState(f"the order is {state}, it cannot become {to}")
         ids = [each.id for each in moving if each.state is state]
-        expect_all(ids, state, change_keys(tx, SQL.move_orders, ids, to.value, state.value))
+        change_all(tx, SQL.move_orders, ids, state, to.value, state.value)
     kind = f"order.{to}"
     tx.emit_many([Event(at=now, kind=kind, subject=each.id, job_id=each.job_id) for each in moving])
 
@@ -220,7 +220,7 @@ def activate(tx: Transaction, now: Instant, leases: Sequence[Lease]) -> list[Lea
     """Reservations, serving from now on: all of them. Raises WrongState where one is no reservation any more."""
     active = [_activated(lease, now) for lease in leases]
     ids = [lease.id for lease in leases]
-    expect_all(ids, LeaseState.RESERVED, change_keys(tx, SQL.activate, ids, now, now))
+    change_all(tx, SQL.activate, ids, LeaseState.RESERVED, now, now)
     tell_active(tx, now, active)
     return active
 
@@ -249,8 +249,7 @@ def save_order(tx: Transaction, now: Instant, changed: Order, verb: str) -> None
 def extend(tx: Transaction, now: Instant, leases: Sequence[Lease], seconds: int) -> None:
     """Move the agreed ends of these leases; those without one have none to move, but their runs may take longer."""
     timed = [lease.id for lease in leases if lease.ends_at is not None]
-    changed = change_keys(tx, SQL.extend, timed, seconds)
-    expect_all(timed, "live", changed)
+    change_all(tx, SQL.extend, timed, "live", seconds)
     tx.emit_many(
         [lease_event(now, each, "lease.extended", {"seconds": seconds}) for each in leases]
     )
@@ -266,8 +265,7 @@ def reclaim(
     if lease.state is LeaseState.RECLAIMING:
         return lease
     _check_move(lease, LeaseState.RECLAIMING)
-    changed = change_keys(tx, SQL.reclaim, [lease.id], reclaim_at, reason.value)
-    expect_all([lease.id], LeaseState.ACTIVE, changed)
+    change_all(tx, SQL.reclaim, [lease.id], LeaseState.ACTIVE, reclaim_at, reason.value)
     told = replace(lease, state=LeaseState.RECLAIMING, reclaim_at=reclaim_at, reason=reason)
     emit_lease(tx, now, told, "lease.reclaiming", {"reason": reason, "reclaim_at": reclaim_at})
     return told

@@ -7,8 +7,8 @@ from gondwana.core.clock import Instant
 from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.values import grouped, replace
-from gondwana.db.conditional import expect_all
-from gondwana.db.many import change_keys, insert_values, of_keys, read_keys, read_values
+from gondwana.db.conditional import change_all
+from gondwana.db.many import insert_values, of_keys, read_keys, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows
 from gondwana.db.together import Asked, of_all
@@ -107,7 +107,7 @@ def end(tx: Transaction, now: Instant, target: Booking, to: BookingState) -> Boo
     """The booking in its last state; raises WrongState for one that has ended."""
     if to not in BOOKING_TRANSITIONS[target.state]:
         raise WrongState(f"the booking is {target.state}, it cannot become {to}")
-    expect_all([target.id], target.state, change_keys(tx, SQL.end, [target.id], to.value, now))
+    change_all(tx, SQL.end, [target.id], target.state, to.value, now)
     ended = replace(target, state=to, ended_at=now)
     tx.emit(_event(now, ended, {}))
     return ended
