@@ -16,6 +16,7 @@ from gondwana.db.transaction import Reader
 from gondwana.jobs import quotas as rules
 from gondwana.jobs.heard import noun
 from gondwana.jobs.next_in_quotas import NextInQuotas
+from gondwana.jobs.open_orders import ReadOrder
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
 from gondwana.market.fairness import (
@@ -40,6 +41,7 @@ TURNS_AT_ONCE: Final = 64  # of a queue that nobody is served from
 LEASES_AT_ONCE: Final = 64  # looked at while others write
 _SAME: Final = frozenset({"lease.active", "lease.runway_low", "lease.runway_drain"})
 """Events of a lease that change nothing of what it holds."""
+NOTHING_READ: Final[Mapping[str, ReadOrder]] = {}
 _Born = tuple[str, str]  # the job of a new lease, and its machine
 
 
@@ -51,7 +53,7 @@ class Fairness:
         self._news = threading.Lock()
         # leases that may hold otherwise now; of those that are only new it is known whose they are
         self._changed: dict[str, _Born | None] = {}
-        self._moved: set[str] = set()  # orders that are not what they were
+        self._moved: dict[str, int] = {}  # orders that are not what they were, by which event
         self._quotas_changed = True
         self._holdings = Holdings()
         self._is_filled = False
@@ -74,16 +76,23 @@ class Fairness:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        named: dict[str, dict[str, _Born | None]] = {"lease": {}, "order": {}, "quota": {}}
-        for event in (each.event for each in events):
-            if event.kind not in _SAME:
-                is_new = event.kind == "lease.reserved" and event.subject not in named["lease"]
+        leases: dict[str, _Born | None] = {}
+        moved: dict[str, int] = {}
+        are_quotas = False
+        for event, seq in ((each.event, each.seq) for each in events):
+            about = noun(event.kind)
+            if about == "order":
+                moved[event.subject] = seq
+            elif about == "quota":
+                are_quotas = True
+            elif event.kind not in _SAME:
+                is_new = event.kind == "lease.reserved" and event.subject not in leases
                 born = (event.job_id or "", str(event.data.get("machine_id"))) if is_new else None
-                named[noun(event.kind)][event.subject] = born
+                leases[event.subject] = born
         with self._news:
-            self._note(named["lease"])
-            self._moved |= named["order"].keys()
-            self._quotas_changed |= bool(named["quota"])
+            self._note(leases)
+            self._moved |= moved
+            self._quotas_changed |= are_quotas
 
     def _note(self, changed: Mapping[str, _Born | None]) -> None:
         """These leases are still to be looked at; of what is noted already more happened than that it is new."""
@@ -91,17 +100,18 @@ class Fairness:
             self._changed[lease_id] = None if lease_id in self._changed else born
 
     def turns(
-        self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant
-    ) -> Iterator[Waiting]:
+        self, reader: Reader, shelf: Shelf, order_ids: Sequence[str], now: Instant,
+        read: Mapping[str, ReadOrder] = NOTHING_READ,
+    ) -> Iterator[Waiting]:  # fmt: skip
         """Those of these orders that no quota keeps waiting, by their turns.
 
-        Each is to be settled, and the pass ended by `end`.
+        Each is to be settled, and the pass ended by `end`. `read`: orders that somebody has just read.
         """
         with self._lock:
             holdings = self._fresh(reader, shelf, now)
             self._why.clear()
             self._now = now
-            waits = self._waiting(reader, order_ids)
+            waits = self._waiting(reader, order_ids, read)
             self._next.forget(lambda order: self.is_hopeless(order.id, now))
             if self._next.look(self._quotas, holdings):
                 shelf.reconsider()
@@ -295,16 +305,23 @@ class Fairness:
             each, amounts = known
             self._holdings.add(each.tenant_id, each.project, amounts, job_id=each.job_id, sign=-1)
 
-    def _waiting(self, reader: Reader, order_ids: Sequence[str]) -> list[Waiting]:
+    def _waiting(
+        self, reader: Reader, order_ids: Sequence[str], read: Mapping[str, ReadOrder] = NOTHING_READ
+    ) -> list[Waiting]:
         with self._news:
-            moved, self._moved = self._moved, set()
+            moved, self._moved = self._moved, {}
         if len(self._remembered) > REMEMBERED_MAX:
             self._remembered.clear()
+            read = NOTHING_READ  # of what was forgotten nobody knows whether it moved since
         for order_id in moved:
             self._remembered.pop(order_id, None)
         self._next.forget(lambda order: order.id in moved)
         new = [each for each in order_ids if each not in self._remembered]
-        for order in market.orders(reader, new).values():
+        known = [found.order for each in new
+                 if (found := read.get(each)) and found.seq >= moved.get(each, 0)]  # fmt: skip
+        names = {order.id for order in known}
+        unread = [each for each in new if each not in names]
+        for order in (*known, *market.orders(reader, unread).values()):
             self._remembered[order.id] = waiting(order)
         return [self._remembered[each] for each in order_ids if each in self._remembered]
 

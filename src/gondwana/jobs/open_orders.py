@@ -7,18 +7,31 @@ many orders wait for machines that nobody has.
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from gondwana.core.clock import Instant
 from gondwana.core.ids import OrderId
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader
 from gondwana.market import store as market
+from gondwana.market.model import Order
 from gondwana.market.store import OpenOrder
 
 MANY: Final = 500  # changes at once, after which sorting all again is quicker
 _OVER: Final = frozenset({"order.matched", "order.closed", "order.expired"})
 """Events of an order after which it wants no machines, until another event."""
+
+
+class _Moved(NamedTuple):
+    kind: str  # what happened to an order last
+    seq: int  # the event's number
+
+
+class ReadOrder(NamedTuple):
+    """An order as it was after an event about it, or later."""
+
+    order: Order
+    seq: int  # the event's number
 
 
 class OpenOrders:
@@ -27,7 +40,8 @@ class OpenOrders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._news = threading.Lock()
-        self._moved: dict[str, str] = {}  # orders that are not what they were: what happened last
+        self._moved: dict[str, _Moved] = {}  # orders that are not what they were
+        self._read: dict[str, ReadOrder] = {}  # by the last look at what moved
         self._known: dict[str, OpenOrder] | None = None
         self._by_age: list[OpenOrder] = []
 
@@ -37,7 +51,7 @@ class OpenOrders:
 
     def follow(self, events: Sequence[StoredEvent]) -> None:
         """Hear what was committed; called on the writer's thread, so it only remembers."""
-        moved = {each.event.subject: each.event.kind for each in events}
+        moved = {each.event.subject: _Moved(each.event.kind, each.seq) for each in events}
         with self._news:
             self._moved.update(moved)
 
@@ -49,6 +63,12 @@ class OpenOrders:
                 name for _, name, starts_at in self._by_age if starts_at is None or starts_at <= now
             ]
 
+    def take_read(self) -> dict[str, ReadOrder]:
+        """The orders that the last look read, by their ids: who needs them need not read them again."""
+        with self._lock:
+            read, self._read = self._read, {}
+            return read
+
     def _refresh(self, reader: Reader) -> None:
         with self._news:
             moved, self._moved = self._moved, {}
@@ -57,12 +77,14 @@ class OpenOrders:
                 self._by_age = list(market.all_open_orders(reader))
                 self._known = {each.id: each for each in self._by_age}
                 return
-            may_be = [order_id for order_id, kind in moved.items() if kind not in _OVER]
-            found = market.open_among(reader, may_be) if may_be else {}
+            may_be = [order_id for order_id, last in moved.items() if last.kind not in _OVER]
+            read = market.orders(reader, may_be) if may_be else {}
         except BaseException:  # what could not be read is still to be looked at
             with self._news:
                 self._moved = moved | self._moved
             raise
+        self._read = {name: ReadOrder(each, moved[name].seq) for name, each in read.items()}
+        found = {name: known for name, each in read.items() if (known := market.open_order(each))}
         if len(moved) > MANY:
             kept = {name: each for name, each in self._known.items() if name not in moved}
             self._known = kept | found

@@ -69,7 +69,8 @@ def _proposals(
     if fairness.held_back(holds):
         shelf.reconsider()
     waiting = shelf.without_idle(reader, context.open_orders.ids(reader, now), now)
-    for part in parts(fairness.turns(reader, shelf, waiting, now)):
+    read = context.open_orders.take_read()
+    for part in parts(fairness.turns(reader, shelf, waiting, now, read)):
         past = market.leases_of_jobs(reader, [each.order.job_id for each in part])
         reserved = reservations.waiting(reader, [each.order for each in part], now)
         for each in part:

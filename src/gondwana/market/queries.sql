@@ -123,11 +123,6 @@ SELECT created_at, id, starts_at FROM market_order
 WHERE state = 'open' AND mechanism = 'posted' AND (created_at, id) > (:created_at, :id)
 ORDER BY created_at, id LIMIT :limit;
 
--- name: open_among
--- Those of these orders that want machines at posted prices, now or later.
-SELECT created_at, id, starts_at FROM market_order
-WHERE state || '' = 'open' AND mechanism = 'posted' AND id IN (:keys);
-
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.
 UPDATE market_order SET state = ? WHERE state || '' = ? AND id IN (:keys);

@@ -29,6 +29,16 @@ def screen(
             hint="gondwana provider join URL --price 0.20",
         )
     constraints = (*_OF_MACHINES, *_filters(order, now), *_OF_MONEY)
+    fits = [each for each in left if all(one.passes(order, each) for one in constraints)]
+    if len(fits) > 1:
+        fits.sort(key=price_per_work)
+    return Screening(fits=tuple(fits)) if fits else _why_not(order, left, constraints, counts)
+
+
+def _why_not(
+    order: Order, left: list[Listing], constraints: Sequence["_Constraint"], counts: Sequence[int]
+) -> Screening:
+    """Which constraint leaves none, and a way out."""
     for number, (name, passes, hint) in enumerate(constraints):
         kept = [listing for listing in left if passes(order, listing)]
         if not kept:
@@ -36,7 +46,7 @@ def screen(
             why_not = f"{name(order)}: none of {count} machines"
             return Screening(fits=(), why_not=why_not, hint=hint(order, left, count))
         left = kept
-    return Screening(fits=tuple(sorted(left, key=price_per_work)))
+    raise AssertionError("some machines fit")
 
 
 class _Constraint(NamedTuple):

@@ -24,6 +24,7 @@ from gondwana.market.model import (
     CloseReason,
     Lease,
     LeaseState,
+    Mechanism,
     Order,
     OrderState,
 )
@@ -84,10 +85,11 @@ def open_orders(reader: Reader, now: Instant) -> list[OrderId]:
     return [each.id for each in all_open_orders(reader) if each.wants_now(now)]
 
 
-def open_among(reader: Reader, ids: Sequence[str]) -> dict[str, OpenOrder]:
-    """Those of these orders that want machines at posted prices, now or later."""
-    rows = read_keys(reader, SQL.open_among, ids)
-    return {row["id"]: OpenOrder(row["created_at"], row["id"], row["starts_at"]) for row in rows}
+def open_order(order: Order) -> OpenOrder | None:
+    """The order if it wants machines at posted prices, now or later."""
+    if order.state is not OrderState.OPEN or order.mechanism is not Mechanism.POSTED:
+        return None
+    return OpenOrder(order.created_at, order.id, order.starts_at)
 
 
 def live_holdings(reader: Reader) -> Iterator[Holding]:
@@ -402,7 +404,7 @@ def held_by(leases: Sequence[Lease], order_id: str) -> int:
     A machine that was given notice is replaced at once where that costs nothing (units are paid when they are done);
     where seconds are paid, when it is gone.
     """
-    return sum(lease.order_id == order_id and _is_held(lease) for lease in leases)
+    return len([each for each in leases if each.order_id == order_id and _is_held(each)])
 
 
 def emit_lease(
