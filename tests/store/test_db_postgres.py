@@ -219,7 +219,7 @@ def test_grants_follow_the_table_of_protected_tables(cluster):
 
 def end_sessions(cluster, database):
     cluster.sql(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{database}'"
     )
 
 

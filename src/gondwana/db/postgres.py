@@ -19,7 +19,7 @@ from gondwana.db.dialect import Dialect
 from gondwana.db.errors import Failed, Refused
 from gondwana.db.leadership import LOST, SQL, Leader
 from gondwana.db.postgres_place import APP_ROLE, Place, RawConnection, lock_key
-from gondwana.db.postgres_rows import row_factory, values_of
+from gondwana.db.postgres_rows import has_rows, row_factory, values_of
 from gondwana.db.postgres_talk import Talk, Told
 
 T = TypeVar("T")
@@ -297,7 +297,7 @@ def _all_rows(cursor: "ClientCursor[Any]", reads: Sequence[Read]) -> list[list[A
     found: list[list[Any]] = []
     is_more: bool | None = True
     while is_more:
-        if cursor.description is not None and len(found) < len(reads):
+        if len(found) < len(reads) and has_rows(cursor):
             cursor.row_factory = row_factory(next(kinds).kind)
             found.append(cursor.fetchall())
             cursor.row_factory = tuple_row  # nextset makes one at once

@@ -15,12 +15,19 @@ def row_factory(kind: type[Any]) -> Any:
     return tuple_row if kind is tuple else values_of(kind)
 
 
+def has_rows(cursor: Any) -> bool:
+    """Whether a cursor stands at the result of a statement that returns rows."""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
+
+
 def values_of(kind: type[Any]) -> Callable[[Any], Callable[[Sequence[Any]], Any]]:
     """A row factory of psycopg that makes values at once, without a dict of each row between."""
 
     def factory(cursor: Any) -> Callable[[Sequence[Any]], Any]:
-        if cursor.description is None:  # of a statement before, which returns no rows
+        if not has_rows(cursor):  # of a statement before
             return tuple
-        return maker(kind, tuple(column.name for column in cursor.description))
+        found = cursor.pgresult  # `cursor.description` would make an object of each column
+        names = (found.fname(number) for number in range(found.nfields))
+        return maker(kind, tuple(name.decode() for name in names))
 
     return factory

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import ClientCursor, Copy, errors, generators
 from psycopg.copy import FileWriter
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import Escaping, ExecStatus, TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 
 from gondwana.db.connection import Params, calmed
@@ -97,12 +97,18 @@ class Talk:
         under_way = self._prepared.get(sql) or self._sent.preparing.get(sql)
         known = under_way or self._preparing.get(sql)
         name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
-        places = ", ".join(["%s"] * len(params))
-        text = self._bound(f"EXECUTE {name} ({places})", params)
+        text = f"EXECUTE {name} ({self._values(list(params))})"
         if known is None:
             self._preparing[sql] = name
             text = f"PREPARE {name} AS {sql.numbered.rstrip().rstrip(';')};{text}"
         return text
+
+    def _values(self, params: Sequence[Any]) -> str:
+        """Parameters as text: nearly all are texts (keys, JSON), which libpq quotes in a tenth of the time."""
+        if all(type(each) is str and "\0" not in each for each in params):
+            quote = Escaping(self.raw.pgconn).escape_literal
+            return ",".join([bytes(quote(each.encode())).decode() for each in params])
+        return self._bound(", ".join(["%s"] * len(params)), params)
 
     def _bound(self, query: str, params: Params) -> str:
         """The query with its parameters in it; a mistake in them shows here, before anything is sent."""
