@@ -97,7 +97,7 @@ class Talk:
         under_way = self._prepared.get(sql) or self._sent.preparing.get(sql)
         known = under_way or self._preparing.get(sql)
         name = known or f"keyed_{next(self._numbers)}"  # never one again that failed half way
-        text = f"EXECUTE {name} ({self._values(list(params))})"
+        text = f"EXECUTE {name} ({self._values(list(params))})" if params else f"EXECUTE {name}"
         if known is None:
             self._preparing[sql] = name
             text = f"PREPARE {name} AS {sql.numbered.rstrip().rstrip(';')};{text}"

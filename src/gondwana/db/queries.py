@@ -11,11 +11,12 @@ other words has a second block for it; else its text is the same but for the par
     SELECT …;
 """
 
+import functools
 import re
 from importlib import resources
 from typing import Final
 
-from gondwana.db.dialect import postgres_query
+from gondwana.db.dialect import Prepared, postgres_query
 
 _NAME: Final = re.compile(r"^-- name: *(.+?) *$", re.MULTILINE)
 _VARIANT: Final = " (postgres)"
@@ -32,6 +33,16 @@ class Query(str):
         query = super().__new__(cls, sqlite)
         query.postgres = postgres_query(sqlite if postgres is None else postgres)
         return query
+
+
+def prepared(sql: str) -> Prepared:
+    """A query without parameters as PostgreSQL plans it once a session."""
+    return _prepared(sql.postgres.replace("%%", "%") if isinstance(sql, Query) else sql)
+
+
+@functools.lru_cache(maxsize=256)
+def _prepared(text: str) -> Prepared:
+    return Prepared(text)
 
 
 class Queries:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from gondwana.db.connection import Read
 from gondwana.db.dialect import Dialect
+from gondwana.db.queries import prepared
 from gondwana.db.transaction import Reader, Row
 
 A = TypeVar("A")
@@ -39,12 +40,17 @@ class Asked(Generic[T]):
 
 def of_row(sql: str) -> Asked[Row | None]:
     """The first row of a query that has no parameters."""
-    return Asked((lambda dialect: [Read(dict, sql, ())],), lambda rows: rows[0] if rows else None)
+    return of_all(dict, sql).then(lambda rows: rows[0] if rows else None)
 
 
 def of_all(kind: type[Any], sql: str, **params: Any) -> Asked[list[Any]]:
-    """All rows of a query; `kind`: see Read."""
-    return Asked((lambda dialect: [Read(kind, sql, params)],), lambda rows: rows)
+    """All rows of a query; `kind`: see Read. One that has no parameters PostgreSQL plans once a session."""
+
+    def reads(dialect: Dialect) -> list[Read]:
+        is_kept = dialect is Dialect.POSTGRES and not params
+        return [Read(kind, prepared(sql) if is_kept else sql, params)]
+
+    return Asked((reads,), lambda rows: rows)
 
 
 @overload

@@ -9,10 +9,11 @@ from gondwana.core.errors import BudgetTooSmall, FundsTooLow
 from gondwana.core.ids import JobId, PrincipalId
 from gondwana.core.money import format_usd
 from gondwana.db.settings import read_setting
+from gondwana.db.together import Asked, together
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.jobs import store
 from gondwana.jobs.model import Job, Unit, UnitState
-from gondwana.jobs.purse import Purses
+from gondwana.jobs.purse import Purses, tenant_accounts
 from gondwana.jobs.rules import batch
 from gondwana.jobs.rules.batch import Runway
 from gondwana.ledger import budgets, rules
@@ -28,7 +29,7 @@ from gondwana.ledger.model import (
     Shares,
     TaskTerms,
 )
-from gondwana.ledger.store import balance, balances, post, post_all
+from gondwana.ledger.store import Books, balance, balances, books_asked, post, post_all
 from gondwana.market import store as market
 from gondwana.market.calendar import store as calendar
 from gondwana.market.model import Charge, Lease, LeaseState
@@ -100,7 +101,9 @@ def open_leases(
     is gone for the next. A job for whose lease nothing can be set aside gets none of its others opened; it is the
     caller's to end. Where its end gives money back, its tenant's later leases wait for that.
     """
-    purses = Purses(tx, now, (jobs[lease.job_id] for lease in reserved), leases)
+    theirs = [jobs[lease.job_id] for lease in reserved]
+    stored, books = together(tx, Purses.asked(theirs), _books_asked(reserved))
+    purses = Purses(tx, now, theirs, leases, stored)
     opened = Opened()
     unopened = {
         job_id: sum(each.state is LeaseState.RESERVED for each in leases[job_id])
@@ -126,8 +129,20 @@ def open_leases(
                 opened.short.append((lease, stands, paid))
         unopened[job.id] -= 1
         opened.leases.append(lease)
-    post_all(tx, entries, now, spoils=True)
+    post_all(tx, entries, now, books=books, spoils=True)
     return opened
+
+
+def _books_asked(reserved: Sequence[Lease]) -> Asked[Books]:
+    """What the books have of all that opening these leases touches, but for budgets; not asked yet."""
+    paid = [lease for lease in reserved if lease.charge is Charge.SECOND]
+    tenants = dict.fromkeys(lease.tenant_id for lease in paid)
+    names = dict.fromkeys(name for lease in paid for name in (lease.id, lease.job_id))
+    return books_asked(
+        [rules.lease_event(rules.OPENS, lease.id) for lease in paid],
+        [*tenant_accounts(tenants), *(lease_escrow(lease.id) for lease in paid)],
+        [rules.OPENS, *names],
+    )
 
 
 def tell_short(tx: Transaction, now: Instant, opened: Opened) -> None:

@@ -7,7 +7,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId
 from gondwana.core.money import due_micro_usd
 from gondwana.db.many import of_keys
-from gondwana.db.together import together
+from gondwana.db.together import Asked, both
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import store
 from gondwana.jobs.model import Job
@@ -34,31 +34,40 @@ class _Tenant:
         return 0 if self.is_frozen else self.own + self.promo
 
 
+_Stored = tuple[dict[str, _Tenant], set[str]]  # and those that have budgets
+
+
+def tenant_accounts(tenant_ids: Iterable[str]) -> list[AccountName]:
+    """The accounts that a tenant's jobs are paid from."""
+    return [name(each) for each in tenant_ids for name in (tenant_available, tenant_promo)]
+
+
 class Purses:
     """The money of some jobs' tenants, within their budgets and the jobs' own."""
 
     def __init__(
-        self, tx: Transaction, now: Instant, jobs: Iterable[Job], leases: Mapping[JobId, Sequence[Lease]]
+        self, tx: Transaction, now: Instant, jobs: Sequence[Job], leases: Mapping[JobId, Sequence[Lease]],
+        stored: "_Stored | None" = None,
     ) -> None:  # fmt: skip
-        """`leases`: all of each job that has a budget of its own."""
+        """`leases`: all of each job that has a budget of its own. `stored`: what `asked` found now."""
         self._tx, self._now = tx, now
-        each = list(jobs)
-        tenants = list(dict.fromkeys(job.tenant_id for job in each))
-        names = [name(one) for one in tenants for name in (tenant_available, tenant_promo)]
-        frozen, found, limited = together(
-            tx,
-            of_keys(tuple, store.SQL.frozen_among, tenants),
-            balances_asked(names),
-            of_keys(tuple, store.SQL.with_budgets, tenants),
-        )
-        self._tenants = _tenants(tenants, found, {tenant_id for (tenant_id,) in frozen})
-        self._limited = {tenant_id for (tenant_id,) in limited}
+        self._tenants, self._limited = stored or Purses.asked(jobs).of(tx)
         self._limits: dict[tuple[str, str], list[BudgetStatus]] = {}
         self._left_of_budget: dict[str, int] = {}
         self._fitted: dict[tuple[str, str], tuple[AccountName, ...]] = {}
         self._left_of_job = _read_left(
-            tx, [job for job in each if job.spec.budget_micro_usd is not None], leases
+            tx, [job for job in jobs if job.spec.budget_micro_usd is not None], leases
         )
+
+    @staticmethod
+    def asked(jobs: Iterable[Job]) -> "Asked[_Stored]":
+        """What is stored of the jobs' tenants, not asked yet."""
+        tenants = list(dict.fromkeys(job.tenant_id for job in jobs))
+        frozen = of_keys(tuple, store.SQL.frozen_among, tenants)
+        limited = of_keys(tuple, store.SQL.with_budgets, tenants)
+        kept = both(frozen, limited, lambda *rows: tuple({each for (each,) in one} for one in rows))
+        found = balances_asked(tenant_accounts(tenants))
+        return both(found, kept, lambda found, kept: (_tenants(tenants, found, kept[0]), kept[1]))
 
     def part_micro_usd(self, job: Job, lease: Lease, *, unopened: int) -> int:
         """An hour of the lease, or an even part of what the tightest budget and the account still allow.

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from gondwana.db.connection import Read
 from gondwana.db.errors import Refused
 from gondwana.db.many import of_keys, read_keys
 from gondwana.db.queries import load_queries
-from gondwana.db.together import Asked, of_row, together
+from gondwana.db.together import Asked, both, of_row
 from gondwana.db.transaction import Reader, Row, Transaction
 from gondwana.ledger.accounts import AccountName, Limit, kind_of
 from gondwana.ledger.model import (
@@ -54,29 +55,54 @@ def post(tx: Transaction, entry: Entry, now: Instant) -> Posted:
     return post_all(tx, [entry], now)[0]
 
 
+class Books(NamedTuple):
+    """What the books have, of what some entries may touch."""
+
+    asked: frozenset[str]  # events, accounts and names that were looked up
+    known: set[bytes]  # keys of the events that were posted
+    accounts: dict[str, int]
+    names: dict[str, int]
+    last_entry: Row | None
+
+
+def books_asked(
+    events: Sequence[str], accounts: Sequence[AccountName], names: Sequence[str]
+) -> Asked[Books]:
+    """What the books have of these, not asked yet: for `post_all`, where that can go with other questions."""
+    asked = frozenset((*events, *accounts, *names))
+    keys = [event_key(each) for each in events]
+    of_events = of_keys(tuple, SQL.entries_of_events, keys).then(
+        lambda rows: {event for _, event, _ in rows}
+    )
+    of_accounts = of_keys(tuple, SQL.account_ids, accounts).then(_by_name)
+    of_names = of_keys(tuple, SQL.name_ids, names).then(_by_name)
+    entered = both(of_events, of_row(SQL.last_entry), lambda known, last: (known, last))
+    named = both(of_accounts, of_names, lambda ids, names: (ids, names))
+    return both(entered, named, lambda one, two: Books(asked, one[0], two[0], two[1], one[1]))
+
+
 def post_all(
-    tx: Transaction, entries: Sequence[Entry], now: Instant, *, spoils: bool = False
-) -> list[Posted]:
+    tx: Transaction, entries: Sequence[Entry], now: Instant, *, books: Books | None = None, spoils: bool = False
+) -> list[Posted]:  # fmt: skip
     """Post many entries in one statement each for entries and transfers: all of them, or none where one is refused.
 
-    Each is refused as `post` would refuse it after those before it. `spoils`: the caller has seen in `tx` that nothing
-    will be; what is all the same is raised as `Transaction.insert_rows` raises it, and `tx` cannot go on.
+    Each is refused as `post` would refuse it after those before it. `books`: as they are now. `spoils`: the caller has
+    seen in `tx` that nothing will be; what is all the same is raised as `Transaction.insert_rows` raises it, and `tx`
+    cannot go on.
     """
     keys = {entry.event_id: event_key(entry.event_id) for entry in entries if entry.legs}
     if not keys:
         return [_posted(entry, repeated=False) for entry in entries]
-    known, accounts, names, last = together(
-        tx,
-        of_keys(tuple, SQL.entries_of_events, list(keys.values())).then(lambda rows: {event for _, event, _ in rows}),
-        of_keys(tuple, SQL.account_ids, _accounts_of(entries)).then(_by_name),
-        of_keys(tuple, SQL.name_ids, _names_of(entries)).then(_by_name),
-        of_row(SQL.last_entry),
-    )  # fmt: skip
+    touched = list(keys), _accounts_of(entries), _names_of(entries)
+    if books is None or not books.asked.issuperset(chain(*touched)):
+        books = books_asked(*touched).of(tx)
     fresh: dict[str, Entry] = {}
     posted: list[Posted] = []
     for entry in entries:
         is_new = (
-            bool(entry.legs) and keys[entry.event_id] not in known and entry.event_id not in fresh
+            bool(entry.legs)
+            and keys[entry.event_id] not in books.known
+            and entry.event_id not in fresh
         )
         if is_new:
             fresh[entry.event_id] = entry
@@ -84,9 +110,8 @@ def post_all(
             _check_same(tx, entry, keys[entry.event_id], fresh.get(entry.event_id))
         posted.append(_posted(entry, repeated=bool(entry.legs) and not is_new))
     if fresh:
-        there = _There(accounts, names, last)
         with contextlib.nullcontext() if spoils else _told(tx, list(fresh.values())):
-            _insert(tx, list(fresh.values()), keys, there, now)
+            _insert(tx, list(fresh.values()), keys, books, now)
     return posted
 
 
@@ -212,19 +237,11 @@ def _posted(entry: Entry, *, repeated: bool) -> Posted:
     return Posted(event_id=entry.event_id, transfer_ids=ids, repeated=repeated)
 
 
-class _There(NamedTuple):
-    """What the books have, of what some entries touch."""
-
-    accounts: dict[str, int]
-    names: dict[str, int]
-    last_entry: Row | None
-
-
 def _insert(
-    tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], there: _There, now: Instant
+    tx: Transaction, entries: Sequence[Entry], keys: Mapping[str, bytes], books: Books, now: Instant
 ) -> None:  # fmt: skip
-    accounts, names = _with_missing(tx, entries, there)
-    last = there.last_entry
+    accounts, names = _with_missing(tx, entries, books)
+    last = books.last_entry
     first = last["seq"] + last["legs"] if last else 1
     at_ms = max(round(now * 1000), last["at_ms"] if last else 0)  # numbered in time's order
     starts: dict[bytes, tuple[int, int]] = {}
@@ -271,20 +288,20 @@ def _by_name(rows: Sequence[tuple[int, str]]) -> dict[str, int]:
 
 
 def _with_missing(
-    tx: Transaction, entries: Sequence[Entry], there: _There
+    tx: Transaction, entries: Sequence[Entry], books: Books
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The row of every account, and of every name, that the entries need; what is new is written."""
-    wanted = [(name, kind_of(name)) for name in _accounts_of(entries) if name not in there.accounts]
+    wanted = [(name, kind_of(name)) for name in _accounts_of(entries) if name not in books.accounts]
     opened = [(name, kind.code, kind.limit.value, kind.asset) for name, kind in wanted]
-    added = [name for name in _names_of(entries) if name not in there.names]
+    added = [name for name in _names_of(entries) if name not in books.names]
     missing = [
         Read(tuple, sql, {of: _JSON.encode(rows).decode()})
         for sql, of, rows in ((SQL.open_accounts, "accounts", opened), (SQL.add_names, "names", added))
         if rows
     ]  # fmt: skip
     written = iter(tx.together(missing))
-    accounts = there.accounts | (_by_name(next(written)) if opened else {})
-    return accounts, there.names | (_by_name(next(written)) if added else {})
+    accounts = books.accounts | (_by_name(next(written)) if opened else {})
+    return accounts, books.names | (_by_name(next(written)) if added else {})
 
 
 def _holds(

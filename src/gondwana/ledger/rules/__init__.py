@@ -46,10 +46,12 @@ from gondwana.ledger.rules.insurance import (
     solvency,
 )
 from gondwana.ledger.rules.leases import (
+    OPENS,
     RUNWAY_SECONDS_MAX,
     RUNWAY_SECONDS_MIN,
     close_lease,
     escrow_to_open,
+    lease_event,
     meter,
     open_lease,
     runway_seconds,
@@ -145,6 +147,7 @@ __all__ = [
     "DECIDE_SECONDS",
     "EVER",
     "HOLDBACK_SECONDS",
+    "OPENS",
     "RUNWAY_SECONDS_MAX",
     "RUNWAY_SECONDS_MIN",
     "UNBONDING_SECONDS",
@@ -200,6 +203,7 @@ __all__ = [
     "hold_deposit",
     "honest_work_pays",
     "largest_remainder",
+    "lease_event",
     "least_stake_micro_usd",
     "mature",
     "may_appeal",

@@ -11,6 +11,7 @@ from gondwana.ledger.rules.entries import Move, legs, split
 from gondwana.ledger.rules.funding import OWN_MONEY, fill, give_back
 
 RUNWAY_SECONDS_MIN: Final = 3_600  # an escrow that lasts less drains before anybody can react
+OPENS: Final = "lease.open"  # the kind of entry that fills a lease's escrow first
 RUNWAY_SECONDS_MAX: Final = 100 * 365 * 86_400  # "for ever" as a number
 
 
@@ -32,7 +33,7 @@ def runway_seconds(terms: LeaseTerms, proven_seconds: int, escrow: Balance) -> i
 def open_lease(terms: LeaseTerms, escrow_micro_usd: int, funding: Funding = OWN_MONEY) -> Entry:
     """Set money aside for a lease."""
     moves = fill(lease_escrow(terms.lease_id), terms.tenant_id, escrow_micro_usd, funding)
-    return lease_entry(terms, "lease.open", moves)
+    return lease_entry(terms, OPENS, moves)
 
 
 def top_up(
@@ -103,10 +104,15 @@ def lease_entry(
 ) -> Entry:
     """An entry about a lease, or a reservation of one; `key` tells one of its kind from the next."""
     return Entry(
-        event_id=f"{kind}:{terms.lease_id}{key}",
+        event_id=lease_event(kind, terms.lease_id, key),
         kind=kind,
         subject=terms.lease_id,
         legs=legs(moves),
         job_id=terms.job_id,
         facts=facts,
     )
+
+
+def lease_event(kind: str, lease_id: str, key: str = "") -> str:
+    """The event of an entry about a lease."""
+    return f"{kind}:{lease_id}{key}"
