@@ -39,7 +39,7 @@ def commit(database, *runs):
     """What became of calls that share a commit, and the events that were told."""
     calls = [Call(run=run, future=Future()) for run in runs]
     told = database.writer._batches.commit(collections.deque(calls), 60.0)
-    return [each.future.exception() for each in calls], told
+    return [each.future.exception(timeout=0.0) for each in calls], told
 
 
 def storing(*keys, tells=1):
@@ -100,6 +100,15 @@ def test_a_row_that_stood_otherwise_undoes_the_call_that_changes_it(opened, at):
     assert sum(each is None for each in errors) == 2
     assert stored(opened) == {"a": "new", "b": "new", "c": "old"}
     assert [each.event.subject for each in told] == ["moved a", "moved b"]
+
+
+def test_nothing_is_committed_where_a_row_stood_otherwise_for_what_comes_before_the_commit(
+    place, monkeypatch
+):
+    monkeypatch.setattr(Talk, "_go_on", lambda self: None)
+    with Database.open(place, inline=True, before_commit=moving("missing")) as database:
+        errors, told = commit(database, storing("a"))
+        assert (isinstance(errors[0], WrongState), told, stored(database)) == (True, [], {})
 
 
 def test_a_call_that_goes_on_hears_at_its_next_question_that_a_row_stood_otherwise(opened):

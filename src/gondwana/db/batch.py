@@ -150,7 +150,10 @@ class Batches:
                 if last is None or last.unsettled is None or not is_databases:
                     raise
                 last.error = error
-                self._undo(last, last.unsettled)
+                try:
+                    self._undo(last, last.unsettled)
+                except Exception as gone:  # it was not the last call's: all of them are undone
+                    raise error from gone
 
     def _refusal(self, error: Exception, calls: int) -> GondwanaError:
         if isinstance(error, NotLeader):

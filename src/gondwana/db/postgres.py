@@ -198,6 +198,7 @@ class PostgresConnection:
 
     def release(self, savepoint: str) -> None:
         """See Connection."""
+        self._talk.send_updates()
         self._talk.say(f"RELEASE {savepoint}")
 
     def rollback_to(self, savepoint: str) -> None:
@@ -218,6 +219,7 @@ class PostgresConnection:
         held = () if self._term is None else (f"SELECT hold_term({self._term})",)
         asked = () if read is None else (self._talk.text(read.sql, read.params),)
         try:
+            self._talk.send_updates()
             cursor = self._talk.ask(";".join([*asked, *held, "COMMIT"]))
             found = _all_rows(cursor, [read] if read else [])
         except Refused as error:

@@ -157,6 +157,12 @@ class Talk:
             self._send()
         self.hear()
 
+    def send_updates(self) -> None:
+        """Send the updates that wait, whose counts somebody is to hear, in a message of their own: what is said after
+        this is sent only if nobody objects."""
+        if self._told:
+            self._send()
+
     def has_word(self) -> bool:
         """Whether the server sent something that nobody has read."""
         poll = select.poll()
