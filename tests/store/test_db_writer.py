@@ -292,9 +292,11 @@ def test_a_transaction_sees_its_own_writes_and_is_useless_afterwards(database):
      "REPLACE INTO setting VALUES ('a', '1', 0)", "UPDATE OR IGNORE setting SET key = 'a'"],
 )  # fmt: skip
 def test_conflict_clauses_that_override_triggers_are_refused(database, sql):
-    for method in ("execute", "one", "all", "insert"):
+    for method, *given in (("execute",), ("one",), ("all",), ("execute_later", (), print)):
         with pytest.raises(ValueError, match="ON CONFLICT"):
-            database.writer.call(lambda tx, method=method: getattr(tx, method)(sql))
+            database.writer.call(
+                lambda tx, method=method, given=given: getattr(tx, method)(sql, *given)
+            )
 
 
 HISTORY = ["UPDATE event SET at = 0", "DELETE FROM event", "DELETE FROM idempotency", "UPDATE idempotency SET at = 0",

@@ -37,9 +37,7 @@ class _Ran:
     error: BaseException | None = None
     is_done: bool = False  # it ran to its end, and nobody cancelled it
     events: list[Event] = field(default_factory=list[Event])
-    unsettled: str | None = (
-        None  # its savepoint, where the database may still refuse what it inserted
-    )
+    unsettled: str | None = None  # its savepoint, where the database may still refuse something
 
 
 class Batches:
@@ -102,7 +100,7 @@ class Batches:
                 self._inserted = tx.inserted | self._inserted
         except Failed:
             raise
-        except Exception as error:  # the call hid it
+        except Exception as error:  # the call hid it, or passed it on
             ran.error = ran.error or error
         self._has_undone |= tx.has_undone
         if ran.error is not None:

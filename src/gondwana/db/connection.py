@@ -84,10 +84,6 @@ class Connection(Protocol):
         """How many rows the statement changed over all `params`."""
         ...
 
-    def insert(self, sql: str, params: Params = ()) -> int:
-        """The number that `INSERT … RETURNING number` returns."""
-        ...
-
     def insert_rows(
         self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
     ) -> None:

@@ -112,7 +112,7 @@ class PostgresConnection:
         return sum(self.execute(sql, each) for each in params)
 
     def insert(self, sql: str, params: Params = ()) -> int:
-        """See Connection."""
+        """The number that `INSERT … RETURNING number` returns."""
         row = self.one(sql, params)
         assert row is not None
         return next(iter(row.values()))

@@ -128,7 +128,8 @@ class Talk:
         self._prepared |= message.preparing
         for told in message.told:
             while not _is_update(cursor.statusmessage):
-                cursor.nextset()
+                if not cursor.nextset():
+                    raise AssertionError("only an UPDATE says how many rows it changed")
             told(cursor.rowcount)
             cursor.nextset()
         return cursor
@@ -142,9 +143,9 @@ class Talk:
             results = self.raw.wait(generators.fetch_many(self.raw.pgconn))
             self._refuse(results)
         self._prepared |= message.preparing
-        changed = (each for each in results if _is_update((each.command_status or b"").decode()))
-        for told, result in zip(message.told, changed, strict=False):
-            told(result.command_tuples or 0)
+        updates = (each for each in results if _is_update((each.command_status or b"").decode()))
+        for told, update in zip(message.told, updates, strict=True):
+            told(update.command_tuples or 0)
 
     @property
     def may_refuse(self) -> bool:

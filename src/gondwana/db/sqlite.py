@@ -164,7 +164,7 @@ class SqliteConnection:
             raise
 
     def insert(self, sql: str, params: Params = ()) -> int:
-        """See Connection."""
+        """The number that `INSERT … RETURNING number` returns."""
         return self.all(sql, params)[0][0]
 
     def insert_rows(

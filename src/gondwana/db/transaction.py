@@ -114,9 +114,7 @@ class Transaction(Reader):
         self.inserted: dict[str, Sequence[Any]] = {}  # by table the first row of this call
         self._inserted_before = inserted
         self._events: list[Event] = []
-        self._told = (
-            0  # how many of them are written; the rest is with the next statement about events
-        )
+        self._told = 0  # how many are written; the others are with the next statement about events
         self.has_undone = False  # a savepoint
         self.is_open = True
         self._spoilt: Exception | None = None
@@ -183,15 +181,6 @@ class Transaction(Reader):
         self._check(sql)
         try:
             self._connection.execute_later(sql, params, told)
-        except Exception as error:
-            self.spoil(error)
-            raise
-
-    def insert(self, sql: str, params: Params = ()) -> int:
-        """The number that the database gave the inserted row: what `INSERT … RETURNING number` returns."""
-        self._check(sql)
-        try:
-            return self._connection.insert(sql, params)
         except Exception as error:
             self.spoil(error)
             raise

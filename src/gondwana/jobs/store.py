@@ -121,7 +121,7 @@ def move_job(tx: Transaction, now: Instant, target: Job, to: JobState) -> Job:
 
 
 def move_jobs(tx: Transaction, now: Instant, targets: Sequence[Job], to: JobState) -> None:
-    """Move all of the jobs; staying is no change. Raises WrongState where one cannot get there."""
+    """Move all of the jobs; staying is no change. Raises WrongState where one cannot, by the call's end."""
     moving = [each for each in targets if each.state is not to]
     for each in moving:
         batch.move(each, to)  # or it raises

@@ -13,7 +13,7 @@ from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
 from gondwana.db.together import Asked, of_all, of_row, together
 from gondwana.db.transaction import Reader, Row, Transaction
-from gondwana.ledger.store import SQL
+from gondwana.ledger.store import ENTRY_COLUMNS, SQL
 from gondwana.wire import proofs
 from gondwana.wire.proofs import BatchRecord, ChainProof, EntryProof, RootRecord
 
@@ -30,9 +30,7 @@ def seal(tx: Transaction) -> None:
     if not tx.may_have_new("ledger_entry"):
         return
     new = tx.first_new("ledger_entry")
-    guess = (
-        int(new[0]) if new else 1
-    )  # all before it is sealed, but where a commit before us failed to
+    guess = int(new[ENTRY_COLUMNS.index("seq")]) if new else 1  # all before it may be sealed
     found, *read = together(
         tx, of_row(SQL.unsealed), *_between(guess, guess + BATCH_TRANSFERS_MAX - 1)
     )

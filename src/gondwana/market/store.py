@@ -179,7 +179,7 @@ def move_order(tx: Transaction, now: Instant, target: Order, to: OrderState) -> 
 
 
 def move_orders(tx: Transaction, now: Instant, targets: Sequence[Order], to: OrderState) -> None:
-    """Move all of the orders; staying is no change. Raises WrongState where one cannot get there."""
+    """Move all of the orders; staying is no change. Raises WrongState where one cannot, by the call's end."""
     moving = [each for each in targets if each.state is not to]
     for state in {each.state for each in moving}:
         if to not in ORDER_TRANSITIONS[state]:
