@@ -24,6 +24,7 @@ ALLOWED = {
     "first_entry": "one row",
     "last_entry": "one row",
     "unsealed": "the same",
+    "numbers_of_events": "the newest, as many as a commit has",
     "owner_heard": "until it has found one",
     "machines_named": "an operator's word to one machine",
     "machines_called": "the same",

@@ -14,7 +14,7 @@ from gondwana.core.errors import GondwanaError, NotLeader, Unavailable
 from gondwana.core.events import Event
 from gondwana.db.connection import Connection
 from gondwana.db.errors import Failed
-from gondwana.db.events import StoredEvent, last_seq, numbered, numbers_asked
+from gondwana.db.events import StoredEvent, numbered, numbers_asked
 from gondwana.db.transaction import Transaction
 
 BeforeCommit = Callable[[Transaction], None]
@@ -37,6 +37,7 @@ class _Ran:
     error: BaseException | None = None
     is_done: bool = False  # it ran to its end, and nobody cancelled it
     events: list[Event] = field(default_factory=list[Event])
+    has_undone: bool = False  # something of it: numbers of events are missing
     unsettled: str | None = None  # its savepoint, where the database may still refuse something
 
 
@@ -49,8 +50,6 @@ class Batches:
         self._before_commit = before_commit
         # by table the first row that this batch inserted; None in the first: nobody knows what those before us left
         self._inserted: dict[str, Sequence[Any]] | None = None
-        self._last_seq: int | None = None  # of the events committed; None: it is not known
-        self._has_undone = False  # something of this batch: numbers of its events may be missing
 
     def commit(self, calls: "collections.deque[Call]", seconds_max: float) -> list[StoredEvent]:
         """Run calls from the left of `calls` in one transaction, tell each its outcome, return the events committed.
@@ -62,22 +61,18 @@ class Batches:
         stored: list[StoredEvent] = []
         try:
             self.connection.begin_batch()
-            if self._last_seq is None:
-                self._last_seq = last_seq(Transaction(self.connection))
             ends = time.monotonic() + seconds_max
             while calls and (not ran or time.monotonic() < ends):
                 self._settle(ran)
                 ran.append(_Ran(calls.popleft()))
                 self._run(ran[-1])
-            stored = self._commit(ran, self._last_seq)
-            self._inserted, self._has_undone = {}, False
-            self._last_seq = stored[-1].seq if stored else self._last_seq
+            stored = self._commit(ran)
+            self._inserted = {}
         except Exception as error:  # whoever's it is, the batch cannot be committed
             refusal = self._refusal(error, len(ran))
             ran = ran or [_Ran(calls.popleft()) for _ in range(len(calls))]
             for one in ran:
                 one.error = refusal
-            self._last_seq, self._has_undone = None, False
         finally:
             self.connection.rollback()
         for one in ran:
@@ -102,7 +97,7 @@ class Batches:
             raise
         except Exception as error:  # the call hid it, or passed it on
             ran.error = ran.error or error
-        self._has_undone |= tx.has_undone
+        ran.has_undone = tx.has_undone
         if ran.error is not None:
             self._undo(ran, savepoint)
             return
@@ -122,14 +117,15 @@ class Batches:
         except Exception as error:
             last.error = error
             self._undo(last, last.unsettled)
-        last.unsettled = None
+        else:
+            last.unsettled = None
 
     def _undo(self, ran: _Ran, savepoint: str) -> None:
-        self._has_undone = True
+        ran.has_undone = True
         ran.is_done, ran.unsettled, ran.events = False, None, []
         self.connection.rollback_to(savepoint)
 
-    def _commit(self, ran: Sequence[_Ran], last_seq: int) -> list[StoredEvent]:
+    def _commit(self, ran: Sequence[_Ran]) -> list[StoredEvent]:
         """The events committed. What the last call wrote may be refused only here: then that call is undone alone."""
         while True:
             last = ran[-1] if ran else None
@@ -139,7 +135,8 @@ class Batches:
                     self._before_commit(closing)
                 told = [*(one.events for one in ran), closing.finish()]
                 events = list(chain.from_iterable(told))
-                asked = numbers_asked(len(events), last_seq, has_gaps=self._has_undone)
+                has_gaps = closing.has_undone or any(one.has_undone for one in ran)
+                asked = numbers_asked(len(events), has_gaps=has_gaps)
                 return numbered(events, self.connection.commit(asked if events else None))
             except (Failed, NotLeader):
                 raise

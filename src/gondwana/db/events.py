@@ -49,12 +49,10 @@ def event_row(event: Event) -> tuple[float, str, str, str | None, str]:
     return event.at, event.kind, event.subject, event.job_id, _JSON.encode(event.data).decode()
 
 
-def numbers_asked(count: int, after: int, *, has_gaps: bool) -> Read:
-    """What finds which numbers the `count` events of a batch got, where `after` was the newest one's before it; between
-    them there are gaps where some were undone."""
-    if has_gaps:
-        return Read(tuple, SQL.numbers_of_events, {"after": after})
-    return Read(tuple, SQL.numbers_of_last_events, {"count": count})
+def numbers_asked(count: int, *, has_gaps: bool) -> Read:
+    """What finds which numbers the newest `count` events have; between them there are gaps where some were undone."""
+    sql = SQL.numbers_of_events if has_gaps else SQL.numbers_without_gap
+    return Read(tuple, sql, {"count": count})
 
 
 def numbered(events: Sequence[Event], numbers: Iterable[tuple[int, int]]) -> list[StoredEvent]:

@@ -44,12 +44,12 @@ class Talk:
     """A session's messages. Its methods raise Refused, Denied and Failed for any message that went before."""
 
     def __init__(self, raw: RawConnection, calm: threading.Event) -> None:
-        """`calm`: set while others may compute without slowing this session's thread."""
+        """`calm`: set while others may compute without slowing who talks."""
         self.raw = raw
         self.in_transaction = False
         self._calm = calm
         self._numbers = itertools.count()  # of prepared statements
-        self._prepared: dict[str, str] = {}  # their names in this session
+        self._prepared: dict[str, str] = {}  # their names on the server
         self._is_awaiting = False
         self._sent = _NOTHING  # that is not answered yet
         self.drop()
@@ -104,7 +104,7 @@ class Talk:
         return text
 
     def _values(self, params: Sequence[Any]) -> str:
-        """Parameters as text: nearly all are texts (keys, JSON), which libpq quotes in a tenth of the time."""
+        """Parameters as text: nearly all are texts (keys, JSON), which libpq quotes in a seventh of the time."""
         if all(type(each) is str and "\0" not in each for each in params):
             quote = Escaping(self.raw.pgconn).escape_literal
             return ",".join([bytes(quote(each.encode())).decode() for each in params])

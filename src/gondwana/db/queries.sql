@@ -10,14 +10,15 @@ WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit;
 -- name: last_event_seq
 SELECT max(seq) AS seq FROM event;
 
--- name: numbers_of_last_events
+-- name: numbers_without_gap
 -- The numbers of the newest :count events, first and last, where they have no gap.
 SELECT max(seq) - :count + 1 AS first, max(seq) AS last FROM event;
 
 -- name: numbers_of_events
--- The numbers above :after, first and last of each stretch without a gap: PostgreSQL gives none again that was undone.
+-- The same, first and last of each stretch without a gap: PostgreSQL gives no number again that was undone.
 SELECT min(seq) AS first, max(seq) AS last
-FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS stretch FROM event WHERE seq > :after) AS numbered
+FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS stretch
+      FROM (SELECT seq FROM event ORDER BY seq DESC LIMIT :count) AS newest) AS numbered
 GROUP BY stretch ORDER BY first;
 
 -- name: newest_event_at

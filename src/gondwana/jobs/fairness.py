@@ -317,11 +317,10 @@ class Fairness:
             self._remembered.pop(order_id, None)
         self._next.forget(lambda order: order.id in moved)
         new = [each for each in order_ids if each not in self._remembered]
-        known = [found.order for each in new
-                 if (found := read.get(each)) and found.seq >= moved.get(each, 0)]  # fmt: skip
-        names = {order.id for order in known}
-        unread = [each for each in new if each not in names]
-        for order in (*known, *market.orders(reader, unread).values()):
+        known = {each: found.order for each in new
+                 if (found := read.get(each)) and found.seq >= moved.get(each, 0)}  # fmt: skip
+        unread = [each for each in new if each not in known]
+        for order in (*known.values(), *market.orders(reader, unread).values()):
             self._remembered[order.id] = waiting(order)
         return [self._remembered[each] for each in order_ids if each in self._remembered]
 

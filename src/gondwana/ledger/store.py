@@ -4,7 +4,6 @@ import contextlib
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -58,7 +57,7 @@ def post(tx: Transaction, entry: Entry, now: Instant) -> Posted:
 class Books(NamedTuple):
     """What the books have, of what some entries may touch."""
 
-    asked: frozenset[str]  # events, accounts and names that were looked up
+    asked: tuple[frozenset[str], ...]  # events, accounts and names that were looked up
     known: set[bytes]  # keys of the events that were posted
     accounts: dict[str, int]
     names: dict[str, int]
@@ -69,7 +68,7 @@ def books_asked(
     events: Sequence[str], accounts: Sequence[AccountName], names: Sequence[str]
 ) -> Asked[Books]:
     """What the books have of these, not asked yet: for `post_all`, where that can go with other questions."""
-    asked = frozenset((*events, *accounts, *names))
+    asked = (frozenset(events), frozenset(accounts), frozenset(names))
     keys = [event_key(each) for each in events]
     of_events = of_keys(tuple, SQL.entries_of_events, keys).then(
         lambda rows: {event for _, event, _ in rows}
@@ -94,7 +93,7 @@ def post_all(
     if not keys:
         return [_posted(entry, repeated=False) for entry in entries]
     touched = list(keys), _accounts_of(entries), _names_of(entries)
-    if books is None or not books.asked.issuperset(chain(*touched)):
+    if books is None or not all(map(frozenset.issuperset, books.asked, touched)):
         books = books_asked(*touched).of(tx)
     fresh: dict[str, Entry] = {}
     posted: list[Posted] = []
