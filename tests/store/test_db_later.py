@@ -102,6 +102,18 @@ def test_a_row_that_stood_otherwise_undoes_the_call_that_changes_it(opened, at):
     assert [each.event.subject for each in told] == ["moved a", "moved b"]
 
 
+@many_or_few
+def test_a_change_is_heard_though_rows_are_inserted_right_after_it(opened, monkeypatch, most):
+    monkeypatch.setattr(postgres_few, "VALUES_MAX", most)
+    commit(opened, storing("a", "b"))
+    errors, told = commit(
+        opened, moving("a", then=storing("c")), moving("b", "missing", then=storing("d", "e"))
+    )
+    assert (errors[0], type(errors[1])) == (None, WrongState)
+    assert stored(opened) == {"a": "new", "b": "old", "c": "old"}
+    assert are_as_stored(opened, told)
+
+
 def test_nothing_is_committed_where_a_row_stood_otherwise_for_what_comes_before_the_commit(
     place, monkeypatch
 ):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gondwana.core.errors import GondwanaError, Unavailable
 from gondwana.core.events import Event
+from gondwana.db import postgres_few
 from gondwana.db.database import Database
 from gondwana.db.events import events_after
 from gondwana.jobs import money, place
@@ -257,6 +258,33 @@ def test_what_fails_is_tried_alone_and_the_rest_of_its_part_is_done(stored_world
     assert write_parts(stored_world.context, run, (2,), things) == 2 * (PART_MAX + 9)
     assert calls[:2] == [PART_MAX, 10]
     assert calls.count(1) >= 1
+
+
+def test_a_part_whose_rows_are_copied_is_written_at_once(stored_world, make, monkeypatch):
+    monkeypatch.setattr(postgres_few, "VALUES_MAX", 0)  # so that even a few rows are
+    submit, calls = stored_world.context.database.writer.submit, []
+    for number in range(3):
+        stored_world.join(f"m{number}")
+        stored_world.submit(make.spec(name=f"j{number}"))
+    monkeypatch.setattr(
+        stored_world.context.database.writer, "submit",
+        lambda *call: calls.append(call[0]) or submit(*call),
+    )  # fmt: skip
+    assert match_orders(stored_world.context, stored_world.now) == 3
+    assert calls.count(place.place) == 1
+
+
+def test_what_fails_for_an_unknown_reason_is_logged_though_its_halves_are_done(
+    stored_world, caplog
+):
+    def run(tx, part):
+        if len(part) > 1:
+            raise ValueError("too many")
+        return len(part)
+
+    assert write_parts(stored_world.context, run, (), ["a", "b"]) == 2
+    assert "run of 2, done by halves" in caplog.text
+    assert "too many" in caplog.text
 
 
 def test_only_a_few_parts_are_made_before_they_can_be_written(stored_world):

@@ -12,7 +12,7 @@ import itertools
 import select
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 from psycopg import ClientCursor, Copy, errors, generators
@@ -26,6 +26,9 @@ from gondwana.db.postgres_errors import Errors
 from gondwana.db.postgres_few import are_few, as_json, insert_few
 from gondwana.db.postgres_place import RawConnection
 from gondwana.db.queries import Query
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
 
 CHUNK_BYTES: Final = 128 * 1024  # of COPY: more at once makes libpq slow
 Told = Callable[[int], None]
@@ -52,6 +55,7 @@ class Talk:
         self._prepared: dict[str, str] = {}  # their names on the server
         self._is_awaiting = False
         self._sent = _NOTHING  # that is not answered yet
+        self._answered: Sequence[PGresult] = ()  # of it: what came before a COPY
         self.drop()
 
     # -- what waits to be sent
@@ -84,7 +88,7 @@ class Talk:
         message = self._message(f'COPY "{table}" ({names}) FROM STDIN')
         self.hear()
         with self._talking():
-            self._copy(message.text, data)
+            self._answered = self._copy(message.text, data)
         self._sent, self._is_awaiting = message, True
 
     def text(self, sql: str, params: Params) -> str:
@@ -139,8 +143,9 @@ class Talk:
         if not self._is_awaiting:
             return
         message, self._sent, self._is_awaiting = self._sent, _NOTHING, False
+        answered, self._answered = self._answered, ()
         with self._talking(), calmed(self._calm):  # the server works, and will answer in a word
-            results = self.raw.wait(generators.fetch_many(self.raw.pgconn))
+            results = [*answered, *self.raw.wait(generators.fetch_many(self.raw.pgconn))]
             self._refuse(results)
         self._prepared |= message.preparing
         updates = (each for each in results if _is_update((each.command_status or b"").decode()))
@@ -200,7 +205,8 @@ class Talk:
                 copy.write_row(row)
         return into.getvalue()
 
-    def _copy(self, text: bytes, data: bytes) -> None:
+    def _copy(self, text: bytes, data: bytes) -> "Sequence[PGresult]":
+        """Send a message that ends with COPY, and the rows; what the server has answered to what came before it."""
         server, wait = self.raw.pgconn, self.raw.wait
         server.send_query(text)
         with calmed(self._calm):
@@ -210,8 +216,9 @@ class Talk:
                 wait(generators.copy_to(server, data[start : start + CHUNK_BYTES]))
             server.put_copy_end()
             wait(generators.send(server))
+        return begun
 
-    def _refuse(self, results: Sequence[Any]) -> None:
+    def _refuse(self, results: "Sequence[PGresult]") -> None:
         for each in results:
             if each.status == ExecStatus.FATAL_ERROR:
                 raise errors.error_from_result(each, encoding=self.raw.info.encoding)

@@ -52,6 +52,8 @@ def write_parts(
         part, future = waiting.popleft()
         error = future.exception()
         if error is not None and len(part) > 1 and not isinstance(error, Unavailable):
+            if not isinstance(error, GondwanaError):
+                _tell(error, f"{run.__name__} of {len(part)}, done by halves:")
             half = len(part) // 2
             waiting.extend((each, submit(run, *given, each)) for each in (part[:half], part[half:]))
             return 0
