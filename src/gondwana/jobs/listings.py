@@ -4,6 +4,10 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from gondwana.core.decoding import learnt
 from gondwana.core.devices import CPU, device
 from gondwana.core.ids import MachineId
 from gondwana.db.together import Asked
@@ -22,6 +26,29 @@ NOTICE_STEPS_HOURS: Final = (1, 2, 4, 8, 24, 72, 168, 720)
 NOTICE_BIT_FIRST: Final = 40
 FILTER_BITS: Final = tuple(1 << bit for bit in (*range(4, 40), *range(48, 63)))
 """Bits that `jobs.verdicts` lends to filters."""
+
+
+class _Named(Struct):
+    name: str
+
+
+class _Inventory(Struct):
+    """What a search needs of a machine's inventory. The database would parse its text once for each of these."""
+
+    cpu_count: float = 0.0
+    memory_bytes: int = 0
+    accelerators: tuple[_Named, ...] = ()
+
+
+class _Speed(Struct):
+    steps_per_second: float | None = None
+
+
+_NOTHING: Final = _Inventory()
+learnt(_Inventory)
+learnt(_Speed)
+_INVENTORY: Final = Decoder(_Inventory).decode
+_SPEED: Final = Decoder(_Speed).decode
 
 
 def listings(reader: Reader) -> list[Listing]:
@@ -45,12 +72,15 @@ def listings_of_asked(machine_ids: Iterable[str]) -> Asked[list[Listing]]:
 def rows(reader: Reader) -> Iterator[Row]:
     """Every standing offer as the book in memory holds it: as `to_row` has it of its listing, but sooner."""
     for each in supply.numbers(reader):
-        (machine_id, owner, region, is_open, isolation, accelerator, devices, leased, cores, cpus_max, memory,
-         memory_max, steps, joined_at, price, notice) = each  # fmt: skip
+        (machine_id, owner, region, is_open, isolation, devices, cpus_max, memory_max, joined_at, price, notice,
+         leased, inventory, speed) = each  # fmt: skip
+        has = _INVENTORY(inventory) if inventory else _NOTHING
+        accelerator = has.accelerators[0].name if has.accelerators else CPU
+        steps = speed and _SPEED(speed).steps_per_second
         yield _row(
-            machine_id, accelerator or CPU, region, owner, price, float(steps or 0), devices - leased, devices,
-            _within(float(cores or 0), cpus_max), _within(memory or 0, memory_max),
-            _tags(accelerator or CPU, isolation, bool(is_open), notice), joined_at, notice,
+            machine_id, accelerator, region, owner, price, steps or 0.0, devices - leased, devices,
+            _within(has.cpu_count, cpus_max), _within(has.memory_bytes, memory_max),
+            _tags(accelerator, isolation, bool(is_open), notice), joined_at, notice,
         )  # fmt: skip
 
 

@@ -83,33 +83,16 @@ FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
 
 -- name: numbers
--- Every offer that is not withdrawn, in the few numbers that a search needs; what JSON holds is read by the database.
+-- Every offer that is not withdrawn, in the few columns that a search needs.
 SELECT machine.id, machine.owner_id, machine.region,
     CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
-    json_extract(machine.inventory, '$.accelerators[0].name') AS accelerator, machine.devices,
-    coalesce((SELECT sum(lease.devices) FROM lease
-              WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
-    + coalesce((SELECT sum(bid.devices) FROM bid
-                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
-    json_extract(machine.inventory, '$.cpu_count') AS cpu_count, machine.cpus_max,
-    json_extract(machine.inventory, '$.memory_bytes') AS memory_bytes, machine.memory_bytes_max,
-    json_extract(machine.speed, '$.steps_per_second') AS steps_per_second, machine.joined_at,
-    offer.price_micro_usd_per_device_hour, offer.notice_seconds
-FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
-
--- name: numbers (postgres)
-SELECT machine.id, machine.owner_id, machine.region,
-    CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
-    machine.inventory::JSON #>> '{accelerators,0,name}' AS accelerator, machine.devices,
-    (coalesce((SELECT sum(lease.devices) FROM lease
-               WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
-     + coalesce((SELECT sum(bid.devices) FROM bid
-                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0))::BIGINT AS devices_leased,
-    (machine.inventory::JSON ->> 'cpu_count')::BIGINT AS cpu_count, machine.cpus_max,
-    (machine.inventory::JSON ->> 'memory_bytes')::BIGINT AS memory_bytes, machine.memory_bytes_max,
-    (machine.speed::JSON ->> 'steps_per_second')::DOUBLE PRECISION AS steps_per_second, machine.joined_at,
-    offer.price_micro_usd_per_device_hour, offer.notice_seconds
+    machine.devices, machine.cpus_max, machine.memory_bytes_max, machine.joined_at,
+    offer.price_micro_usd_per_device_hour, offer.notice_seconds,
+    CAST(coalesce((SELECT sum(lease.devices) FROM lease
+                   WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
+         + coalesce((SELECT sum(bid.devices) FROM bid
+                     WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS BIGINT) AS devices_leased,
+    machine.inventory, machine.speed
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
 
