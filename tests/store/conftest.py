@@ -11,6 +11,7 @@ from databases import Databases
 from postgres import Cluster, binaries
 
 from gondwana.db.database import Database
+from gondwana.db.postgres_talk import Talk
 from gondwana.ledger.audit import audit
 from gondwana.ledger.chain import seal
 
@@ -93,4 +94,13 @@ def audited_database(make_database):
 def file_database(tmp_path):
     """A fresh database in a file, written on the caller's thread."""
     with Database.open(tmp_path / "gondwana.db", inline=True) as database:
+        yield database
+
+
+@pytest.fixture(params=["soon", "late"])
+def opened(request, place, monkeypatch):
+    """A database; of what is written PostgreSQL hears as soon as it can, or as late as it must."""
+    if request.param == "late":
+        monkeypatch.setattr(Talk, "_go_on", lambda self: None)
+    with Database.open(place, inline=True, before_commit=seal) as database:
         yield database

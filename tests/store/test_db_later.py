@@ -1,45 +1,21 @@
 """What is written without waiting for the database: whoever's is refused hears it, and nobody else does."""
 
-import collections
-from concurrent.futures import Future
-
 import pytest
+from writing import NOW, RENAME, are_as_stored, commit, happened, stored
 
-from gondwana.core.clock import Instant
 from gondwana.core.errors import Unavailable, WrongState
-from gondwana.core.events import Event
 from gondwana.db import postgres_few
-from gondwana.db.batch import Call
 from gondwana.db.conditional import change_all
 from gondwana.db.database import Database
 from gondwana.db.errors import Failed, Refused
-from gondwana.db.events import events_after
 from gondwana.db.postgres_talk import Talk
 from gondwana.ledger import rules
-from gondwana.ledger.chain import prove_chain, seal
+from gondwana.ledger.chain import prove_chain
 from gondwana.ledger.store import post
 
-NOW = Instant(1.0)
-RENAME = "UPDATE setting SET value = ? WHERE value = ? AND key IN (:keys)"
 COPIED = 0  # at most so many values travel as JSON: all rows are copied
 
 many_or_few = pytest.mark.parametrize("most", [COPIED, postgres_few.VALUES_MAX])
-
-
-@pytest.fixture(params=["soon", "late"])
-def opened(request, place, monkeypatch):
-    """A database; of what is written PostgreSQL hears as soon as it can, or as late as it must."""
-    if request.param == "late":
-        monkeypatch.setattr(Talk, "_go_on", lambda self: None)
-    with Database.open(place, inline=True, before_commit=seal) as database:
-        yield database
-
-
-def commit(database, *runs):
-    """What became of calls that share a commit, and the events that were told."""
-    calls = [Call(run=run, future=Future()) for run in runs]
-    told = database.writer._batches.commit(collections.deque(calls), 60.0)
-    return [each.future.exception(timeout=0.0) for each in calls], told
 
 
 def storing(*keys, tells=1):
@@ -57,21 +33,6 @@ def moving(*keys, then=lambda tx: None):
         then(tx)
 
     return run
-
-
-def happened(subject):
-    return Event(at=NOW, kind="thing.changed", subject=subject)
-
-
-def stored(database):
-    rows = database.reader().all("SELECT key, value FROM setting ORDER BY key")
-    return {row["key"]: row["value"].strip('"') for row in rows}
-
-
-def are_as_stored(database, told):
-    """Whether events were told by the numbers that they are stored under."""
-    found = events_after(database.reader(), told[0].seq - 1)
-    return [(each.seq, each.event) for each in found] == [(each.seq, each.event) for each in told]
 
 
 @many_or_few

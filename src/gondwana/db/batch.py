@@ -93,6 +93,8 @@ class Batches:
             ran.events = tx.finish()
             if self._inserted is not None:
                 self._inserted = tx.inserted | self._inserted
+            if ran.error is None:
+                self.connection.release(savepoint)
         except Failed:
             raise
         except Exception as error:  # the call hid it, or passed it on
@@ -101,7 +103,6 @@ class Batches:
         if ran.error is not None:
             self._undo(ran, savepoint)
             return
-        self.connection.release(savepoint)
         ran.is_done = True
         ran.unsettled = savepoint if self.connection.may_refuse else None
 
