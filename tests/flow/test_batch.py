@@ -160,11 +160,14 @@ def test_a_job_waits_for_a_machine_that_is_taken(ada, network):
     ada.job("first", state="running")
     text = "run: echo mine\ngondwana: {price_cap_usd_per_gpu_hour: 0.15}\n"
     path = job_file(network.folder, "second", text)
-    refused = ada.cli("launch", "--yes", path)
-    assert refused.returncode == 6  # the command line wants a machine now …
+    refused = ada.cli("launch", "--yes", "--now", path)
+    assert refused.returncode == 6
     assert "taken" in refused.stderr
-    spec = _spec(ada, path)
-    ada.client.jobs.submit(spec)  # … the API waits
+    planned = ada.cli("plan", path)
+    assert planned.returncode == 6
+    assert "not now: launched, it waits" in planned.stdout
+    waits = ada.cli("launch", "--yes", "--detach", path)
+    assert waits.returncode == 0, waits.stderr
     assert ada.client.jobs.get("second").state == "admitted"
     ada.client.jobs.cancel("first")
     assert ada.job("second").state == "succeeded"

@@ -19,6 +19,13 @@ from gondwana.wire.views import PlanMachine, PlanView
 def plan_view(planned: Planned) -> PlanView:
     """What launching would do, and what else could be done."""
     plan, found = planned.plan, planned.front
+
+    def number(variant: int) -> int:
+        return variant + 1 if planned.has_alternatives else 0
+
+    def option(each: Plan) -> wire.PlanOption:
+        return _option(each, number(each.variant))
+
     return PlanView(
         fits=bool(plan.machines),
         machines=_machines(plan),
@@ -29,9 +36,12 @@ def plan_view(planned: Planned) -> PlanView:
         why_not=plan.why_not,
         hint=plan.hint,
         basis=found.basis,
-        front=tuple(_option(each) for each in front.told(found, wire.OPTIONS_MAX)),
-        default=None if found.default is None else _option(found.default),
-        relaxations=tuple(_relaxation(*each) for each in planned.relaxations),
+        waits=plan.waits,
+        front=tuple(option(each) for each in front.told(found, wire.OPTIONS_MAX)),
+        default=None if found.default is None else option(found.default),
+        relaxations=tuple(
+            _relaxation(each, told, number(each.variant)) for each, told in planned.relaxations
+        ),
         comparisons=tuple(_comparison(each) for each in planned.comparisons),
         no_comparison=planned.no_comparison,
         notes=planned.notes,
@@ -84,7 +94,7 @@ def _machines(plan: Machines) -> tuple[PlanMachine, ...]:
     )
 
 
-def _option(plan: Plan) -> wire.PlanOption:
+def _option(plan: Plan, alternative: int) -> wire.PlanOption:
     told, choice = plan.forecast, plan.choice
     models = Counter(host.listing.accelerator for host in plan.hosts)
     return wire.PlanOption(
@@ -107,6 +117,7 @@ def _option(plan: Plan) -> wire.PlanOption:
         codec=choice.codec,
         is_too_long=plan.is_too_long,
         where=_speed_term(plan.steps_per_second_min),
+        alternative=alternative,
     )
 
 
@@ -116,7 +127,7 @@ def _speed_term(steps_per_second: float) -> str:
     return f"steps>={measured:.3f}" if measured > 0 else ""
 
 
-def _relaxation(each: Relaxation, told: Forecast) -> wire.RelaxationView:
+def _relaxation(each: Relaxation, told: Forecast, alternative: int) -> wire.RelaxationView:
     return wire.RelaxationView(
         words=each.words,
         changes=tuple(
@@ -128,6 +139,7 @@ def _relaxation(each: Relaxation, told: Forecast) -> wire.RelaxationView:
         added_micro_usd_per_hour=each.added_micro_usd_per_hour,
         seconds=told.seconds,
         cost_micro_usd=told.cost_micro_usd,
+        alternative=alternative,
     )
 
 

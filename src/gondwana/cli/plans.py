@@ -87,7 +87,7 @@ def show_plan(plan: PlanView, spec: JobSpec, chosen: PlanOption | None = None) -
 
 
 def _refusal(plan: PlanView, spec: JobSpec) -> str:
-    fits = "no: it waits" if spec.market.is_standing else "no"
+    fits = "not now: launched, it waits" if plan.waits or spec.market.is_standing else "no"
     head = facts(
         [("job", spec.name), ("fits", fits), ("because", plan.why_not), ("try", plan.hint)]
     )
@@ -98,7 +98,7 @@ def _refusal(plan: PlanView, spec: JobSpec) -> str:
             price(each.added_micro_usd_per_hour),
             price(each.price_micro_usd_per_hour),
             _about(each.seconds, each.cost_micro_usd),
-            each.words,
+            f"alternative {each.alternative}: {each.words}" if each.alternative else each.words,
         ]
         for each in plan.relaxations
     ]
@@ -172,8 +172,11 @@ def _row(
         price(option.price_micro_usd_per_hour),
         _percent(option.interruption_probability),
     ]
+    machines = option.accelerators
+    if option.alternative:
+        machines += f" (alternative {option.alternative})"
     if not is_training:
-        return [*head, option.accelerators]
+        return [*head, machines]
     return [
         *head,
         "" if option.step_seconds is None else _step(option.step_seconds),
@@ -182,7 +185,7 @@ def _row(
         str(option.rounds),
         str(option.inner_steps),
         option.codec,
-        option.accelerators,
+        machines,
     ]
 
 

@@ -117,10 +117,23 @@ def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, no
     seen = _best(reader, shelf, wanted, now, taken_too=False)
     variant = variants(wanted)[seen.variant]
     planned = _plan(spec, variant, seen)
+    if not planned.machines:
+        return replace(_if_free(reader, shelf, spec, wanted, planned, now), variant=seen.variant)
     waits = quotas.why_waiting(reader, wanted)
     notes = (f"it would wait: {waits}",) if waits else ()
     notes = (*notes, *choosing.told(reader, variant, planned.machines))
     return replace(planned, notes=notes, variant=seen.variant)
+
+
+def _if_free(
+    reader: Reader, shelf: Shelf, spec: JobSpec, wanted: Order, planned: Plan, now: Instant
+) -> Plan:
+    """A plan without machines, with whether it waits for some that are taken, and what is set aside meanwhile."""
+    seen = _best(reader, shelf, wanted, now, taken_too=True)
+    later = _plan(spec, variants(wanted)[seen.variant], seen)
+    if not later.machines:
+        return planned
+    return replace(planned, waits=True, hold_micro_usd=later.hold_micro_usd)
 
 
 def look(
@@ -325,7 +338,7 @@ def _seen_again(tx: Transaction, wanted: Order, seen: Screening, now: Instant) -
     if len(chosen) < wanted.count_min or wanted.starts_at is not None:  # `reserve` looks again
         return seen
     found = listings_of(tx, (each.machine_id for each in chosen))
-    return screen(wanted, _all_free(found), now)
+    return screen(wanted, as_if_free(found), now)
 
 
 def screen(
@@ -356,7 +369,7 @@ def _screen(
     """
 
     def look(every: Sequence[Listing], counts: Sequence[int] = ()) -> Screening:
-        free = _all_free(every) if all_free else every
+        free = as_if_free(every) if all_free else every
         left = [
             replace(each, devices_free=0) if each.machine_id in barred else each for each in free
         ]
@@ -370,5 +383,6 @@ def _screen(
     return screened if screened.fits else look(*shelf.witnesses(reader, wanted, all_free=all_free))
 
 
-def _all_free(found: Sequence[Listing]) -> list[Listing]:
+def as_if_free(found: Sequence[Listing]) -> list[Listing]:
+    """These machines as if nothing of them were leased."""
     return [replace(each, devices_free=each.devices) for each in found]

@@ -1,6 +1,6 @@
 """How an order gets machines where the cheapest are not simply the best: gangs, and jobs that a machine has failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -145,6 +145,25 @@ def find(
     return found[: order.count_max] if placed is None else [found[row] for row in placed.rows]
 
 
+def picker(
+    reader: Reader, order: Order, found: Sequence[Listing]
+) -> Callable[[Sequence[Listing], int], Sequence[Listing]]:
+    """Gives so many of some of these machines, cheapest first, as the market would give them to a new order."""
+    alone = order.count_max == 1 or order.mechanism is not Mechanism.POSTED
+    if alone or not gangs.differ_in_place(found):
+        return lambda some, count: some[:count]
+    pairs = network.pairs_among(reader, [str(each.machine_id) for each in found])
+
+    def pick(some: Sequence[Listing], count: int) -> Sequence[Listing]:
+        wanted = replace(order, count_min=min(order.count_min, count), count_max=count)
+        placed = (
+            None if _is_plain(wanted, some, (), count) else gangs.place(wanted, some, (), pairs)
+        )
+        return some[:count] if placed is None else [some[row] for row in placed.rows]
+
+    return pick
+
+
 def told(reader: Reader, order: Order, listings: Sequence[Listing]) -> tuple[str, ...]:
     """What there is to say of where an order's machines stand."""
     alone = order.count_max == 1 or order.charge is Charge.UNIT or len(listings) < 2
@@ -158,8 +177,14 @@ def _placed(
     reader: Reader, order: Order, found: Sequence[Listing], kept: Sequence[Listing], lacking: int
 ) -> tuple[Placement | None, list[Pair]]:
     """(where an order goes, the links that are known); no place where the cheapest will do, or all are needed."""
-    all_are_needed = order.charge is Charge.UNIT and len(found) <= lacking
-    if order.count_max == 1 or all_are_needed or not gangs.differ_in_place([*found, *kept]):
+    if _is_plain(order, found, kept, lacking):
         return None, []
     pairs = network.pairs_among(reader, [str(each.machine_id) for each in (*found, *kept)])
     return gangs.place(order, found, kept, pairs), pairs
+
+
+def _is_plain(
+    order: Order, found: Sequence[Listing], kept: Sequence[Listing], lacking: int
+) -> bool:
+    all_are_needed = order.charge is Charge.UNIT and len(found) <= lacking
+    return order.count_max == 1 or all_are_needed or not gangs.differ_in_place([*found, *kept])

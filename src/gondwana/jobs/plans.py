@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -9,7 +10,7 @@ from gondwana.core.ids import JobId, OrderId, PrincipalId
 from gondwana.core.money import format_usd
 from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
-from gondwana.jobs import admit, predictions
+from gondwana.jobs import admit, choosing, predictions
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.predictions import Prediction
 from gondwana.jobs.rules.work import bucket_of, host_of, work_key, work_of
@@ -35,6 +36,7 @@ class Planned:
     comparisons: tuple[Comparison, ...] = ()
     no_comparison: str = ""
     notes: tuple[str, ...] = ()
+    has_alternatives: bool = False  # a plan, and a relaxation, is of one of them
 
 
 def make(
@@ -43,29 +45,62 @@ def make(
     """The plans of a job; changes nothing. Raises for a job that is not valid."""
     plan = admit.plan(reader, shelf, tenant_id, spec, now)
     order = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
-    wanted = variants(order)[plan.variant]
+    kinds = variants(order)
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
     if not plan.machines:
-        return _refused(reader, shelf, plan, wanted, work, now)
-    is_ahead = wanted.starts_at is not None
-    fits = (
-        plan.machines
-        if is_ahead
-        else admit.screen(wanted, _pool(reader, shelf, wanted, now), now).fits
-    )
-    found = front.front(work, _hosts(reader, fits, work), devices=wanted.devices)
-    if found.default is None:  # what fitted a moment ago is gone
-        return Planned(plan=plan, front=found)
+        return _refused(reader, shelf, plan, kinds, work, now)
+    found = _front(reader, shelf, plan, kinds, work, now)
+    assert found.default is not None, "there are machines that it takes"
+    wanted = kinds[plan.variant]
     told, why_not = compare(
         prices, found.default.hosts, devices=wanted.devices, seconds=found.default.forecast.seconds
     )
+    about = (*_of_auction(reader, wanted), *_of_spot(reader, wanted, plan))
     return Planned(
         plan=plan,
         front=found,
         comparisons=told,
         no_comparison=why_not,
-        notes=(*_of_auction(reader, wanted), *plan.notes, *_notes(spec, work, found)),
+        notes=(*about, *plan.notes, *_notes(spec, work, found)),
+        has_alternatives=bool(spec.resources.alternatives),
     )
+
+
+def _front(
+    reader: Reader, shelf: Shelf, plan: Plan, kinds: Sequence[Order], work: Work, now: Instant
+) -> Front:
+    """The best plans over all of a job's alternatives; the default is what launching takes."""
+    taken = _as_hosts(reader, plan.machines, work)
+    default = front.as_it_is(work, taken, devices=plan.devices)
+    assert default is not None, "there are machines that it takes"
+    made = [replace(default, variant=plan.variant)]
+    for number, wanted in enumerate(kinds):
+        hosts = _hosts(reader, _fits(reader, shelf, plan, wanted, now), work)
+        pick = _pick(reader, wanted, hosts)
+        ways = front.others(work, hosts, taken, devices=wanted.devices, pick=pick)
+        made += (replace(each, variant=number) for each in islice(ways, front.CANDIDATES_MAX))
+    return front.front_of(work, made)
+
+
+def _pick(reader: Reader, wanted: Order, hosts: Sequence[Host]) -> front.Pick:
+    """How the market chooses among these."""
+    by_id = {each.id: each for each in hosts}
+    pick = choosing.picker(reader, wanted, [each.listing for each in hosts])
+    return lambda some, count: [
+        by_id[str(each.machine_id)] for each in pick([host.listing for host in some], count)
+    ]
+
+
+def _fits(
+    reader: Reader, shelf: Shelf, plan: Plan, wanted: Order, now: Instant
+) -> Sequence[Listing]:
+    """What may serve one of the job's alternatives now: of one for a time to come, what it would reserve."""
+    if wanted.starts_at is not None:
+        return plan.machines
+    pool = _pool(reader, shelf, wanted, now)
+    if wanted.mechanism is Mechanism.SPOT:  # the higher bid has them, whoever has them now
+        pool = admit.as_if_free(pool)
+    return admit.screen(wanted, pool, now).fits
 
 
 def predict(
@@ -75,7 +110,7 @@ def predict(
     key = work_key(tenant_id, spec)
     work = work_of(spec, predictions.past(reader, key))
     most = work.nodes if isinstance(work, BatchWork) else work.islands_max
-    hosts = _hosts(reader, seen.fits[:most], work)
+    hosts = _as_hosts(reader, seen.fits[:most], work)
     kinds = spec.resources.alternatives
     accelerators = (kinds[seen.variant] if kinds else spec.resources).accelerators
     devices = max((wanted.count for wanted in accelerators), default=1)
@@ -97,13 +132,19 @@ def predict(
 
 
 def _refused(
-    reader: Reader, shelf: Shelf, plan: Plan, wanted: Order, work: Work, now: Instant
+    reader: Reader, shelf: Shelf, plan: Plan, kinds: Sequence[Order], work: Work, now: Instant
 ) -> Planned:  # fmt: skip
     nothing = Front(plans=(), default=None, basis=work.basis, candidates=0)
-    is_ahead = wanted.starts_at is not None  # what would have to change is another time
-    found = () if is_ahead else relax.relaxations(wanted, _near(reader, shelf, wanted), now)
-    told = [(each, _expected(reader, work, each)) for each in found]
-    return Planned(plan=plan, front=nothing, relaxations=tuple(told))
+    is_ahead = kinds[0].starts_at is not None  # what would have to change is another time
+    found = [
+        replace(each, variant=number)
+        for number, wanted in enumerate(() if is_ahead else kinds)
+        for each in relax.relaxations(wanted, _near(reader, shelf, wanted), now)
+    ]
+    told = [(each, _expected(reader, work, each)) for each in relax.cheapest(found)]
+    return Planned(
+        plan=plan, front=nothing, relaxations=tuple(told), has_alternatives=len(kinds) > 1
+    )
 
 
 def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
@@ -113,7 +154,7 @@ def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
         if isinstance(work, BatchWork)
         else replace(work, islands_min=count, islands_max=count)
     )
-    hosts = _hosts(reader, relaxed.machines, work)
+    hosts = _as_hosts(reader, relaxed.machines, work)
     told = front.as_it_is(wanted, hosts, devices=relaxed.order.devices)
     assert told is not None, "a relaxation names the machines that fit"
     return told.forecast
@@ -122,7 +163,8 @@ def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
 def _pool(reader: Reader, shelf: Shelf, wanted: Order, now: Instant) -> list[Listing]:
     if shelf.is_small(reader):
         return shelf.listings(reader)
-    return listings_of(reader, shelf.find(reader, replace(wanted, count_max=front.POOL_MAX), now))
+    many, taken_too = replace(wanted, count_max=front.POOL_MAX), wanted.mechanism is Mechanism.SPOT
+    return listings_of(reader, shelf.find(reader, many, now, taken_too=taken_too))
 
 
 def _near(reader: Reader, shelf: Shelf, wanted: Order) -> list[Listing]:
@@ -133,9 +175,14 @@ def _near(reader: Reader, shelf: Shelf, wanted: Order) -> list[Listing]:
 
 
 def _hosts(reader: Reader, listings: Sequence[Listing], work: Work) -> list[Host]:
+    """The cheapest per work of these, with what is known of them."""
     cheapest = sorted(listings, key=market_rules.price_per_work)[: front.POOL_MAX]
-    past = histories(reader, [each.machine_id for each in cheapest])
-    known = [(each, past.get(each.machine_id, History())) for each in cheapest]
+    return _as_hosts(reader, cheapest, work)
+
+
+def _as_hosts(reader: Reader, listings: Sequence[Listing], work: Work) -> list[Host]:
+    past = histories(reader, [each.machine_id for each in listings])
+    known = [(each, past.get(each.machine_id, History())) for each in listings]
     return [
         host_of(
             each,
@@ -163,6 +210,18 @@ def _of_auction(reader: Reader, wanted: Order) -> Iterable[str]:
         yield (
             f"it is auctioned: owners bid for {admit.window_seconds(reader)} seconds from its launch; "
             f"prices are at most those shown while their offers stand, and never above {format_usd(cap)}"
+        )
+
+
+def _of_spot(reader: Reader, wanted: Order, plan: Plan) -> Iterable[str]:
+    if wanted.mechanism is not Mechanism.SPOT:
+        return
+    now = listings_of(reader, [each.machine_id for each in plan.machines])
+    taken = sum(each.devices_free < wanted.devices for each in now)
+    if taken:
+        yield (
+            f"of these {len(plan.machines)} machines {taken} are taken now: it waits until it bids more than who has "
+            "them, or they are free: gondwana prices"
         )
 
 

@@ -295,3 +295,4 @@ class Plan(Struct, frozen=True, kw_only=True):
     hint: str = ""
     notes: tuple[str, ...] = field(default=())
     variant: int = 0  # which of the job's alternatives it is of
+    waits: bool = False  # without machines: it would have some if nothing were leased

@@ -7,7 +7,7 @@ from gondwana.core.errors import InvalidValue, NothingFits
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_seconds
 from gondwana.core.values import replace
-from gondwana.wire.jobs import WHERE_CHARS_MAX, JobSpec
+from gondwana.wire.jobs import WHERE_CHARS_MAX, JobSpec, Resources
 
 OPTIONS_MAX: Final = 48  # of one plan
 
@@ -35,6 +35,7 @@ class PlanOption:
     codec: str = ""
     is_too_long: bool = False  # known to outlast the job's limit
     where: str = ""  # what binds a job to machines that are as fast: a filter's term
+    alternative: int = 0  # of the job's any_of or ordered, from 1; 0: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class RelaxationView:
     added_micro_usd_per_hour: int  # above the most that the job's own price cap allows
     seconds: float | None = None
     cost_micro_usd: int | None = None
+    alternative: int = 0  # of the job's any_of or ordered which to change, from 1; 0: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +184,13 @@ def _affordable(front: tuple[PlanOption, ...], micro_usd: int) -> PlanOption:
 
 
 def bound(spec: JobSpec, option: PlanOption) -> JobSpec:
-    """The job bound to a plan: its price cap, its least speed, and of a training its islands, steps, rounds and codec.
+    """The job bound to a plan: its price cap, its least speed, its kind of machine where it has alternatives, and of a
+    training its islands, steps, rounds and codec.
 
     Which machines it gets is still the market's word: these, or others under the same cap that are as fast.
     """
-    terms = f"{spec.market.where} {option.where}".strip()
+    resources, of_kind = _of_kind(spec.resources, option.alternative)
+    terms = " ".join(part for part in (spec.market.where, of_kind, option.where) if part)
     where = terms if len(terms) <= WHERE_CHARS_MAX else spec.market.where
     train = spec.train
     if train is not None:
@@ -203,7 +207,21 @@ def bound(spec: JobSpec, option: PlanOption) -> JobSpec:
     return replace(
         spec,
         train=train,
+        resources=resources,
         price_cap_micro_usd_per_device_hour=option.price_max_micro_usd_per_device_hour,
         # an auction's winners may be paid up to the cap: the plan reckons with what owners ask
         market=replace(spec.market, where=where, mechanism=spec.market.mechanism or "posted"),
     )
+
+
+def _of_kind(resources: Resources, alternative: int) -> tuple[Resources, str]:
+    """What one of the alternatives asks of a node, and its filter."""
+    if not alternative:
+        return resources, ""
+    kind = resources.alternatives[alternative - 1]
+    alone = Resources(
+        accelerators=kind.accelerators,
+        cpus_min=kind.cpus_min,
+        memory_bytes_min=kind.memory_bytes_min,
+    )
+    return alone, kind.where

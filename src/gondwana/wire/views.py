@@ -125,6 +125,7 @@ class PlanView:
     """What launching would do: machines, price, time."""
 
     fits: bool
+    waits: bool = False  # it does not fit now, and would if nothing were leased: launched, it waits
     machines: tuple[PlanMachine, ...] = ()
     price_micro_usd_per_hour: int = 0
     seconds_estimated: float | None = None

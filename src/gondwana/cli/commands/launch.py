@@ -25,20 +25,28 @@ from gondwana.wire.plans import bound, chosen
     default=True,
     help="Follow the job to its end (the default), or not.",
 )
+@click.option(
+    "--now",
+    "at_once",
+    is_flag=True,
+    help="End with 6 rather than wait for machines that are taken.",
+)
 @choice_options
 def command(
-    shell: Shell, job: Path, *, yes: bool, follows: bool, fastest: bool, cheapest: bool, by_text: str | None,
-    under_text: str | None,
+    shell: Shell, job: Path, *, yes: bool, follows: bool, at_once: bool, fastest: bool, cheapest: bool,
+    by_text: str | None, under_text: str | None,
 ) -> int:  # fmt: skip
     """Run a JOB file: shows the plan, asks, uploads, starts, follows.
 
-    Prints what the job prints, and ends with its exit code. Ctrl-C leaves the job running. With --fastest, --cheapest,
-    --by or --under the job is bound to that plan: its price cap, its speed, and of a training its islands and rounds.
+    Prints what the job prints, and ends with its exit code. Ctrl-C leaves the job running. Where the machines that fit
+    are taken it waits for them; with --now it is not launched then. With --fastest, --cheapest, --by or --under the job
+    is bound to that plan: its price cap, its speed, its kind of machine, and of a training its islands and rounds.
     """
     asked = wanted(fastest=fastest, cheapest=cheapest, by_text=by_text, under_text=under_text)
     prepared = prepare(read_job_file(job))
     plan = shell.client.plans.make(prepared.spec)
-    if not plan.fits and not prepared.spec.market.is_standing:
+    waits = plan.waits and not at_once
+    if not plan.fits and not waits and not prepared.spec.market.is_standing:
         raise NothingFits(plan.why_not or None, hint=plan.hint or "gondwana offers")
     option = chosen(plan.front, asked) if asked.is_choice else None
     shell.tell(show_plan(plan, prepared.spec, option) + "\n")

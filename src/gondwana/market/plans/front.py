@@ -1,11 +1,11 @@
 """Many ways to do a job, and those of them that nothing beats in both time and cost.
 
-A machine set is what the market itself would give out under a price cap and a least speed, cheapest per measured work
-first, so a plan that was chosen can be bound: its cap and its speed go into the order. The order of what comes in
-changes nothing, and the work is bounded however much is offered.
+A machine set is what the market itself would give out under a price cap and a least speed, so a plan that was chosen
+can be bound: its cap and its speed go into the order. The order of what comes in changes nothing, and the work is
+bounded however much is offered.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
@@ -25,6 +25,8 @@ from gondwana.market.plans.model import (
 from gondwana.market.rules import price_per_work
 
 N = TypeVar("N", int, float)
+Pick = Callable[[Sequence[Host], int], Sequence[Host]]
+"""So many of those that fit, cheapest per measured work first, as the market would give them out."""
 POOL_MAX: Final = 2_000  # machines looked at; whoever calls brings the cheapest per work
 CAPS_MAX: Final = 10  # prices tried as a cap
 FLOORS_MAX: Final = 8  # speeds tried as the least
@@ -56,12 +58,20 @@ class _Set:
         return min(each.listing.steps_per_second for each in self.hosts)
 
 
-def front(work: Work, fits: Iterable[Host], *, devices: int) -> Front:
-    """The plans that nothing beats, of the machines that fit; no plan where there are too few.
+def cheapest(hosts: Sequence[Host], count: int) -> Sequence[Host]:
+    """What the market gives out where it does not matter where machines stand."""
+    return hosts[:count]
 
-    `devices`: of each machine. The default is what launching the job as it is takes: the cheapest per measured work.
-    """
-    found = candidates(work, fits, devices=devices)
+
+def front(
+    work: Work, fits: Iterable[Host], *, devices: int, pick: Pick = cheapest, taken: Sequence[Host] = ()
+) -> Front:  # fmt: skip
+    """The plans that nothing beats, of the machines that fit; no plan where there are too few. See `candidates`."""
+    return front_of(work, candidates(work, fits, devices=devices, pick=pick, taken=taken))
+
+
+def front_of(work: Work, found: Sequence[Plan]) -> Front:
+    """The same of plans that were made, the default first."""
     return Front(
         plans=tuple(not_dominated(plan for plan in found if not plan.is_too_long)),
         default=found[0] if found else None,
@@ -70,23 +80,40 @@ def front(work: Work, fits: Iterable[Host], *, devices: int) -> Front:
     )
 
 
-def candidates(work: Work, fits: Iterable[Host], *, devices: int) -> list[Plan]:
-    """Every plan that is looked at, the default first; none where too few machines fit."""
+def candidates(
+    work: Work, fits: Iterable[Host], *, devices: int, pick: Pick = cheapest, taken: Sequence[Host] = ()
+) -> list[Plan]:  # fmt: skip
+    """Every plan that is looked at, the default first; none where too few machines fit.
+
+    `devices`: of each machine. The default is what launching the job as it is takes: `taken`, where that is known, or
+    what `pick` gives.
+    """
     hosts = _in_order(fits)
-    default = _default(work, hosts, devices)
+    most = _most(work)
+    default = _default(work, taken[:most] or pick(hosts, most), devices)
     if default is None:
         return []
-    others = (
-        _batch(work, hosts, devices)
-        if isinstance(work, BatchWork)
-        else _training(work, hosts, devices)
-    )
-    return [default, *islice(others, CANDIDATES_MAX - 1)]
+    found = others(work, hosts, default.hosts, devices=devices, pick=pick)
+    return [default, *islice(found, CANDIDATES_MAX - 1)]
 
 
-def as_it_is(work: Work, fits: Iterable[Host], *, devices: int) -> Plan | None:
-    """The default: what launching the job as it is takes; None where too few machines fit."""
-    return _default(work, _in_order(fits), devices)
+def others(
+    work: Work, fits: Iterable[Host], default: Sequence[Host], *, devices: int, pick: Pick = cheapest
+) -> Iterator[Plan]:  # fmt: skip
+    """Plans that do the same work as the job as written does on the machines of its default, on other machines."""
+    hosts = _in_order(fits)
+    if isinstance(work, BatchWork):
+        return _batch(work, hosts, default, devices, pick)
+    return _training(work, hosts, default, devices, pick)
+
+
+def as_it_is(work: Work, hosts: Sequence[Host], *, devices: int) -> Plan | None:
+    """The job as it is on these machines; None where they are too few."""
+    return _default(work, hosts[: _most(work)], devices)
+
+
+def _most(work: Work) -> int:
+    return work.nodes if isinstance(work, BatchWork) else work.islands_max
 
 
 def _in_order(fits: Iterable[Host]) -> list[Host]:
@@ -139,23 +166,24 @@ def told(found: Front, most: int = TOLD_MAX) -> tuple[Plan, ...]:
 
 
 def _default(work: Work, hosts: Sequence[Host], devices: int) -> Plan | None:
+    chosen = _Set(tuple(hosts))
     if isinstance(work, BatchWork):
         if len(hosts) < work.nodes:
             return None
-        chosen = _Set(tuple(hosts[: work.nodes]))
         steps = cost.reference_steps_of(work, chosen.hosts)
         return replace(_batch_plan(work, chosen, steps, devices), is_default=True)
     if len(hosts) < work.islands_min:
         return None
-    chosen = _Set(tuple(hosts[: work.islands_max]))
     written, ratio = cost.as_written(work, len(chosen.hosts)), cost.step_ratio(work, chosen.hosts)
     told = cost.forecast_training(work, written, chosen.hosts, devices=devices, ratio=ratio)
     return replace(_plan(chosen, written, told), is_default=True)
 
 
-def _batch(work: BatchWork, hosts: Sequence[Host], devices: int) -> Iterator[Plan]:
-    steps = cost.reference_steps_of(work, hosts[: work.nodes])
-    for each in _sets(hosts, [work.nodes]):
+def _batch(
+    work: BatchWork, hosts: Sequence[Host], default: Sequence[Host], devices: int, pick: Pick
+) -> Iterator[Plan]:
+    steps = cost.reference_steps_of(work, default)
+    for each in _sets(hosts, [work.nodes], pick):
         yield _batch_plan(work, each, steps, devices)
 
 
@@ -165,13 +193,14 @@ def _batch_plan(work: BatchWork, each: _Set, steps: float, devices: int) -> Plan
     return replace(_plan(each, Choice(count=work.nodes), told), is_too_long=too_long)
 
 
-def _training(work: TrainingWork, hosts: Sequence[Host], devices: int) -> Iterator[Plan]:
+def _training(
+    work: TrainingWork, hosts: Sequence[Host], default: Sequence[Host], devices: int, pick: Pick
+) -> Iterator[Plan]:
     """Plans that train to the same expected loss with other machines, islands, steps, codecs."""
-    default = hosts[: work.islands_max]
     ratio = cost.step_ratio(work, default)
     steps = cost.cold_steps(work, default, ratio)
     written = cost.as_written(work, len(default))
-    for each, choice in _choices(work, hosts):
+    for each, choice in _choices(work, hosts, pick):
         wanted = steps * _effort(work, choice, written)
         rounds = cost.rounds_for(work, choice, each.hosts, wanted, ratio=ratio)
         if rounds is None:
@@ -181,9 +210,11 @@ def _training(work: TrainingWork, hosts: Sequence[Host], devices: int) -> Iterat
         yield _plan(each, bound, told)
 
 
-def _choices(work: TrainingWork, hosts: Sequence[Host]) -> Iterator[tuple[_Set, Choice]]:
+def _choices(
+    work: TrainingWork, hosts: Sequence[Host], pick: Pick
+) -> Iterator[tuple[_Set, Choice]]:
     """Every set with the job's own steps and codec, then with others, so that a bound leaves out the finest steps."""
-    sets = list(_sets(hosts, _counts(work, len(hosts))))
+    sets = list(_sets(hosts, _counts(work, len(hosts)), pick))
     known = work.parameters > 0
     codecs = sorted(CODECS, key=lambda each: each != work.codec) if known else [work.codec]
     for inner_steps in _inner_steps(work) if known else [work.inner_steps]:
@@ -237,27 +268,31 @@ def _inner_steps(work: TrainingWork) -> list[int]:
     return [own, *sorted(each for each in others if 1 <= each <= cost.STEPS_MAX)]
 
 
-def _sets(hosts: Sequence[Host], counts: Sequence[int]) -> Iterator[_Set]:
+def _sets(hosts: Sequence[Host], counts: Sequence[int], pick: Pick) -> Iterator[_Set]:
     """What the market would give out under each cap and least speed, in each number; every set once."""
-    caps = _spread(
-        sorted({each.listing.price_micro_usd_per_device_hour for each in hosts}), CAPS_MAX
-    )
+    seen: set[frozenset[str]] = set()
+    for left in _under_bounds(hosts):
+        for count in counts:
+            found = _Set(tuple(pick(left, count))) if len(left) >= count else _Set(())
+            key = frozenset(each.id for each in found.hosts)
+            if len(found.hosts) == count and key not in seen:
+                seen.add(key)
+                yield found
+
+
+def _under_bounds(hosts: Sequence[Host]) -> Iterator[list[Host]]:
+    """The machines under each cap and of each least speed; the same ones once."""
+    prices = sorted({each.listing.price_micro_usd_per_device_hour for each in hosts})
     floors = _spread(sorted({each.listing.steps_per_second for each in hosts}), FLOORS_MAX)
-    seen: set[tuple[str, ...]] = set()
-    for cap in reversed(caps):
+    before: set[tuple[str, ...]] = set()
+    for cap in reversed(_spread(prices, CAPS_MAX)):
+        under = [each for each in hosts if each.listing.price_micro_usd_per_device_hour <= cap]
         for floor in floors:
-            left = [
-                each
-                for each in hosts
-                if each.listing.price_micro_usd_per_device_hour <= cap
-                and each.listing.steps_per_second >= floor
-            ]
-            for count in counts:
-                found = _Set(tuple(left[:count]))
-                key = tuple(each.id for each in found.hosts)
-                if len(found.hosts) == count and key not in seen:
-                    seen.add(key)
-                    yield found
+            left = [each for each in under if each.listing.steps_per_second >= floor]
+            names = tuple(each.id for each in left)
+            if names not in before:
+                before.add(names)
+                yield left
 
 
 def _spread(values: Sequence[N], most: int) -> list[N]:

@@ -127,6 +127,7 @@ class Plan:
     steps_per_second_min: float  # the slowest of its machines
     is_default: bool = False  # what launching takes if nothing is chosen
     is_too_long: bool = False  # known to outlast the job's limit, which would end it
+    variant: int = 0  # which of the job's alternatives it is of
 
     @property
     def key(self) -> tuple[float, int]:

@@ -50,6 +50,7 @@ class Relaxation:
     added_micro_usd_per_hour: (
         int  # above the most that the job's own price cap allows; 0 without one
     )
+    variant: int = 0  # which of the job's alternatives it is of
 
     @property
     def words(self) -> str:
@@ -88,6 +89,11 @@ def relaxations(order: Order, listings: Iterable[Listing], now: Instant) -> tupl
         singles = [alone[wish.name] for wish in pair if wish.name in alone]
         if made and all(_cost(made) < _cost(single) for single in singles):
             found.append(made)
+    return cheapest(found)
+
+
+def cheapest(found: Iterable[Relaxation]) -> tuple[Relaxation, ...]:
+    """Those that are told, the least added cost first."""
     return tuple(sorted(found, key=_order)[:RELAXATIONS_MAX])
 
 
