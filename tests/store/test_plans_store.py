@@ -152,3 +152,10 @@ def test_what_is_only_taken_is_waited_for_and_what_could_never_fit_is_not(world,
     assert (view.fits, view.waits, view.hold_micro_usd) == (False, True, hold)
     never = make.spec(name="never", resources=Resources(accelerators=(A100,)))
     assert (planned(world, never).fits, planned(world, never).waits) == (False, False)
+
+
+def test_how_long_a_budget_lasts_is_said_where_nobody_knows_how_long_the_work_takes(world, make):
+    sells(world, make, "a", 2_000_000)
+    (*_, note) = planned(world, make.spec(budget_micro_usd=100_000)).notes
+    assert note == "the budget of $0.10 lasts for 3 min 00 s there, and ends the job then"
+    assert "budget" not in " ".join(planned(world, make.spec(budget_micro_usd=10**9)).notes)

@@ -8,6 +8,7 @@ from typing import Final
 from gondwana.core.clock import Instant
 from gondwana.core.ids import JobId, OrderId, PrincipalId
 from gondwana.core.money import format_usd
+from gondwana.core.units import format_seconds
 from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs import admit, choosing, predictions
@@ -228,8 +229,12 @@ def _of_spot(reader: Reader, wanted: Order, plan: Plan) -> Iterable[str]:
 def _notes(spec: JobSpec, work: Work, found: Front) -> Iterable[str]:
     yield _TOLD[work.basis]
     assert found.default is not None
-    cost, budget = found.default.forecast.cost_micro_usd, spec.budget_micro_usd
-    if budget is not None and cost > budget and work.basis is not Basis.LIMIT:
+    told, budget = found.default.forecast, spec.budget_micro_usd
+    cost = told.cost_micro_usd
+    if budget is not None and cost > budget and work.basis is Basis.LIMIT:
+        lasts = 3_600 * budget / told.price_micro_usd_per_hour
+        yield f"the budget of {format_usd(budget)} lasts for {format_seconds(lasts)} there, and ends the job then"
+    elif budget is not None and cost > budget:
         within = [plan for plan in found.plans if plan.forecast.cost_micro_usd <= budget]
         way = "--under would take a cheaper plan" if within else "no plan costs less than that"
         yield f"launching would cost about {format_usd(cost)}, the budget is {format_usd(budget)}: {way}"
