@@ -142,6 +142,7 @@ def test_what_does_not_exist_is_a_404_with_a_hint_and_no_other_persons_job_is_se
      {"name": "x", "run": "echo", "seconds_max": -1}, {"name": "x", "run": "echo", "budget_micro_usd": -5},
      {"name": "x", "run": "echo", "budget_micro_usd": 2**70},
      {"name": "x", "run": "echo", "price_cap_micro_usd_per_device_hour": -1},
+     {"name": "x", "run": "echo", "market": {"notice_seconds_min": 1}},
      {"name": "x", "run": "echo", "resources": {"cpus_min": -3}},
      {"name": "x", "run": "echo", "resources": {"cpus_min": 1e400}},
      {"name": "x", "run": "echo", "workdir": "0" * 64}, {"name": "x", "run": "echo", "workdir": "../../etc"},

@@ -1,5 +1,7 @@
 """A machine is taken back in the middle of a job: it goes on elsewhere from what it saved, under its price cap."""
 
+import json
+
 import pytest
 from network import job_file, until
 
@@ -18,18 +20,18 @@ run: |
   done
   echo saved $n; exit 75
 envs: {{LAST: "{last}"}}
-gondwana: {{price_cap_usd_per_gpu_hour: 0.25, notice_hours_min: {notice}}}
+gondwana: {{price_cap_usd_per_gpu_hour: 0.25, notice_hours_min: {notice}{more}}}
 """
 
 
-def counting(*, by_signal=False, last=400, notice=0):
+def counting(*, by_signal=False, last=400, notice=0, more=""):
     """A job that counts to a number, and stops on notice: told by SIGTERM, or by the file."""
     prepare, told = (
         ("stop=0; trap 'stop=1' TERM", "[ $stop = 1 ]")
         if by_signal
         else ("true", "[ -e $GONDWANA_NOTICE ]")
     )
-    return COUNT.format(prepare=prepare, told=told, last=last, notice=notice)
+    return COUNT.format(prepare=prepare, told=told, last=last, notice=notice, more=more)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,46 @@ def test_only_the_owner_may_take_a_machine_back(ada, network):
     assert bert.cli("provider", "reclaim", "lea_none").returncode == 4
     assert bert.cli("provider", "price", "birch", "--notice", "10m").returncode == 2
     assert bert.cli("provider", "price", "birch").returncode == 2
+
+
+def test_a_job_of_an_agreed_time_works_on_and_hears_nothing_of_its_end_at_its_start(ada, network):
+    launch(ada, network, "agreed", counting(last=60, more=", lease_hours: 30"))
+    view = ada.job("agreed", seconds=60)
+    assert view.state == "succeeded", network.logs()
+    (lease,) = view.leases
+    assert lease.ends_at == pytest.approx(view.created_at + 30 * 3_600, abs=60)
+    check_count(ada, "agreed", 60)
+
+
+TOLD = """
+run: |
+  calls=0; trap 'calls=$((calls + 1))' TERM
+  until [ -e $GONDWANA_NOTICE ]; do sleep 0.05; done
+  cat $GONDWANA_NOTICE; echo; echo told
+  while [ -e $GONDWANA_NOTICE ]; do sleep 0.05; done
+  echo extended; before=$calls
+  until [ $calls -gt $before ]; do sleep 0.05; done
+  cat $GONDWANA_NOTICE && echo && echo called
+gondwana: {lease_hours: 0.02, price_cap_usd_per_gpu_hour: 0.35}
+"""
+
+
+def test_a_job_that_is_extended_in_its_last_two_minutes_is_called_again_before_its_new_end(
+    ada, network
+):
+    launch(ada, network, "short", TOLD)
+    until(lambda: "told" in words(ada, "short"), 30, what="its notice", note=network.logs)
+    extended = ada.cli("jobs", "extend", "short", "--hours", "0.025")
+    assert extended.returncode == 0, extended.stderr
+    view = ada.job("short", seconds=90)  # 162 s in all: it is called again after 42
+    assert view.state == "succeeded", network.logs()
+    lines = ada.cli("jobs", "logs", "short").stdout.splitlines()
+    first, second = (json.loads(line) for line in lines if line.startswith("{"))
+    assert [line for line in lines if not line.startswith("{")] == ["told", "extended", "called"]
+    assert first["reason"] == second["reason"] == "lease_ended"
+    assert first["seconds_left"] < 72.1
+    assert second["ends_at"] == pytest.approx(first["ends_at"] + 90)
+    assert second["seconds_left"] == 120
 
 
 TIMED = """

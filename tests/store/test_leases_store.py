@@ -5,7 +5,7 @@ import pytest
 from gondwana.core.errors import StaleEpoch, WrongState
 from gondwana.core.values import replace
 from gondwana.db.blob_references import held_blobs
-from gondwana.jobs import end, reclaims, report
+from gondwana.jobs import end, reclaims, report, resizes
 from gondwana.jobs import store as jobs
 from gondwana.jobs.duty import duty
 from gondwana.jobs.model import JobReason, JobState, RunState
@@ -16,7 +16,7 @@ from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.market.rules import RECLAIM_SECONDS_MIN
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
-from gondwana.wire.agent import CheckpointReport, LeaseNotice, LeaseProof, RunReport
+from gondwana.wire.agent import LEASE_ENDED, CheckpointReport, LeaseNotice, LeaseProof, RunReport
 from gondwana.wire.jobs import MarketTerms
 
 HOUR = 3600
@@ -296,9 +296,6 @@ def test_ends_that_were_agreed_do_not_count_as_lost_attempts(lease_world):
 def test_a_lease_for_a_time_ends_with_it_and_the_job_says_so(lease_world, make):
     job, lease = running(lease_world, make.spec(market=MarketTerms(lease_seconds=HOUR)))
     assert lease.ends_at == lease_world.now + HOUR
-    assert duty(lease_world.reader, "mac_kauri")[0].notice == LeaseNotice(
-        reason="lease_ended", ends_at=lease.ends_at
-    )
     pass_time(lease_world, HOUR - 10)
     assert not jobs.job(lease_world.reader, job.id).ended
     pass_time(lease_world, 10)
@@ -306,6 +303,35 @@ def test_a_lease_for_a_time_ends_with_it_and_the_job_says_so(lease_world, make):
     assert (ended.state, ended.reason) == (JobState.FAILED, JobReason.LEASE_ENDED)
     assert leases_of(lease_world, job)[0].reason is CloseReason.LEASE_ENDED
     assert market.order(lease_world.reader, job.order_id).state is OrderState.CLOSED
+
+
+def test_a_machine_knows_from_the_start_when_an_agreed_time_ends_and_hears_when_it_is_extended(
+    lease_world, make
+):
+    job, lease = running(lease_world, make.spec(market=MarketTerms(lease_seconds=30 * HOUR)))
+    (told_now,) = duty(lease_world.reader, "mac_kauri")
+    assert told_now.notice == LeaseNotice(reason=LEASE_ENDED, ends_at=lease.ends_at)
+    lease_world.write(resizes.extend, lease_world.now, job, HOUR)
+    (told_now,) = duty(lease_world.reader, "mac_kauri")
+    assert told_now.notice == LeaseNotice(reason=LEASE_ENDED, ends_at=lease.ends_at + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("before_the_end", "reason"),
+    [(HOUR, JobReason.EXIT_CODE), (160, JobReason.EXIT_CODE), (120, JobReason.LEASE_ENDED)],
+)
+def test_a_run_of_an_agreed_time_ends_on_notice_only_in_its_last_two_minutes(
+    lease_world, make, before_the_end, reason
+):
+    job, lease = running(lease_world, make.spec(market=MarketTerms(lease_seconds=HOUR)))
+    blob = save(lease_world, lease, b"ten")
+    pass_time(lease_world, HOUR - before_the_end)
+    (run,) = jobs.runs_of_job(lease_world.reader, job.id)
+    told(lease_world, lease, run, "exited", exit_code=75)
+    lease_world.reconcile()
+    ended = jobs.job(lease_world.reader, job.id)
+    assert (ended.state, ended.reason) == (JobState.FAILED, reason)
+    assert blob in held_blobs(lease_world.reader)  # it can be gone on from
 
 
 def test_a_replacement_has_what_is_left_of_the_agreed_time(lease_world, make):

@@ -247,10 +247,12 @@ class LeaseRunner:
         return Checkpoints(folder, archive, self._machine.blobs, saved)
 
     async def _pass_on(self, process: Process) -> None:
-        """The last call, once, to what catches it."""
-        await self._notices.last_call.wait()
-        told = await asyncio.to_thread(process.warn)
-        _log.info("lease %s is about to end: %d processes told", self._duty.lease_id, told)
+        """The last call, once, to what catches it; once more where the lease was extended after it."""
+        while True:
+            await self._notices.last_call.wait()
+            told = await asyncio.to_thread(process.warn)
+            _log.info("lease %s is about to end: %d processes told", self._duty.lease_id, told)
+            await self._notices.taken_back.wait()
 
     async def _follow(self, run: RunDuty, process: Process) -> End:
         """Pass a run's output on until its end; stopping this stops the run."""

@@ -38,7 +38,7 @@ def _lease_duty(reader: Reader, lease: Lease, *, own: bool) -> LeaseDuty:
 
 
 def _notice(lease: Lease) -> LeaseNotice | None:
-    """What of the lease's end is known and near enough to be told."""
+    """What is known of the lease's end, however far it is: the agent tells the run in time, also where we are away."""
     if lease.notice == Runway.DRAIN:
         return LeaseNotice(reason="funds", ends_at=None)
     ends = [(lease.ends_at, CloseReason.LEASE_ENDED)]

@@ -16,6 +16,7 @@ from gondwana.wire.jobs import (
     LEASE_SECONDS_MAX,
     NODES_MAX,
     NOTICE_SECONDS_MAX,
+    NOTICE_SECONDS_MIN,
     PARAMETERS_MAX,
     PRIORITY_MAX,
     SPEC_TEXT_BYTES_MAX,
@@ -24,6 +25,7 @@ from gondwana.wire.jobs import (
     WHERE_CHARS_MAX,
     JobSpec,
     Train,
+    is_notice,
 )
 
 TOKEN_PREFIX: Final = "gwt_"  # so that secret scanners can find a leaked one
@@ -121,7 +123,11 @@ def _check_market(spec: JobSpec) -> None:
             hint="write the most that a device-hour is worth to you, e.g. 0.25",
         )  # fmt: skip
     _limit("gondwana.where (characters)", len(terms.where), 0, WHERE_CHARS_MAX)
-    _limit("gondwana.notice_hours_min (seconds)", terms.notice_seconds_min, 0, NOTICE_SECONDS_MAX)
+    if not is_notice(terms.notice_seconds_min):
+        raise InvalidValue(
+            field="gondwana.notice_hours_min (seconds)", value=terms.notice_seconds_min,
+            hint=f"0 for none, or from {NOTICE_SECONDS_MIN} to {NOTICE_SECONDS_MAX}",
+        )  # fmt: skip
     _limit("gondwana.priority", terms.priority, 0, PRIORITY_MAX)
     _limit("gondwana.lease_hours (seconds)", terms.lease_seconds or 1, 1, LEASE_SECONDS_MAX)
     _limit("gondwana.starts_at", terms.starts_at or 0.0, 0, 2**40)

@@ -15,7 +15,7 @@ from gondwana.wire.calendar import (
     RESERVE_SECONDS_MAX,
     Discount,
 )
-from gondwana.wire.jobs import LEASE_SECONDS_MAX, NOTICE_SECONDS_MAX
+from gondwana.wire.jobs import LEASE_SECONDS_MAX, is_notice
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -47,8 +47,6 @@ STOPPED: Final = "stopped by its owner"
 
 RECLAIMED: Final = "taken back by its owner"
 """The reason of a machine that sells nothing since its owner gave notice to all whom it serves."""
-
-NOTICE_SECONDS_MIN: Final = 3_600  # of a notice that is promised; or none is
 
 OWNER_VERBS: Final = {
     "pause": MachineState.PAUSED,
@@ -101,7 +99,7 @@ def check_floor(floor_micro_usd_per_device_hour: int, *, no_spot: bool = False) 
 
 def check_notice(notice_seconds: int) -> None:
     """Raise InvalidValue for a notice that cannot be promised."""
-    if notice_seconds != 0 and not NOTICE_SECONDS_MIN <= notice_seconds <= NOTICE_SECONDS_MAX:
+    if not is_notice(notice_seconds):
         raise InvalidValue(
             field="notice_seconds", value=notice_seconds, hint="0 for none, or from 1h to 720h"
         )

@@ -21,6 +21,8 @@ DESIRED_BYTES_MAX: Final = (
 )  # from the control plane: the wishes of all leases of one machine
 LOG_CHUNK_BYTES_MAX: Final = 64 * 1024
 SIGNATURE_DOMAIN: Final = b"gondwana/link/1"
+LAST_CALL_SECONDS: Final = 120.0  # before the end of a lease: time for a program to save its work
+LEASE_ENDED: Final = "lease_ended"  # the reason of a notice that was agreed before the lease began
 
 
 class LeaseProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +163,7 @@ class RunDuty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease is about to end: its run should save what the next machine goes on from."""
+    """How a lease ends, as far as it is known. Its run is told at once, or when it is near (LEASE_ENDED)."""
 
     reason: str  # as the lease's end will be told: "reclaimed", "maintenance", ...; "funds" while money runs out
     ends_at: float | None  # by the control plane's clock; None: any moment

@@ -8,6 +8,7 @@ NODES_MAX: Final = 64  # a larger gang belongs to the auction (docs/adr)
 ISLANDS_MAX: Final = 256
 TEXT_BYTES_MAX: Final = 256 * 1024  # setup, run and one environment value
 WHERE_CHARS_MAX: Final = 2_000  # of a filter
+NOTICE_SECONDS_MIN: Final = 3600  # of a notice that is promised or asked for; or there is none
 NOTICE_SECONDS_MAX: Final = 720 * 3600  # the longest notice anybody agrees on
 LEASE_SECONDS_MAX: Final = 366 * 86_400
 PRIORITY_MAX: Final = 100
@@ -120,3 +121,8 @@ class JobSpec:
     seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node
     train: Train | None = None
     market: MarketTerms = field(default_factory=MarketTerms)
+
+
+def is_notice(seconds: float) -> bool:
+    """Whether an owner may promise, and a tenant ask for, so much notice: none at all, or from 1 to 720 hours."""
+    return seconds == 0 or NOTICE_SECONDS_MIN <= seconds <= NOTICE_SECONDS_MAX

@@ -1,18 +1,15 @@
-"""What a run saves is uploaded when it has changed and stands still; a notice appears as a whole file."""
+"""What a run saves is uploaded when it has changed and stands still."""
 
 import asyncio
-import json
 import tarfile
 
 import pytest
 
 from gondwana.agent import checkpoints as agent_checkpoints
 from gondwana.agent.checkpoints import Checkpoints
-from gondwana.agent.notices import LAST_CALL_SECONDS, NOTICE_FILE, Notices
 from gondwana.core.errors import Unavailable
 from gondwana.engines.harvest import TreeLimits
 from gondwana.engines.trees import tree_mark
-from gondwana.wire.agent import LeaseNotice
 
 
 class Store:
@@ -145,27 +142,3 @@ def test_a_mark_tells_apart_what_was_written_renamed_and_removed(tmp_path):
     (tmp_path / "b").unlink()
     assert tree_mark(tmp_path) == seen[0] == b""
     assert len(set(seen)) == 3
-
-
-def test_a_notice_is_a_file_with_its_reason_and_is_gone_when_it_is_taken_back(tmp_path):
-    async def story():
-        notices = Notices(tmp_path / "notices")
-        notices.tell(LeaseNotice(reason="reclaimed", ends_at=5_000.0), 3_600.0)
-        told = json.loads((tmp_path / "notices" / NOTICE_FILE).read_text())
-        assert told == {"reason": "reclaimed", "ends_at": 5_000.0, "seconds_left": 3_600.0}
-        assert not notices.last_call.is_set()  # there is an hour yet
-        notices.tell(None, 0.0)
-        assert list((tmp_path / "notices").iterdir()) == []
-        notices.close()
-
-    asyncio.run(story())
-
-
-def test_the_last_call_comes_at_once_where_there_is_no_more_time_than_saving_takes(tmp_path):
-    async def story():
-        notices = Notices(tmp_path / "notices")
-        notices.tell(LeaseNotice(reason="reclaimed", ends_at=1.0), LAST_CALL_SECONDS)
-        async with asyncio.timeout(10):
-            await notices.last_call.wait()
-
-    asyncio.run(story())

@@ -5,7 +5,14 @@ from gondwana.core.random import SecureRandom, SeededRandom
 from gondwana.core.values import replace
 from gondwana.policy import rules
 from gondwana.policy.model import Caller, Principal, Scope
-from gondwana.wire.jobs import ISLANDS_MAX, NODES_MAX, TEXT_BYTES_MAX, Accelerators, Resources
+from gondwana.wire.jobs import (
+    ISLANDS_MAX,
+    NODES_MAX,
+    TEXT_BYTES_MAX,
+    Accelerators,
+    MarketTerms,
+    Resources,
+)
 
 
 def caller(make, *scopes):
@@ -103,6 +110,24 @@ def test_training_keeps_to_its_limits(make, field, low, high):
 def test_training_that_cannot_be_is_refused(make, wrong):
     with pytest.raises(InvalidValue):
         rules.check_spec(make.train_spec(**wrong))
+
+
+@pytest.mark.parametrize("seconds", [-1, 1, 1_800, 3_599, 2_592_001])
+def test_who_skips_the_job_file_can_ask_for_no_other_notice_than_one_that_can_be_promised(
+    make, seconds
+):
+    with pytest.raises(InvalidValue) as refused:
+        rules.check_spec(make.spec(market=MarketTerms(notice_seconds_min=seconds)))
+    assert refused.value.fields == {
+        "field": "gondwana.notice_hours_min (seconds)",
+        "value": seconds,
+    }
+    assert refused.value.hint == "0 for none, or from 3600 to 2592000"
+
+
+@pytest.mark.parametrize("seconds", [0, 3_600, 2_592_000])
+def test_a_notice_that_can_be_promised_can_be_asked_for(make, seconds):
+    rules.check_spec(make.spec(market=MarketTerms(notice_seconds_min=seconds)))
 
 
 @pytest.mark.parametrize("codec", ["fp32", "int8", "int4"])

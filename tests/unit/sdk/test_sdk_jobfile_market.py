@@ -53,6 +53,20 @@ def test_a_wrong_term_is_refused_by_its_name(text, field, tmp_path):
     assert refused.value.fields["field"] == field
 
 
+@pytest.mark.parametrize("hours", ["0.5", "0.0001", "0.999"])
+def test_a_notice_of_less_than_an_hour_is_refused_with_what_to_write(hours, tmp_path):
+    with pytest.raises(InvalidValue) as refused:
+        terms(f"notice_hours_min: {hours}", tmp_path)
+    assert refused.value.message.startswith(f"gondwana.notice_hours_min: {hours} ")
+    assert refused.value.fields == {"field": "gondwana.notice_hours_min", "value": hours}
+    assert refused.value.hint == "write 0 for none, or from 1 to 720"
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [("0", 0), ("1", 3_600), ("720", 2_592_000)])
+def test_no_notice_or_one_of_an_hour_to_thirty_days_may_be_asked_for(hours, seconds, tmp_path):
+    assert terms(f"notice_hours_min: {hours}", tmp_path).notice_seconds_min == seconds
+
+
 def spot(text, tmp_path):
     values = read_yaml(f"run: echo\n{text}".encode(), source="job.yaml")
     return parse_job(values, folder=tmp_path, default_name="job").spec

@@ -159,3 +159,16 @@ def test_what_cannot_be_a_speed_counts_as_not_measured(told):
 def test_a_measured_speed_stays_as_it_is():
     speed = MachineSpeed(matmul_gflops=80.0, memory_bytes_per_second=2e10, steps_per_second=12.5)
     assert rules.measured(speed) == speed
+
+
+@pytest.mark.parametrize("seconds", [0, 3_600, 720 * 3_600])
+def test_no_notice_or_one_of_an_hour_to_thirty_days_may_be_promised(seconds):
+    rules.check_notice(seconds)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1, 1_800, 3_599, 720 * 3_600 + 1])
+def test_another_notice_is_refused_with_what_to_type(seconds):
+    with pytest.raises(InvalidValue) as refused:
+        rules.check_notice(seconds)
+    assert refused.value.fields == {"field": "notice_seconds", "value": seconds}
+    assert refused.value.hint == "0 for none, or from 1h to 720h"

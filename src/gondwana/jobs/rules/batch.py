@@ -19,6 +19,7 @@ from gondwana.jobs.model import (
 )
 from gondwana.market.model import WITH_NOTICE, Lease, LeaseState, Listing
 from gondwana.market.rules import RUNWAY_SECONDS
+from gondwana.wire.agent import LAST_CALL_SECONDS
 from gondwana.wire.jobs import JobSpec
 
 ATTEMPTS_MAX: Final = (
@@ -29,9 +30,7 @@ OVERTIME_SECONDS_MAX: Final = (
 )
 LOW_SECONDS: Final = 600  # time for a person to add money
 DRAIN_SECONDS: Final = 120  # time for a program to save its work
-LAST_CALL_SECONDS: Final = (
-    150.0  # an agent calls two minutes before the end, and a report takes its time
-)
+CALLED_SECONDS_MAX: Final = LAST_CALL_SECONDS + 30.0  # an agent's clock may run that much ahead
 STUCK_SECONDS_MAX: Final = (
     3600.0  # that nodes which are done wait, at their tenant's cost, for one that was lost
 )
@@ -149,7 +148,7 @@ def was_stopped_by_notice(lease: Lease, run: Run, exit_code: int | None, now: In
     """Whether a run ended because its lease is about to, so that the job goes on elsewhere; code 0 says it is done."""
     if exit_code == 0 or not RUN_TRANSITIONS[run.state]:
         return False
-    ends_soon = lease.ends_at is not None and now >= lease.ends_at - LAST_CALL_SECONDS
+    ends_soon = lease.ends_at is not None and now >= lease.ends_at - CALLED_SECONDS_MAX
     return lease.state is LeaseState.RECLAIMING or ends_soon
 
 

@@ -37,7 +37,7 @@ GONDWANA: Final = {
     "price_cap_usd_per_gpu_hour": "The most to pay for one accelerator (or one machine without any) per hour.",
     "mechanism": "How the price is made: `posted` (at once, what the owner asks), `auction` or `spot`.",
     "where": "What each machine must be, as `gondwana offers` takes it: `region = eu and price < 0.50`.",
-    "notice_hours_min": "How many hours before it takes its machine back an owner must say so (1 to 720).",
+    "notice_hours_min": "How many hours before it takes its machine back an owner must say so: 1 to 720. Default none.",
     "priority": "Among the jobs of the same project, 0 to 100: the greater first. Default 0.",
     "lease_hours": "How long the job wants its machines; without it until it ends.",
     "starts_at": "When it wants them: `2026-12-01T08:00Z`, reserved for `lease_hours`; without it now.",

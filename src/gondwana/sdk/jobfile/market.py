@@ -9,6 +9,7 @@ from gondwana.wire.jobs import (
     PRIORITY_MAX,
     WHERE_CHARS_MAX,
     MarketTerms,
+    is_notice,
 )
 
 MECHANISMS = ("posted", "auction", "spot")
@@ -31,17 +32,25 @@ def read_market(fields: Fields, resources: Fields) -> MarketTerms:
         )
     if mechanism and mechanism not in MECHANISMS:
         fields.refuse("mechanism", "is no mechanism", f"write one of {', '.join(MECHANISMS)}")
-    notice = fields.number("notice_hours_min", 0.0, least=0.0, most=NOTICE_SECONDS_MAX / 3600)
     hours = fields.number("lease_hours", 0.0, least=1 / 60, most=LEASE_SECONDS_MAX / 3600)
     return MarketTerms(
         mechanism=mechanism,
         where=fields.text("where", "", hint="write a filter", chars_max=WHERE_CHARS_MAX),
-        notice_seconds_min=round(notice * 3600),
+        notice_seconds_min=_notice_seconds(fields, "notice_hours_min"),
         priority=fields.integer("priority", 0, least=0, most=PRIORITY_MAX),
         lease_seconds=round(hours * 3600) or None,
         starts_at=_instant(fields, "starts_at"),
         is_standing=fields.flag("standing"),
     )
+
+
+def _notice_seconds(fields: Fields, key: str) -> int:
+    seconds = 3600 * fields.number(key, 0.0, least=0.0, most=NOTICE_SECONDS_MAX / 3600)
+    if not is_notice(seconds):
+        fields.refuse(
+            key, "is no notice that an owner can promise", "write 0 for none, or from 1 to 720"
+        )
+    return round(seconds)
 
 
 def _instant(fields: Fields, key: str) -> float | None:
