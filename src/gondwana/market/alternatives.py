@@ -6,9 +6,11 @@ and paid: a gang is never made of two. `ordered`: the first that fits now wins, 
 
 from collections.abc import Iterable, Sequence
 
+from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.values import replace
-from gondwana.market.model import Lease, LeaseState, Mechanism, Order
+from gondwana.market.model import Lease, LeaseState, Listing, Mechanism, Order
+from gondwana.market.screening import screen
 from gondwana.wire.jobs import Resources
 
 
@@ -35,14 +37,24 @@ def variants(order: Order) -> tuple[Order, ...]:
     return tuple(found)
 
 
-def going_on(found: Sequence[Order], leases: Iterable[Lease]) -> Sequence[Order]:
-    """Of an order's variants those that go with the machines it has: what runs there counts on as many devices."""
+def going_on(
+    found: Sequence[Order], leases: Iterable[Lease], running: Sequence[Listing], now: Instant
+) -> Sequence[Order]:
+    """Of an order's variants those that go with the machines it has, which `running` are offers of.
+
+    What runs there counts on as many devices; of these, the variants that all of the machines would serve, if any.
+    """
     has = {
         lease.devices
         for lease in leases
         if lease.state is not LeaseState.CLOSED and any(lease.order_id == each.id for each in found)
     }
-    return [each for each in found if each.devices in has] if has else found
+    if not has:
+        return found
+    alike = [each for each in found if each.devices in has]
+    free = [replace(each, devices_free=each.devices) for each in running]
+    same = [each for each in alike if len(screen(each, free, now).fits) == len(free)]
+    return same or alike
 
 
 def joined(first: str, second: str) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.values import replace
 from gondwana.market.alternatives import check_alternatives, going_on, variants
@@ -7,6 +8,7 @@ from gondwana.market.model import LeaseState, Mechanism
 from gondwana.wire.jobs import Accelerators, Alternative, Resources
 
 H, A = Accelerators(name="H100", count=1), Accelerators(name="A100", count=2)
+NOW = Instant(0.0)
 KINDS = (
     Alternative(accelerators=(H,), cpus_min=8, where="region=eu"),
     Alternative(accelerators=(A,), memory_bytes_min=5),
@@ -40,9 +42,23 @@ def test_an_alternative_whose_models_a_quota_took_away_is_none(order):
 def test_what_replaces_a_machine_of_a_gang_has_as_many_devices_as_the_others(make, order):
     both = variants(order)
     live = make.lease(order_id=order.id, devices=2)
-    assert going_on(both, [live]) == [both[1]]
+    assert going_on(both, [live], (), NOW) == [both[1]]
     over = replace(live, state=LeaseState.CLOSED)
-    assert going_on(both, [over]) == both
+    assert going_on(both, [over], (), NOW) == both
+
+
+def test_what_replaces_a_machine_of_a_gang_is_of_the_same_alternative(make):
+    kinds = tuple(
+        Alternative(accelerators=(Accelerators(name=name, count=1),), where=where)
+        for name, where in (("A100", ""), ("H100", "region=eu"), ("H100", "region=us"))
+    )
+    accelerators = tuple(one for each in kinds for one in each.accelerators)
+    either = make.order(resources=Resources(accelerators=accelerators, alternatives=kinds))
+    found, live = variants(either), make.lease(order_id=either.id, devices=1)
+    there = make.listing(accelerator="H100", region="us", free=0)
+    assert going_on(found, [live], [there], NOW) == [found[2]]
+    changed = replace(there, region="mars")
+    assert going_on(found, [live], [changed], NOW) == list(found), "as many devices is what is left"
 
 
 @pytest.mark.parametrize(
