@@ -90,8 +90,8 @@ SELECT machine.id, machine.owner_id, machine.region,
     offer.price_micro_usd_per_device_hour, offer.notice_seconds,
     CAST(coalesce((SELECT sum(lease.devices) FROM lease
                    WHERE lease.machine_id = machine.id AND lease.state <> 'closed'), 0)
-         + coalesce((SELECT sum(bid.devices) FROM bid
-                     WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS BIGINT) AS devices_leased,
+    + coalesce((SELECT sum(bid.devices) FROM bid
+                WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS BIGINT) AS devices_leased,
     machine.inventory, machine.speed
 FROM machine JOIN offer ON offer.machine_id = machine.id
 WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
