@@ -70,6 +70,29 @@ def test_a_higher_bid_evicts_with_notice_and_the_evicted_job_goes_on_from_what_i
     assert told[0]["spot_micro_usd"] == calls[-1].price_micro_usd
 
 
+def test_a_spot_job_that_waits_is_told_the_price_that_keeps_it_out(network):
+    ada, ben = network.people["ada"], network.people["ben"]
+    runs = job_file(network.folder, "runs", SPOT.format(cap=0.30) + "run: sleep 600\n")
+    assert ben.cli("launch", "--yes", "--detach", runs).returncode == 0
+    ben.job("runs", state="running")
+    waits = job_file(network.folder, "waits", SPOT.format(cap=0.06) + "run: echo\n")
+    assert ada.cli("launch", "--yes", "--detach", waits).returncode == 0
+
+    def told():
+        return ada.json("jobs", "show", "waits")["waits_for"]
+
+    until(lambda: "its cap" in told(), what="a call that leaves it out", note=network.logs)
+    assert told().startswith("a machine on spot: ")
+    (queued,) = ada.json("queue")
+    assert (queued["job"], queued["place"], queued["mechanism"]) == ("waits", 0, "spot")
+    assert "its cap" in queued["why"]
+    everybody = network.operator.cli("queue", "--all").stdout
+    assert "spot" in everybody
+    assert "its cap" in everybody
+    for person, name in ((ada, "waits"), (ben, "runs")):
+        person.json("jobs", "cancel", name)
+
+
 def test_a_spot_job_without_a_cap_is_told_what_to_write(network):
     ada = network.people["ada"]
     done = ada.cli(

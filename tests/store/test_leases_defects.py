@@ -8,8 +8,8 @@ from gondwana.jobs import auctions, end, report
 from gondwana.jobs import store as jobs
 from gondwana.jobs.listings import listings_of
 from gondwana.jobs.model import JobReason, JobState
-from gondwana.jobs.quotas import waits_for
 from gondwana.jobs.rules.batch import End
+from gondwana.jobs.waits import waits_for
 from gondwana.ledger.accounts import tenant_available
 from gondwana.ledger.store import balance
 from gondwana.loops.keep_machines import keep_machines

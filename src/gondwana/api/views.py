@@ -7,7 +7,7 @@ from gondwana.api.plan_views import prediction_view
 from gondwana.core.clock import Instant
 from gondwana.db.events import StoredEvent
 from gondwana.db.transaction import Reader, Row
-from gondwana.jobs import money, quotas, service_credits, store
+from gondwana.jobs import money, service_credits, store, waits
 from gondwana.jobs.earnings import accrued_micro_usd
 from gondwana.jobs.model import Job, Training, UnitState
 from gondwana.jobs.rules import batch
@@ -139,7 +139,7 @@ def job_view(reader: Reader, job: Job, *, whole: bool = True) -> views.JobView:
         created_at=job.created_at,
         ended_at=job.ended_at,
         exit_code=job.exit_code,
-        waits_for=quotas.waits_for(reader, job.order_id) if whole and not job.ended else "",
+        waits_for=waits.waits_for(reader, job.order_id) if whole and not job.ended else "",
         held_micro_usd=_held(reader, job),
         paid_micro_usd=money.paid_micro_usd(reader, job),
         credited_micro_usd=service_credits.credited_of_job(reader, job.id),

@@ -49,6 +49,11 @@ def format_instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def format_clock(at: float) -> str:
+    """`08:00:15`, in UTC: of an instant that is near."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+
+
 def format_bytes(count: float) -> str:
     """`1.5 MB`, in powers of 1024."""
     for unit in ("B", "KB", "MB", "GB", "TB"):

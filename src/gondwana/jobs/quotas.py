@@ -7,18 +7,15 @@ from typing import TypeVar
 
 from gondwana.core.devices import CPU
 from gondwana.core.errors import QuotaTooSmall
-from gondwana.core.ids import OrderId
-from gondwana.core.units import format_instant
 from gondwana.core.values import replace
 from gondwana.db.transaction import Reader
 from gondwana.jobs.listings import listings_of
 from gondwana.market import store as market
 from gondwana.market.calendar import rules
 from gondwana.market.calendar import store as calendar
-from gondwana.market.calendar.model import BookingState
 from gondwana.market.calendar.rules import Promise
 from gondwana.market.fairness import CPUS, MEMORY, Holdings
-from gondwana.market.model import Lease, Listing, Order, OrderState, Sold
+from gondwana.market.model import Lease, Listing, Order, Sold
 from gondwana.policy import limits, quotas
 from gondwana.policy.limits import DevicesHeld
 from gondwana.policy.model import Quota
@@ -241,19 +238,3 @@ def why_waiting(reader: Reader, order: Order) -> str:
     found = Limits.read(reader, [order])
     mine = found.quotas.get(order.tenant_id, [])
     return blocking(order, mine, found.holdings) if mine else ""
-
-
-def waits_for(reader: Reader, order_id: OrderId | None) -> str:
-    """What keeps an open order from the machines it lacks: a quota, or that none is free; empty where it lacks none."""
-    order = None if order_id is None else market.order(reader, order_id)
-    if order is None or order.state is not OrderState.OPEN:
-        return ""
-    held = market.held_by(market.leases_of_job(reader, order.job_id), order.id)
-    if held >= order.count_min:
-        return ""
-    booked = [] if order.starts_at is None else calendar.of_job(reader, order.job_id)
-    if any(each.state is BookingState.BOOKED for each in booked):
-        return f"its start, {format_instant(booked[0].starts_at)} UTC"
-    lacking = order.count_min - held
-    machines = "a machine" if lacking == 1 else f"{lacking} machines"
-    return why_waiting(reader, order) or f"{machines}: gondwana queue"

@@ -49,16 +49,19 @@ def masks_of(book: Book, order: Order, *, all_free: bool) -> list[Mask]:
     columns = book.columns[:, rows]
     is_mine = columns[OWNER] == book.owner_number(order.tenant_id)
     cap = order.price_cap_micro_usd_per_device_hour
-    has = np.full(len(rows), not wanted.accelerators)
+    has_model = np.full(len(rows), not wanted.accelerators)
+    has_enough = has_model.copy()
     for each in wanted.accelerators:
         is_wanted = (
             is_of(book, rows, [each.name]) if each.name else columns[TAGS] & HAS_ACCELERATOR > 0
         )
-        has |= is_wanted & (columns[DEVICES] >= each.count)
+        has_model |= is_wanted
+        has_enough |= is_wanted & (columns[DEVICES] >= each.count)
     return [
         columns[TAGS] & IS_OPEN > 0,
         (columns[TAGS] & HAS_SANDBOX > 0) | (is_mine & (columns[TAGS] & RUNS_WORK > 0)),
-        has,
+        has_model,
+        has_enough,
         columns[CPUS] >= round(wanted.cpus_min * 1_000),
         columns[MEMORY] >= wanted.memory_bytes_min,
         columns[NOTICE] >= order.notice_seconds_min,

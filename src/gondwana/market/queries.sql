@@ -123,6 +123,12 @@ SELECT created_at, id, starts_at FROM market_order
 WHERE state = 'open' AND mechanism = 'posted' AND (created_at, id) > (:created_at, :id)
 ORDER BY created_at, id LIMIT :limit;
 
+-- name: open_by_price
+-- Orders that want machines on spot or at auction, or those of :tenant_id, oldest first.
+SELECT * FROM market_order
+WHERE state = 'open' AND mechanism <> 'posted' AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
+ORDER BY created_at, id LIMIT :limit;
+
 -- name: move_orders
 -- These orders in their next state, where they stand in the one given.
 UPDATE market_order SET state = ? WHERE state || '' = ? AND id IN (:keys);

@@ -8,7 +8,7 @@ from gondwana.core.devices import CPU, meant_device
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_bytes, format_seconds
 from gondwana.market import where
-from gondwana.market.model import Listing, Mechanism, Order, Screening
+from gondwana.market.model import Charge, Listing, Mechanism, Order, Screening
 from gondwana.market.rules import asked, price_per_work
 from gondwana.wire.jobs import Resources
 
@@ -29,7 +29,8 @@ def screen(
             hint="gondwana provider join URL --price 0.20",
         )
     constraints = (*_OF_MACHINES, *_filters(order, now), *_OF_MONEY)
-    fits = [each for each in left if all(one.passes(order, each) for one in constraints)]
+    tests = [one.passes for one in constraints if not one.is_implied]
+    fits = [each for each in left if all(passes(order, each) for passes in tests)]
     if len(fits) > 1:
         fits.sort(key=price_per_work)
     return Screening(fits=tuple(fits)) if fits else _why_not(order, left, constraints, counts)
@@ -39,7 +40,7 @@ def _why_not(
     order: Order, left: list[Listing], constraints: Sequence["_Constraint"], counts: Sequence[int]
 ) -> Screening:
     """Which constraint leaves none, and a way out."""
-    for number, (name, passes, hint) in enumerate(constraints):
+    for number, (name, passes, hint, _) in enumerate(constraints):
         kept = [listing for listing in left if passes(order, listing)]
         if not kept:
             count = counts[number] if counts else len(left)
@@ -55,6 +56,7 @@ class _Constraint(NamedTuple):
     name: Callable[[Order], str]
     passes: Callable[[Order, Listing], bool]
     hint: Callable[[Order, Sequence[Listing], int], str]
+    is_implied: bool = False  # by a later one: it is only there to tell the two apart
 
 
 def promises_enough(order: Order, listing: Listing) -> bool:
@@ -72,6 +74,11 @@ def _is_apart(order: Order, listing: Listing) -> bool:
 
 
 def _has_accelerator(order: Order, listing: Listing) -> bool:
+    wanted, model = order.resources.accelerators, listing.accelerator
+    return not wanted or (model != CPU and any(each.name in ("", model) for each in wanted))
+
+
+def _has_enough_of_it(order: Order, listing: Listing) -> bool:
     wanted = order.resources.accelerators
     if not wanted:
         return True
@@ -102,6 +109,12 @@ _OF_MACHINES: Final = (
         lambda order: f"accelerator {_names(order.resources)}",
         _has_accelerator,
         lambda order, left, _: _there_are(order.resources, left),
+        is_implied=True,
+    ),
+    _Constraint(
+        lambda order: f"{_counts(order.resources)} in one machine",
+        _has_enough_of_it,
+        lambda order, left, _: _fewer(order, max(each.devices for each in left)),
     ),
     _Constraint(
         lambda order: f"at least {order.resources.cpus_min:g} CPUs",
@@ -180,6 +193,21 @@ def meets_filter(order: Order, now: Instant) -> Callable[[Listing], bool]:
 
 def _names(want: Resources) -> str:
     return " or ".join(wanted.name or "any" for wanted in want.accelerators)
+
+
+def _counts(want: Resources) -> str:
+    return " or ".join(f"{each.count} {each.name or 'accelerators'}" for each in want.accelerators)
+
+
+def _fewer(order: Order, most: int) -> str:
+    """What to write where no machine has more than `most` devices of a wanted model."""
+    wanted = order.resources.accelerators
+    name = wanted[0].name if len(wanted) == 1 else ""
+    hint = f"the largest has {most}: ask for {f'{name}:{most}' if name else most}"
+    if order.charge is Charge.UNIT:  # an island is one machine
+        return hint
+    nodes = -(-order.count_min * min(each.count for each in wanted) // most)
+    return f"{hint}, or num_nodes: {nodes} of {most}"
 
 
 def _there_are(want: Resources, left: Sequence[Listing]) -> str:

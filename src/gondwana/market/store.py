@@ -85,6 +85,11 @@ def open_orders(reader: Reader, now: Instant) -> list[OrderId]:
     return [each.id for each in all_open_orders(reader) if each.wants_now(now)]
 
 
+def open_by_price(reader: Reader, tenant_id: str | None, *, limit: int) -> list[Order]:
+    """The orders that want machines on spot or at auction, or one tenant's, oldest first."""
+    return from_rows(Order, reader.all(SQL.open_by_price, {"tenant_id": tenant_id, "limit": limit}))
+
+
 def open_order(order: Order) -> OpenOrder | None:
     """The order if it wants machines at posted prices, now or later."""
     if order.state is not OrderState.OPEN or order.mechanism is not Mechanism.POSTED:

@@ -34,7 +34,8 @@ class QuotaView:
 class QueueView:
     """One order that waits for machines."""
 
-    place: int  # 1 is next; 0: a quota keeps it out of the queue
+    place: int  # 1 is next; 0: a quota keeps it out of the queue, or a price decides instead
+    mechanism: str  # "posted" | "auction" | "spot"
     job: str
     job_id: str
     principal: str

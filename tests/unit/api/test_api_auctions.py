@@ -174,6 +174,21 @@ def test_the_command_line_bids_and_tells(fair, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)[0]["job"] == fair.job.id
 
 
+def test_who_waits_at_auction_is_in_the_list_of_who_waits_with_its_reason(
+    fair, capsys, monkeypatch
+):
+    (waits,) = fair.tina.client.quotas.queue()
+    assert (waits.job_id, waits.place, waits.mechanism) == (fair.job.id, 0, "auction")
+    assert "closes at" in waits.why
+    assert "at auction: closes at" in fair.tina.client.jobs.get(fair.job.id).waits_for
+    monkeypatch.setenv("GONDWANA_URL", fair.tina.client.url)
+    monkeypatch.setenv("GONDWANA_TOKEN", fair.tina.token)
+    assert run(["queue"]) == 0
+    shown = capsys.readouterr().out
+    assert "auction" in shown
+    assert waits.why in shown
+
+
 def test_a_machine_that_lacks_what_is_wanted_does_not_bid(fair, make):
     world = fair.world
     big = world.submit(

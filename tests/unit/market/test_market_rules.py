@@ -10,6 +10,7 @@ from gondwana.market.model import (
     CLOSE_CODES,
     LEASE_TRANSITIONS,
     ORDER_TRANSITIONS,
+    Charge,
     CloseReason,
     LeaseState,
     Mechanism,
@@ -106,6 +107,39 @@ def test_one_of_several_accelerators_is_enough_and_their_count_must_be_there(mak
     assert names(screening.screen(wants(make, accelerators=either), machines, NOW)) == ["a", "b"]
     eight = (Accelerators(name="A100", count=8), Accelerators(name="H100", count=8))
     assert names(screening.screen(wants(make, accelerators=eight), machines, NOW)) == ["b"]
+
+
+def h100(count):
+    return (Accelerators(name="H100", count=count),)
+
+
+@pytest.mark.parametrize("wanted, why, hint", [
+    (h100(8), "8 H100 in one machine: none of 2", "the largest has 4: ask for H100:4, or num_nodes: 2 of 4"),
+    (h100(9), "9 H100 in one machine: none of 2", "the largest has 4: ask for H100:4, or num_nodes: 3 of 4"),
+    ((*h100(8), Accelerators(name="A100", count=16)), "8 H100 or 16 A100 in one machine: none of 2",
+     "the largest has 4: ask for 4, or num_nodes: 2 of 4"),
+    ((Accelerators(name="", count=16),), "16 accelerators in one machine: none of 3",
+     "the largest has 8: ask for 8, or num_nodes: 2 of 8"),
+])  # fmt: skip
+def test_whoever_wants_more_devices_in_one_machine_than_any_has_is_told_the_most_there_are(
+    make, wanted, why, hint
+):
+    machines = [
+        make.listing("cpu"),
+        make.listing("two", accelerator="H100", devices=2),
+        make.listing("four", accelerator="H100", devices=4),
+        make.listing("other", accelerator="L4", devices=8),
+    ]
+    said = screening.screen(wants(make, accelerators=wanted), machines, NOW)
+    assert (said.why_not, said.hint) == (f"{why} machines", hint)
+
+
+def test_a_gang_is_told_how_many_nodes_come_to_as_much_and_a_training_is_not(make):
+    machines = [make.listing("four", accelerator="H100", devices=4)]
+    gang = replace(wants(make, accelerators=h100(8)), count_min=3, count_max=3)
+    assert screening.screen(gang, machines, NOW).hint.endswith("or num_nodes: 6 of 4")
+    training = replace(gang, charge=Charge.UNIT)
+    assert screening.screen(training, machines, NOW).hint == "the largest has 4: ask for H100:4"
 
 
 def test_the_cheapest_per_measured_speed_comes_first_and_the_unmeasured_last(make):

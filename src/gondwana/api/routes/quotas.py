@@ -107,6 +107,7 @@ def _queued(reader: Reader, each: queue.Place, job: str) -> QueueView:
     order = each.order
     return QueueView(
         place=each.place,
+        mechanism=order.mechanism,
         job=job,
         job_id=order.job_id,
         principal=policy.principal(reader, PrincipalId(order.tenant_id)).name,

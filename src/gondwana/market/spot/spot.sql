@@ -46,6 +46,11 @@ SELECT * FROM spot_call WHERE model = :model AND region = :region AND at > :afte
 -- The last call of a bucket until :at.
 SELECT * FROM spot_call WHERE model = :model AND region = :region AND at <= :at ORDER BY at DESC LIMIT 1;
 
+-- name: last_calls
+-- What the last calls of all buckets came to.
+SELECT * FROM spot_call WHERE at = (SELECT called_at FROM spot_round WHERE id = 1)
+ORDER BY price, model, region LIMIT :limit;
+
 -- name: last_trade
 -- The last call of a bucket after :after at which something ran.
 SELECT * FROM spot_call WHERE model = :model AND region = :region AND at > :after AND traded > 0

@@ -18,7 +18,7 @@ from gondwana.wire.spot import SpotSettings
 SQL: Final = load_queries("gondwana.market.spot", "spot.sql")
 ORDERS_PAGE: Final = 10_000  # read at once; a call looks at all
 LEASES_MAX: Final = 100_000
-CALLS_MAX: Final = 1_000  # of one bucket, read at once
+CALLS_MAX: Final = 1_000  # of one bucket, or of all of a minute, read at once
 KEPT_SECONDS: Final = 7 * 86_400  # a call a minute and bucket: so long that one sees a week
 
 
@@ -104,6 +104,11 @@ def last_call(reader: Reader, key: Key, *, at: Instant, since: Instant) -> Call 
     """A bucket's last call until `at`; None where it had none since then."""
     row = reader.one(SQL.in_force, {"model": key.model, "region": key.region, "at": at})
     return None if row is None or row["at"] < since else from_row(Call, row)
+
+
+def last_calls(reader: Reader) -> list[Call]:
+    """What the last calls came to, the lowest price first; buckets that had none are left out."""
+    return from_rows(Call, reader.all(SQL.last_calls, {"limit": CALLS_MAX}))
 
 
 def history(reader: Reader, key: Key, *, after: Instant, limit: int) -> list[Call]:
