@@ -120,3 +120,17 @@ class JobSpec:
     seconds_max: float = 86_400.0  # wall-clock limit of one attempt of one node
     train: Train | None = None
     market: MarketTerms = field(default_factory=MarketTerms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendRequest:
+    """So much more time for a job."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeRequest:
+    """So many machines for a job that runs."""
+
+    nodes: int
