@@ -48,7 +48,7 @@ def patch_query(patch, name, old, new=""):
 
 def forget_bids_when_the_book_is_read_anew(patch):
     """What open bids hold looks free after a restart."""
-    patch_query(patch, "numbers", BIDS)
+    patch_query(patch, "numbers", BIDS.replace("\n    ", "\n         "))
 
 
 def lease_what_bids_hold(patch):
