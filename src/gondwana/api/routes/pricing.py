@@ -13,7 +13,6 @@ from gondwana.jobs import pricing
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine
 from gondwana.supply.pricing import rules, store
-from gondwana.supply.rules import check_terms
 from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
 
 router = APIRouter(prefix="/v1", tags=["machines"])
@@ -55,8 +54,6 @@ def script_answer(
     write: WriteDep,
 ) -> Response:
     """What the owner's script said, told by the machine's agent; it counts from the next look on."""
-    if told.price_micro_usd_per_device_hour is not None:
-        check_terms(told.price_micro_usd_per_device_hour, 1)
 
     def run(tx: Transaction, now: Instant) -> Any:
         machine = machine_for(tx, caller, name)
