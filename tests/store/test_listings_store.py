@@ -4,13 +4,16 @@ import pytest
 
 from gondwana.core.values import replace
 from gondwana.jobs import auctions
-from gondwana.jobs.listings import listings, rows, to_row
+from gondwana.jobs.listings import listings, listings_of, rows, to_row
 from gondwana.jobs.shelf import HAS_SANDBOX, IS_OPEN
 from gondwana.ledger.chain import seal
+from gondwana.loops.record_prices import record_prices
+from gondwana.market import ticks
 from gondwana.market.book import Book
 from gondwana.market.prices import buckets, buckets_of
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
+from gondwana.supply.network import save_network
 from gondwana.wire.jobs import MarketTerms
 from gondwana.wire.machines import MachineSpeed
 
@@ -27,7 +30,7 @@ def _sell(world, make):
     world.join(
         "totara", cpus_max=9_999.0, devices=4, inventory=make.inventory(accelerators=("H100",) * 4)
     )
-    world.join("matai", inventory=None, speed=None, isolation="")
+    world.join("matai", up=False, inventory=None, speed=None, isolation="")
     world.join("miro", isolation="plain", speed=MachineSpeed(steps_per_second=None))
     world.join("rata", speed=MachineSpeed(steps_per_second=0.0004), region="ō'tautahi")
     world.join("tawa", speed=MachineSpeed(steps_per_second=3))
@@ -50,7 +53,7 @@ def test_a_search_reads_the_same_numbers_as_people_are_told(stored_world, make):
     _sell(stored_world, make)
     told = {row.machine_id: row for row in map(to_row, listings(stored_world.reader))}
     assert {row.machine_id: row for row in rows(stored_world.reader)} == told
-    assert len(told) == 11
+    assert len(told) == 10  # all but what was not measured yet, and what has left
 
 
 def test_buckets_of_the_book_are_those_of_the_listings(stored_world, make):
@@ -59,6 +62,26 @@ def test_buckets_of_the_book_are_those_of_the_listings(stored_world, make):
     depth = Book(rows(stored_world.reader)).depth()
     assert list(buckets_of(depth, IS_OPEN | HAS_SANDBOX)) == told
     assert any(bucket.leased for bucket in told)
+
+
+def test_a_machine_sells_nothing_of_any_kind_until_it_is_known_what_it_has(stored_world, make):
+    world, shelf = stored_world, stored_world.context.shelf
+    told = lambda: [(each.model, each.devices, each.closed) for each in shelf.buckets(world.reader)]  # noqa: E731
+    assert told() == []
+    machine = world.join("slow", devices=3, up=False, inventory=None, speed=None, isolation="")
+    machine = world.write(supply.move, world.now, machine, MachineState.PROBING)
+    assert listings_of(world.reader, [machine.id]) == listings(world.reader) == []
+    assert list(rows(world.reader)) == shelf.listings(world.reader) == told() == []
+    record_prices(world.context, world.now)
+    cards = make.inventory(accelerators=("T4",) * 3)
+    machine = world.write(
+        save_network, world.now, replace(machine, inventory=cards, isolation="sandbox")
+    )
+    assert told() == [("T4", 3, 3)]
+    world.write(supply.move, world.now, machine, MachineState.UP)
+    assert told() == [("T4", 3, 0)]
+    record_prices(world.context, world.now)
+    assert [tick.model for tick in ticks.latest(world.reader)] == ["T4"]
 
 
 def test_devices_that_open_bids_hold_count_when_the_book_is_read_anew(stored_world, make):

@@ -123,6 +123,28 @@ def test_a_script_that_fails_keeps_the_price_and_its_owner_is_told_once(world):
     assert price(world) == 3_800_000, "clamped to the floor, reached in steps"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (10**30, "your script said $1,000.00, at most 5 % at once, held at your ceiling of $4.10"),
+        (
+            -(10**30),
+            "your script said -$1,000.00, at most 5 % at once, held at your floor of $3.90",
+        ),
+    ],
+)
+def test_a_script_that_names_an_impossible_price_is_held_at_the_owners_own(world, said, told):
+    ours = world.join("kauri", price=4_000_000)
+    limits = {
+        "floor_micro_usd_per_device_hour": 3_900_000,
+        "ceiling_micro_usd_per_device_hour": 4_100_000,
+    }
+    state(world, ours, PolicyKind.SCRIPT, script="print(1)", **limits)
+    world.write(store.answer, world.now, ours, ScriptAnswer(price_micro_usd_per_device_hour=said))
+    pass_time(world, 60, "kauri")
+    assert store.of_machine(world.reader, ours.id).reason == told
+
+
 def test_a_machine_that_left_is_not_priced(world):
     ours = world.join("kauri")
     seen = state(world, ours)

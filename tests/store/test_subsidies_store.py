@@ -291,6 +291,21 @@ def unit_of(world, make, name, **changes):
     return unit
 
 
+def test_a_machine_that_was_not_measured_is_of_no_class_not_even_without_accelerators(
+    subsidised,
+):
+    world, since = subsidised, subsidised.now
+    world.join("rimu", up=False, inventory=None)
+    cpus = replace(PROGRAM, classes=(replace(PROGRAM.classes[0], name="CPU"),))
+    for _ in range(2):
+        found = CapacityCheck(
+            id=f"check {world.now}", device_class="CPU", at=world.now, seconds=2.0
+        )
+        world.write(subsidies.record_check, world.now, found, passed=["mac_rimu"], failed=[])
+        world.clock.advance(HOUR / 2)
+    assert capacity.verified(world.reader, cpus, since, Instant(since + EPOCH)) == []
+
+
 @pytest.mark.parametrize(("judge", "hours"), [("rimu", 1), ("kauri", 0), (None, 0)])
 def test_work_proves_time_once_another_owner_judged_it(subsidised, make, judge, hours):
     world = subsidised

@@ -1,8 +1,8 @@
 """The owner's own pricing script, run on his machine in the sandbox: no network, ten seconds, JSON in and out.
 
 Its input is one JSON object, the question; the last line it prints is the answer:
-`{"price_micro_usd_per_device_hour": 250000}`. What it says is clamped to the owner's floor and ceiling by the control
-plane; when it fails the price stays, and the owner is told why.
+`{"price_micro_usd_per_device_hour": 250000}`. The control plane is told what it said, holds that at the owner's floor
+and ceiling, and says so; when it fails the price stays, and the owner is told why.
 """
 
 import asyncio
@@ -81,12 +81,7 @@ async def ask_script(engine: Engine, folder: Path, view: PricingView, *, name: s
         told = from_json(done.stdout.strip().split(b"\n")[-1], _Told)
     except msgspec.MsgspecError as error:
         return ScriptAnswer(error=f"its last line is no answer: {error}")
-    low, high = (
-        view.policy.floor_micro_usd_per_device_hour,
-        view.policy.ceiling_micro_usd_per_device_hour,
-    )
-    price = min(max(told.price_micro_usd_per_device_hour, low), high)
-    return ScriptAnswer(price_micro_usd_per_device_hour=price)
+    return ScriptAnswer(price_micro_usd_per_device_hour=told.price_micro_usd_per_device_hour)
 
 
 def question(view: PricingView) -> bytes:

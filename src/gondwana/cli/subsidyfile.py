@@ -1,11 +1,11 @@
 """A subsidy program as a person writes it: dollars, hours, days and percent."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from gondwana.core.errors import InvalidJobFile, InvalidValue, UnknownKey
+from gondwana.core.meant import did_you_mean
 from gondwana.core.money import parse_usd
 from gondwana.sdk.jobfile.reader import read_yaml
 from gondwana.wire.subsidies import SubsidyClass, SubsidyRequest
@@ -68,9 +68,7 @@ def _class(name: str, told: Any) -> SubsidyClass:
 def _check(told: Mapping[Any, Any], keys: tuple[str, ...], where: str) -> None:
     for key in told:
         if key not in keys:
-            close = get_close_matches(str(key), keys, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"one of: {', '.join(keys)}"
-            raise UnknownKey(key=f"{where}{key}", hint=hint)
+            raise UnknownKey(key=f"{where}{key}", hint=did_you_mean(str(key), keys))
 
 
 def _usd(told: Mapping[str, Any], key: str, where: str = "") -> int:

@@ -101,8 +101,10 @@ def check(spec: JobSpec) -> None:
     check_where(spec.market.where, mechanism)
     is_ahead = spec.market.starts_at is not None
     check_alternatives(spec.resources, mechanism, is_ahead=is_ahead)
-    for each in spec.resources.alternatives:
-        check_where(joined(spec.market.where, each.where), mechanism)
+    kinds = "resources.ordered" if spec.resources.is_ordered else "resources.any_of"
+    for index, each in enumerate(spec.resources.alternatives):
+        for text in (each.where, joined(spec.market.where, each.where)):  # both are asked at once
+            check_where(text, mechanism, f"{kinds}[{index}].where")
 
 
 def plan(reader: Reader, shelf: Shelf, tenant_id: PrincipalId, spec: JobSpec, now: Instant) -> Plan:

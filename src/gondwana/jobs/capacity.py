@@ -35,22 +35,22 @@ def verified(
     for machine_id, found in _by_units(reader, since, until).items():
         spans[machine_id] += found
     classes = {each.name for each in program.classes}
-    machines = [supply.machine(reader, machine_id) for machine_id in sorted(spans)]
-    machines = [machine for machine in machines if _class(machine) in classes]
-    owners = {machine.owner_id for machine in machines}
+    known = [supply.machine(reader, machine_id) for machine_id in sorted(spans)]
+    machines = [(each, model) for each in known if (model := _class(each)) in classes]
+    owners = {machine.owner_id for machine, _ in machines}
     earned = _earned(reader, owners, since, until)
     staked = {owner: subsidies.least_stake(reader, owner, since, until) for owner in owners}
     return [
         VerifiedCapacity(
             provider_id=machine.owner_id,
             machine_id=machine.id,
-            device_class=_class(machine),
+            device_class=device_class,
             verified_ms=rules.length_ms(spans[machine.id], since, until),
             earned_micro_usd=earned.get(machine.id, 0),
             staked_micro_usd=staked[machine.owner_id],
             devices=machine.devices,
         )
-        for machine in machines
+        for machine, device_class in machines
     ]
 
 
@@ -109,6 +109,9 @@ def _earned(
     return found
 
 
-def _class(machine: Machine) -> str:
-    accelerators = machine.inventory.accelerators if machine.inventory else ()
+def _class(machine: Machine) -> str | None:
+    """Its device model; None while nobody knows what it has."""
+    if machine.inventory is None:
+        return None
+    accelerators = machine.inventory.accelerators
     return accelerators[0].name if accelerators else CPU

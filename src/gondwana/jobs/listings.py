@@ -44,7 +44,6 @@ class _Speed(Struct):
     steps_per_second: float | None = None
 
 
-_NOTHING: Final = _Inventory()
 learnt(_Inventory)
 learnt(_Speed)
 _INVENTORY: Final = Decoder(_Inventory).decode
@@ -74,7 +73,7 @@ def rows(reader: Reader) -> Iterator[Row]:
     for each in supply.numbers(reader):
         (machine_id, owner, region, is_open, isolation, devices, cpus_max, memory_max, joined_at, price, notice,
          leased, inventory, speed) = each  # fmt: skip
-        has = _INVENTORY(inventory) if inventory else _NOTHING
+        has = _INVENTORY(inventory)
         accelerator = has.accelerators[0].name if has.accelerators else CPU
         steps = speed and _SPEED(speed).steps_per_second
         yield _row(
@@ -134,9 +133,8 @@ def _within(amount: A, most: A | None) -> A:
 def to_listing(each: Supply) -> Listing:
     """One offer as the market sees it."""
     machine, inventory = each.machine, each.machine.inventory
-    cores = float(inventory.cpu_count) if inventory else 0.0
-    memory = inventory.memory_bytes if inventory else 0
-    accelerators = inventory.accelerators if inventory else ()
+    assert inventory is not None, "what was not measured sells nothing"
+    accelerators = inventory.accelerators
     return Listing(
         offer_id=each.offer.id,
         machine_id=machine.id,
@@ -151,8 +149,8 @@ def to_listing(each: Supply) -> Listing:
         accelerator=accelerators[0].name if accelerators else CPU,
         devices=machine.devices,
         devices_free=each.devices_free,
-        cpus=_within(cores, machine.cpus_max),
-        memory_bytes=_within(memory, machine.memory_bytes_max),
+        cpus=_within(float(inventory.cpu_count), machine.cpus_max),
+        memory_bytes=_within(inventory.memory_bytes, machine.memory_bytes_max),
         steps_per_second=(machine.speed.steps_per_second or 0.0) if machine.speed else 0.0,
         price_micro_usd_per_device_hour=each.offer.price_micro_usd_per_device_hour,
         epoch=each.epoch,

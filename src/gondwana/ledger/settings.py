@@ -1,6 +1,5 @@
 """What an operator decides about money: each setting is a frozen dataclass, stored whole, changed field by field."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -11,6 +10,7 @@ from gondwana.core.clock import Instant
 from gondwana.core.decoding import convert
 from gondwana.core.errors import InvalidValue, NoSuchThing
 from gondwana.core.events import Event
+from gondwana.core.meant import did_you_mean
 from gondwana.db.settings import read_setting, write_setting
 from gondwana.db.transaction import Reader, Transaction
 from gondwana.ledger.cases import StakeSettings
@@ -64,9 +64,7 @@ def change_setting(
     old = msgspec.to_builtins(setting(tx, name, kind))
     for field in fields:
         if field not in old:
-            close = difflib.get_close_matches(field, old, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"one of: {', '.join(old)}"
-            raise InvalidValue(field=f"{name}.{field[:80]}", hint=hint)
+            raise InvalidValue(field=f"{name}.{field[:80]}", hint=did_you_mean(field, old))
     new = _converted(name, {**old, **fields}, kind)
     if msgspec.to_builtins(new) == old:
         return new

@@ -1,7 +1,8 @@
 """What the market holds of each device model in each region: how much is there, free, leased, and at what price.
 
 Depth, not identities: counts and prices, never whose. A device counts once: it is rentable, leased, or closed to
-others (its machine is not up, its owner does not sell now, or it has no sandbox for other people's work).
+others (its machine is not up, its owner does not sell now, or it has no sandbox for other people's work). A machine
+that was not measured yet counts nowhere: nobody knows what it has.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

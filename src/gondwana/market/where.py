@@ -21,24 +21,21 @@ VALUES_NAMED_MAX: Final = 6
 _NOTHING: Final = parse_filter("devices<0")
 
 
-def check_where(text: str, mechanism: Mechanism) -> None:
+def check_where(text: str, mechanism: Mechanism, key: str = FIELD) -> None:
     """Raise InvalidValue, naming the job file's key and the place in the text, for a filter that no order can have."""
     try:
         terms = parse_filter(text).terms
     except InvalidValue as error:
         raise InvalidValue(
-            f"{FIELD}: {error.message}", hint=error.hint, **{**error.fields, "field": FIELD}
+            f"{key}: {error.message}", hint=error.hint, **{**error.fields, "field": key}
         ) from None
     for term in terms:
         if term.field == "free":
-            raise _refused(
-                term, "an order gets free devices anyway", "say how many in resources.accelerators"
-            )
+            hint = "say how many in resources.accelerators"
+            raise _refused(key, term, "an order gets free devices anyway", hint)
         if term.field in PRICES and mechanism is Mechanism.AUCTION:
-            raise _refused(
-                term, "an auction makes its own price",
-                "write gondwana.price_cap_usd_per_gpu_hour, or gondwana.mechanism: posted",
-            )  # fmt: skip
+            hint = "write gondwana.price_cap_usd_per_gpu_hour, or gondwana.mechanism: posted"
+            raise _refused(key, term, "an auction makes its own price", hint)
 
 
 def filter_of(order: Order) -> Filter:
@@ -111,5 +108,5 @@ def value_text(name: str, has: Scalar) -> str:
     return has if isinstance(has, str) else print_number(field, number_from(has))
 
 
-def _refused(term: Term, why: str, hint: str) -> InvalidValue:
-    return InvalidValue(f"{FIELD}: {term}: {why}.", field=FIELD, value=str(term), hint=hint)
+def _refused(key: str, term: Term, why: str, hint: str) -> InvalidValue:
+    return InvalidValue(f"{key}: {term}: {why}.", field=key, value=str(term), hint=hint)

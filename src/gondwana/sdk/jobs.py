@@ -9,7 +9,7 @@ from gondwana.core.errors import Unavailable
 from gondwana.core.units import format_seconds
 from gondwana.sdk.pages import PageOf, every, segment
 from gondwana.sdk.transport import Transport
-from gondwana.wire.jobs import JobSpec
+from gondwana.wire.jobs import ExtendRequest, JobSpec, ResizeRequest
 from gondwana.wire.plans import AccuracyView
 from gondwana.wire.views import EventView, JobView, PlanView
 
@@ -66,12 +66,12 @@ class Jobs:
     def extend(self, job: str, seconds: int) -> JobView:
         """The job with so much more time, for its runs and for leases that were agreed for a time."""
         path = f"/v1/jobs/{segment(job)}/extend"
-        return self._transport.write("POST", path, {"seconds": seconds}).decode(JobView)
+        return self._transport.write("POST", path, ExtendRequest(seconds=seconds)).decode(JobView)
 
     def resize(self, job: str, nodes: int) -> JobView:
         """The job with so many machines: raises WrongState for a gang, whose nodes count on each other."""
         path = f"/v1/jobs/{segment(job)}/resize"
-        return self._transport.write("POST", path, {"nodes": nodes}).decode(JobView)
+        return self._transport.write("POST", path, ResizeRequest(nodes=nodes)).decode(JobView)
 
     def events(
         self, job: str, *, after: int = 0, wait_seconds: float = 0.0

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from gondwana.sdk.pages import every, segment
 from gondwana.sdk.transport import Transport
-from gondwana.wire.calendar import BookingView, CalendarView, Discount
+from gondwana.wire.calendar import BookingView, CalendarView, Discount, MaintenanceRequest
 from gondwana.wire.leases import ServedLease, ServedLeases
 from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
-from gondwana.wire.views import MachineRegistration, MachineView
+from gondwana.wire.views import MachineRegistration, MachineView, TermsRequest
 
 
 class Machines:
@@ -50,9 +50,9 @@ class Machines:
 
     def set_price(self, machine: str, price_micro_usd_per_device_hour: int) -> MachineView:
         """Ask this price of leases made from now on."""
-        change = {"price_micro_usd_per_device_hour": price_micro_usd_per_device_hour}
-        path = f"/v1/machines/{segment(machine)}"
-        return self._transport.write("PATCH", path, change).decode(MachineView)
+        return self._change(
+            machine, TermsRequest(price_micro_usd_per_device_hour=price_micro_usd_per_device_hour)
+        )
 
     def pricing(self, machine: str) -> PricingView:
         """The machine's price, the policy that sets it, and why it is this."""
@@ -70,34 +70,31 @@ class Machines:
 
     def set_sla(self, machine: str, sla: str) -> MachineView:
         """Promise this class of service in leases made from now on."""
-        path = f"/v1/machines/{segment(machine)}"
-        return self._transport.write("PATCH", path, {"sla": sla}).decode(MachineView)
+        return self._change(machine, TermsRequest(sla=sla))
 
     def set_notice(self, machine: str, notice_seconds: int) -> MachineView:
         """Promise, in leases made from now on, to say so long before the machine is taken back."""
-        path = f"/v1/machines/{segment(machine)}"
-        change = {"notice_seconds": notice_seconds}
-        return self._transport.write("PATCH", path, change).decode(MachineView)
+        return self._change(machine, TermsRequest(notice_seconds=notice_seconds))
 
     def set_spot_floor(self, machine: str, floor_micro_usd_per_device_hour: int) -> MachineView:
         """Sell on spot from now on, at this or more."""
-        path = f"/v1/machines/{segment(machine)}"
-        change = {"spot_floor_micro_usd_per_device_hour": floor_micro_usd_per_device_hour}
-        return self._transport.write("PATCH", path, change).decode(MachineView)
+        return self._change(
+            machine,
+            TermsRequest(spot_floor_micro_usd_per_device_hour=floor_micro_usd_per_device_hour),
+        )
 
     def sell_no_spot(self, machine: str) -> MachineView:
         """Sell on spot no more: what runs there has its notice."""
-        path = f"/v1/machines/{segment(machine)}"
-        return self._transport.write("PATCH", path, {"no_spot": True}).decode(MachineView)
+        return self._change(machine, TermsRequest(no_spot=True))
 
     def set_ahead(
         self, machine: str, *, reserve_seconds_max: int | None = None, discounts: Sequence[Discount] | None = None
     ) -> MachineView:  # fmt: skip
         """Take reservations that end within so long; give leases that are agreed for long these discounts."""
-        told = {"reserve_seconds_max": reserve_seconds_max, "discounts": discounts}
-        change = {name: value for name, value in told.items() if value is not None}
-        path = f"/v1/machines/{segment(machine)}"
-        return self._transport.write("PATCH", path, change).decode(MachineView)
+        ladder = None if discounts is None else tuple(discounts)
+        return self._change(
+            machine, TermsRequest(reserve_seconds_max=reserve_seconds_max, discounts=ladder)
+        )
 
     def calendar(self, machine: str) -> CalendarView:
         """What a machine is promised for ahead."""
@@ -106,7 +103,7 @@ class Machines:
     def announce_maintenance(self, machine: str, starts_at: float, ends_at: float) -> BookingView:
         """Announce when it is worked on (seconds since 1970): nobody is leased it then."""
         path = f"/v1/machines/{segment(machine)}/maintenance"
-        told = {"starts_at": starts_at, "ends_at": ends_at}
+        told = MaintenanceRequest(starts_at=starts_at, ends_at=ends_at)
         return self._transport.write("POST", path, told).decode(BookingView)
 
     def cancel_maintenance(self, machine: str, booking: str) -> BookingView:
@@ -127,6 +124,10 @@ class Machines:
         """Take back what one lease holds, with the notice that was agreed."""
         path = f"/v1/leases/{segment(lease)}/reclaim"
         return self._transport.write("POST", path).decode(ServedLease)
+
+    def _change(self, machine: str, terms: TermsRequest) -> MachineView:
+        path = f"/v1/machines/{segment(machine)}"
+        return self._transport.write("PATCH", path, terms).decode(MachineView)
 
     def _act(self, machine: str, verb: str) -> MachineView:
         path = f"/v1/machines/{segment(machine)}/{verb}"

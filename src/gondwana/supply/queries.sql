@@ -70,7 +70,8 @@ SELECT * FROM machine WHERE state = 'draining' ORDER BY id LIMIT :limit;
 SELECT * FROM offer WHERE machine_id = :machine_id;
 
 -- name: supply
--- Every offer that is not withdrawn, with how many devices live leases and open bids hold and the newest lease's epoch.
+-- Every offer of a measured machine that is not withdrawn, with how many devices live leases and open bids hold and the
+-- newest lease's epoch.
 SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_micro_usd_per_device_hour,
     offer.notice_seconds, offer.spot_floor_micro_usd_per_device_hour,
     offer.reserve_seconds_max, offer.discounts,
@@ -80,10 +81,11 @@ SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_
                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
+WHERE offer.state <> 'withdrawn' AND machine.inventory IS NOT NULL AND machine.id > :after
+ORDER BY machine.id LIMIT :limit;
 
 -- name: numbers
--- Every offer that is not withdrawn, in the few columns that a search needs.
+-- Every offer of a measured machine that is not withdrawn, in the few columns that a search needs.
 SELECT machine.id, machine.owner_id, machine.region,
     CASE WHEN machine.state = 'up' AND offer.state = 'open' THEN 1 ELSE 0 END AS is_open, machine.isolation,
     machine.devices, machine.cpus_max, machine.memory_bytes_max, machine.joined_at,
@@ -94,7 +96,8 @@ SELECT machine.id, machine.owner_id, machine.region,
                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS BIGINT) AS devices_leased,
     machine.inventory, machine.speed
 FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' AND machine.id > :after ORDER BY machine.id LIMIT :limit;
+WHERE offer.state <> 'withdrawn' AND machine.inventory IS NOT NULL AND machine.id > :after
+ORDER BY machine.id LIMIT :limit;
 
 -- name: supply_of
 -- The same of these machines.
@@ -107,7 +110,7 @@ SELECT machine.*, offer.id AS offer_id, offer.state AS offer_state, offer.price_
                 WHERE bid.machine_id = machine.id AND bid.state = 'open'), 0) AS devices_leased,
     coalesce((SELECT max(lease.epoch) FROM lease WHERE lease.machine_id = machine.id), 0) AS epoch
 FROM machine JOIN offer ON offer.machine_id = machine.id
-WHERE offer.state <> 'withdrawn' AND machine.id IN (:keys);
+WHERE offer.state <> 'withdrawn' AND machine.inventory IS NOT NULL AND machine.id IN (:keys);
 
 -- name: held
 -- How many devices live leases and open bids hold of these machines, and their epochs.

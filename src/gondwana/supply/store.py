@@ -199,7 +199,7 @@ def draining(reader: Reader) -> list[Machine]:
 
 
 def supply(reader: Reader) -> Iterator[Supply]:
-    """Every standing offer with its machine and its free devices."""
+    """Every standing offer with its machine and its free devices, but those of machines that were not measured yet"""
     after = ""
     while rows := reader.all(SQL.supply, {"after": after, "limit": ROWS_MAX}):
         signed = tags.standing_between(reader, rows[0]["id"], rows[-1]["id"])
@@ -208,7 +208,7 @@ def supply(reader: Reader) -> Iterator[Supply]:
 
 
 def numbers(reader: Reader) -> Iterator[tuple[Any, ...]]:
-    """Every standing offer in the few numbers that a search needs, by the columns of the query."""
+    """The same in the few numbers that a search needs, by the columns of the query."""
     after, found = "", ROWS_MAX
     while found == ROWS_MAX:
         rows = reader.tuples(SQL.numbers, {"after": after, "limit": ROWS_MAX})

@@ -73,7 +73,7 @@ class AuctionView:
     price_cap_micro_usd_per_device_hour: int
     lease_seconds: int | None = None
     notice_seconds_min: int = 0
-    bids: int = 0  # that stand now
+    bids: int = 0  # that stand, or once it is cleared, that won or lost
     fits: tuple[str, ...] = ()  # the caller's machines that could serve it now
     job: str = ""  # told to its tenant alone, as is what follows
     wins: tuple[AuctionWin, ...] = ()

@@ -19,6 +19,14 @@ class Discount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceRequest:
+    """When an owner works on a machine; seconds since 1970."""
+
+    starts_at: float
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookedView:
     """Devices of a machine that nobody else gets in some time, for whatever reason and for whom it is."""
 

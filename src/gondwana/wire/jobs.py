@@ -126,3 +126,17 @@ class JobSpec:
 def is_notice(seconds: float) -> bool:
     """Whether an owner may promise, and a tenant ask for, so much notice: none at all, or from 1 to 720 hours."""
     return seconds == 0 or NOTICE_SECONDS_MIN <= seconds <= NOTICE_SECONDS_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendRequest:
+    """So much more time for a job."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeRequest:
+    """So many machines for a job that runs."""
+
+    nodes: int

@@ -32,6 +32,19 @@ class MachineRegistration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TermsRequest:
+    """What an owner changes of a machine's terms; what is not said, or null, stays."""
+
+    price_micro_usd_per_device_hour: int | None = None
+    sla: str | None = None
+    notice_seconds: int | None = None
+    spot_floor_micro_usd_per_device_hour: int | None = None
+    no_spot: bool = False  # sell on spot no more
+    reserve_seconds_max: int | None = None
+    discounts: tuple[Discount, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """One machine as its owner sees it."""
 

@@ -75,7 +75,7 @@ def test_the_tenant_sees_how_many_bid_and_then_what_she_got(fair):
     assert (before.bids, before.wins, before.takes_bids, before.job) == (2, (), True, fair.job.id)
     fair.close()
     after = fair.tina.client.auctions.get(fair.order)
-    assert after.state == "matched"
+    assert (after.state, after.takes_bids, after.bids) == ("matched", False, 2)
     assert [(win.machine, win.price_micro_usd_per_device_hour) for win in after.wins] == [
         ("rimu", 2 * USD)
     ]

@@ -379,3 +379,6 @@ def test_a_filter_that_no_order_can_have_is_refused_with_its_place(text, mechani
         check_where(text, Mechanism(mechanism))
     assert refused.value.fields["field"] == "gondwana.where"
     assert told in f"{refused.value.message} {refused.value.hint}"
+    with pytest.raises(InvalidValue, match=r"^resources\.any_of\[0\]\.where: ") as refused:
+        check_where(text, Mechanism(mechanism), "resources.any_of[0].where")
+    assert refused.value.fields["field"] == "resources.any_of[0].where"

@@ -176,6 +176,9 @@ def test_a_script_that_failed_or_is_silent_keeps_the_price_and_says_so():
     scripted = policy(PolicyKind.SCRIPT, script="print()")
     said = facts(answer_micro_usd_per_device_hour=410_000, answered_at=NOW - 5)
     assert decided(scripted, said) == (410_000, "your script said $0.41")
+    tight = replace(scripted, ceiling_micro_usd_per_device_hour=400_000)
+    above = "your script said $0.41, held at your ceiling of $0.40"
+    assert decided(tight, said) == (400_000, above)
     assert decided(scripted, facts()) == (400_000, "kept: your script has not answered yet")
     broken = replace(said, answer_error="exited: KeyError")
     assert decided(scripted, broken) == (400_000, "kept: your script failed: exited: KeyError")

@@ -39,7 +39,10 @@ def me(caller: CallerDep) -> Response:
 
 @router.post("/tokens", response_model=TokenView)
 def create_token(
-    told: TokenRequest, caller: OperatorDep, plane: PlaneDep, write: WriteDep
+    told: Annotated[TokenRequest, strict(TokenRequest)],
+    caller: OperatorDep,
+    plane: PlaneDep,
+    write: WriteDep,
 ) -> Response:
     """A new token; its secret is shown this once."""
     unknown = [scope for scope in told.scopes if scope not in list(Scope)]

@@ -1,17 +1,17 @@
 """What a machine is promised for ahead, and when its owner works on it."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Response
 
 from gondwana.api import views
-from gondwana.api.deps import PlaneDep, ProviderDep, ReaderDep, WriteDep, answer
+from gondwana.api.deps import PlaneDep, ProviderDep, ReaderDep, WriteDep, answer, strict
 from gondwana.api.routes.machines import machine_for
 from gondwana.core.clock import Instant
 from gondwana.db.transaction import Transaction
 from gondwana.jobs import maintenance
 from gondwana.market.calendar import store
-from gondwana.wire.calendar import BookingView, CalendarView
+from gondwana.wire.calendar import BookingView, CalendarView, MaintenanceRequest
 
 router = APIRouter(prefix="/v1", tags=["calendar"])
 
@@ -28,17 +28,17 @@ def show(name: str, caller: ProviderDep, reader: ReaderDep) -> Response:
 @router.post("/machines/{name}/maintenance", response_model=BookingView)
 def announce(
     name: str,
+    told: Annotated[MaintenanceRequest, strict(MaintenanceRequest)],
     caller: ProviderDep,
     plane: PlaneDep,
     write: WriteDep,
-    starts_at: float = Body(embed=True),
-    ends_at: float = Body(embed=True),
 ) -> Response:
     """Announce when a machine is worked on: nobody is leased it then, and who is there goes in time."""
 
     def run(tx: Transaction, now: Instant) -> Any:
         machine = machine_for(tx, caller, name)
-        made = maintenance.announce(tx, plane.context.random, now, machine, starts_at, ends_at)
+        random = plane.context.random
+        made = maintenance.announce(tx, random, now, machine, told.starts_at, told.ends_at)
         return views.booking_view(made, machine.name)
 
     return write(run)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from gondwana.api import plan_views, views
@@ -21,6 +21,7 @@ from gondwana.api.deps import (
     answer,
     page,
     page_of,
+    strict,
 )
 from gondwana.api.plane import Plane
 from gondwana.core.clock import Instant
@@ -31,16 +32,17 @@ from gondwana.jobs import admit, end, plans, predictions, resizes, store
 from gondwana.jobs.model import Job, JobReason, JobState
 from gondwana.jobs.rules import batch
 from gondwana.policy.model import Caller, Scope
-from gondwana.wire.jobs import JobSpec
+from gondwana.wire.jobs import ExtendRequest, JobSpec, ResizeRequest
 from gondwana.wire.views import JobView, PlanView
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
+SpecTold = Annotated[JobSpec, strict(JobSpec)]
 WAIT_SECONDS_MAX = 30.0  # of a long poll
 LOG_BYTES_MAX = 256 * 1024  # of one answer
 
 
 @router.post("/plans", response_model=PlanView)
-def make_plan(spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep) -> Response:
+def make_plan(spec: SpecTold, caller: TenantDep, plane: PlaneDep, reader: ReaderDep) -> Response:
     """Which machines the job would get now, for how much, and what else could be done; nothing is changed."""
     context, tenant_id = plane.context, caller.principal.id
     planned = plans.make(
@@ -57,7 +59,7 @@ def plan_accuracy(caller: TenantDep, reader: ReaderDep) -> Response:
 
 @router.post("/jobs", response_model=JobView)
 def submit(
-    spec: JobSpec, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, write: WriteDep
+    spec: SpecTold, caller: TenantDep, plane: PlaneDep, reader: ReaderDep, write: WriteDep
 ) -> Response:
     """Launch a job; its blobs have been uploaded before."""
     admit.check(spec)
@@ -107,24 +109,30 @@ def cancel(job_id: str, caller: TenantDep, write: WriteDep) -> Response:
 
 @router.post("/jobs/{job_id}/extend", response_model=JobView)
 def extend(
-    job_id: str, caller: TenantDep, write: WriteDep, seconds: int = Body(embed=True)
+    job_id: str,
+    told: Annotated[ExtendRequest, strict(ExtendRequest)],
+    caller: TenantDep,
+    write: WriteDep,
 ) -> Response:
     """Give a job more time: its runs, and its leases where they were agreed for a time."""
 
     def run(tx: Transaction, now: Instant) -> Any:
-        return views.job_view(tx, resizes.extend(tx, now, _job(tx, caller, job_id), seconds))
+        return views.job_view(tx, resizes.extend(tx, now, _job(tx, caller, job_id), told.seconds))
 
     return write(run)
 
 
 @router.post("/jobs/{job_id}/resize", response_model=JobView)
 def resize(
-    job_id: str, caller: TenantDep, write: WriteDep, nodes: int = Body(embed=True)
+    job_id: str,
+    told: Annotated[ResizeRequest, strict(ResizeRequest)],
+    caller: TenantDep,
+    write: WriteDep,
 ) -> Response:
     """Give a job more or fewer machines while it runs."""
 
     def run(tx: Transaction, now: Instant) -> Any:
-        return views.job_view(tx, resizes.resize(tx, now, _job(tx, caller, job_id), nodes))
+        return views.job_view(tx, resizes.resize(tx, now, _job(tx, caller, job_id), told.nodes))
 
     return write(run)
 

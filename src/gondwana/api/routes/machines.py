@@ -1,11 +1,11 @@
 """Machines, what they sell, what they earn."""
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from gondwana.api import views
 from gondwana.api.deps import (
@@ -17,6 +17,7 @@ from gondwana.api.deps import (
     WriteDep,
     answer,
     page_of,
+    strict,
 )
 from gondwana.core.clock import Instant
 from gondwana.core.errors import BadSignature, InvalidValue
@@ -30,8 +31,7 @@ from gondwana.policy.model import Caller, Scope
 from gondwana.supply import rules, store
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
 from gondwana.supply.pricing import store as pricing
-from gondwana.wire.calendar import Discount
-from gondwana.wire.views import MachineRegistration, MachineView
+from gondwana.wire.views import MachineRegistration, MachineView, TermsRequest
 
 KEY_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 router = APIRouter(prefix="/v1", tags=["machines"])
@@ -39,7 +39,10 @@ router = APIRouter(prefix="/v1", tags=["machines"])
 
 @router.post("/machines", response_model=MachineView)
 def register(
-    told: MachineRegistration, caller: ProviderDep, plane: PlaneDep, write: WriteDep
+    told: Annotated[MachineRegistration, strict(MachineRegistration)],
+    caller: ProviderDep,
+    plane: PlaneDep,
+    write: WriteDep,
 ) -> Response:
     """Join a machine under its owner's terms; the same key joins again with new ones."""
     rules.check_terms(
@@ -100,51 +103,42 @@ def show(name: str, caller: ProviderDep, reader: ReaderDep) -> Response:
 @router.patch("/machines/{name}", response_model=MachineView)
 def set_terms(
     name: str,
+    told: Annotated[TermsRequest, strict(TermsRequest)],
     caller: ProviderDep,
     write: WriteDep,
-    price_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
-    sla: str | None = Body(default=None, embed=True),
-    notice_seconds: int | None = Body(default=None, embed=True),
-    spot_floor_micro_usd_per_device_hour: int | None = Body(default=None, embed=True),
-    no_spot: bool = Body(default=False, embed=True),
-    reserve_seconds_max: int | None = Body(default=None, embed=True),
-    discounts: tuple[Discount, ...] | None = Body(default=None, embed=True),
 ) -> Response:
     """Ask another price, promise another class of service or another notice, sell on spot or no more, take reservations
     that end within some time, give discounts to leases that are agreed for long: from now on.
 
     What runs or is reserved keeps what was agreed; with `no_spot` what runs on spot has its notice.
     """
-    changes = (
-        price_micro_usd_per_device_hour, sla, notice_seconds, spot_floor_micro_usd_per_device_hour, reserve_seconds_max,
-        discounts,
-    )  # fmt: skip
-    if all(each is None for each in changes) and not no_spot:
+    price, floor = told.price_micro_usd_per_device_hour, told.spot_floor_micro_usd_per_device_hour
+    if told == TermsRequest():
         hint = "e.g. price_micro_usd_per_device_hour, sla, notice_seconds, reserve_seconds_max or discounts"
         raise InvalidValue(field="terms", hint=hint)
-    if notice_seconds is not None:
-        rules.check_notice(notice_seconds)
-    if price_micro_usd_per_device_hour is not None:
-        rules.check_terms(price_micro_usd_per_device_hour, 1)
-    if spot_floor_micro_usd_per_device_hour is not None:
-        rules.check_floor(spot_floor_micro_usd_per_device_hour, no_spot=no_spot)
-    if reserve_seconds_max is not None:
-        rules.check_ahead(reserve_seconds_max)
-    ladder = None if discounts is None else rules.ladder(discounts)
-    promised = None if sla is None else rules.sla_class(sla)
+    if told.notice_seconds is not None:
+        rules.check_notice(told.notice_seconds)
+    if price is not None:
+        rules.check_terms(price, 1)
+    if floor is not None:
+        rules.check_floor(floor, no_spot=told.no_spot)
+    if told.reserve_seconds_max is not None:
+        rules.check_ahead(told.reserve_seconds_max)
+    ladder = None if told.discounts is None else rules.ladder(told.discounts)
+    promised = None if told.sla is None else rules.sla_class(told.sla)
 
     def run(tx: Transaction, now: Instant) -> Any:
         machine = machine_for(tx, caller, name)
-        if price_micro_usd_per_device_hour is not None:
+        if price is not None:
             pricing.forget(tx, machine.id)  # who types a price sets it himself
-            store.set_price(tx, now, machine, price_micro_usd_per_device_hour)
-        if notice_seconds is not None:
-            store.set_notice(tx, now, machine, notice_seconds)
-        if spot_floor_micro_usd_per_device_hour is not None or no_spot:
-            store.set_spot_floor(tx, now, machine, spot_floor_micro_usd_per_device_hour)
-        if reserve_seconds_max is not None or ladder is not None:
+            store.set_price(tx, now, machine, price)
+        if told.notice_seconds is not None:
+            store.set_notice(tx, now, machine, told.notice_seconds)
+        if floor is not None or told.no_spot:
+            store.set_spot_floor(tx, now, machine, floor)
+        if told.reserve_seconds_max is not None or ladder is not None:
             store.set_ahead(
-                tx, now, machine, reserve_seconds_max=reserve_seconds_max, discounts=ladder
+                tx, now, machine, reserve_seconds_max=told.reserve_seconds_max, discounts=ladder
             )
         if promised is not None:
             machine = store.set_sla(tx, now, machine, promised)

@@ -1,10 +1,10 @@
 """How a machine's price is set: the owner's policy, why the price is what it is, what his script said."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
-from gondwana.api.deps import PlaneDep, ProviderDep, ReaderDep, WriteDep, answer
+from gondwana.api.deps import PlaneDep, ProviderDep, ReaderDep, WriteDep, answer, strict
 from gondwana.api.plane import Plane
 from gondwana.api.routes.machines import machine_for
 from gondwana.core.clock import Instant
@@ -13,7 +13,6 @@ from gondwana.jobs import pricing
 from gondwana.supply import store as supply
 from gondwana.supply.model import Machine
 from gondwana.supply.pricing import rules, store
-from gondwana.supply.rules import check_terms
 from gondwana.wire.pricing import PricePolicy, PricingView, ScriptAnswer
 
 router = APIRouter(prefix="/v1", tags=["machines"])
@@ -27,7 +26,11 @@ def show(name: str, caller: ProviderDep, plane: PlaneDep, reader: ReaderDep) -> 
 
 @router.put("/machines/{name}/pricing", response_model=PricingView)
 def set_policy(
-    name: str, policy: PricePolicy, caller: ProviderDep, plane: PlaneDep, write: WriteDep
+    name: str,
+    policy: Annotated[PricePolicy, strict(PricePolicy)],
+    caller: ProviderDep,
+    plane: PlaneDep,
+    write: WriteDep,
 ) -> Response:
     """Have a machine's price set by a policy, within its floor and ceiling; running leases keep their price."""
     rules.check_policy(policy)
@@ -44,10 +47,13 @@ def set_policy(
 
 
 @router.post("/machines/{name}/pricing/answer", response_model=PricingView)
-def script_answer(name: str, told: ScriptAnswer, caller: ProviderDep, write: WriteDep) -> Response:
+def script_answer(
+    name: str,
+    told: Annotated[ScriptAnswer, strict(ScriptAnswer)],
+    caller: ProviderDep,
+    write: WriteDep,
+) -> Response:
     """What the owner's script said, told by the machine's agent; it counts from the next look on."""
-    if told.price_micro_usd_per_device_hour is not None:
-        check_terms(told.price_micro_usd_per_device_hour, 1)
 
     def run(tx: Transaction, now: Instant) -> Any:
         machine = machine_for(tx, caller, name)

@@ -142,7 +142,9 @@ def list_machines(shell: Shell, *, everyone: bool) -> None:
     """Your machines."""
     found = list(shell.client.machines.list(everyone=everyone))
     empty = "no machines yet; offer one: gondwana provider join URL --price 0.20"
-    shell.result(found, lambda: table(HEADS, [_row(machine) for machine in found], empty=empty))
+    shell.result(
+        found, lambda: table(HEADS, [machine_row(machine) for machine in found], empty=empty)
+    )
 
 
 @shell_command(group=command)
@@ -275,13 +277,17 @@ def _lease_row(lease: ServedLease) -> list[str]:
     ]
 
 
-def _row(view: MachineView) -> list[str]:
-    accelerators = view.inventory.accelerators if view.inventory else ()
+def machine_row(view: MachineView) -> list[str]:
+    """One machine as a line of the list, under HEADS."""
+    if view.inventory is None:
+        model = "measuring" if view.state == "probing" else "unknown"
+    else:
+        model = next((each.name for each in view.inventory.accelerators), "CPU")
     return [
         view.name,
         view.state,
         view.region,
-        accelerators[0].name if accelerators else "CPU",
+        model,
         f"{view.devices_free}/{view.devices}",
         price(view.price_micro_usd_per_device_hour),
         format_seconds(view.seconds_proven),

@@ -23,8 +23,9 @@ SELECT * FROM bid WHERE order_id IN (:keys) ORDER BY created_at, id;
 SELECT * FROM bid WHERE owner_id = :owner_id AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit;
 
 -- name: counts_of_orders
--- How many bids stand for each of these orders.
-SELECT order_id, count(*) AS bids FROM bid WHERE state = 'open' AND order_id IN (:keys) GROUP BY order_id;
+-- How many bids stand for each of these orders, or were decided on.
+SELECT order_id, count(*) AS bids FROM bid WHERE state IN ('open', 'won', 'lost') AND order_id IN (:keys)
+GROUP BY order_id;
 
 -- name: bids_over
 -- Bids that stood for as long as they may, and those whose orders want nothing any more.

@@ -46,7 +46,7 @@ def bids_of_owner(
 
 
 def depths(reader: Reader, order_ids: Sequence[str]) -> dict[str, int]:
-    """How many bids stand for each of these orders that has any."""
+    """How many bids each of these orders has had that were not taken back; orders without any are left out."""
     rows = read_keys(reader, SQL.counts_of_orders, order_ids)
     return {row["order_id"]: int(row["bids"]) for row in rows}
 

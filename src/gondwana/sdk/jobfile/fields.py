@@ -1,10 +1,10 @@
 """Reading typed values out of a mapping; every refusal names the key's full path, the value, and what to write."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn, cast
 
 from gondwana.core.errors import InvalidValue, UnknownKey, UnsupportedKey
+from gondwana.core.meant import did_you_mean
 from gondwana.sdk.jobfile.keys import INSTEAD, SKYPILOT, TABLES
 
 VALUE_CHARS_SHOWN_MAX: Final = 60
@@ -33,12 +33,7 @@ class Fields:
             if str(key) in skypilot:
                 raise unsupported(self.at(key), INSTEAD.get(f"{table}.{key}" if table else key))
             if str(key) not in known:
-                close = get_close_matches(str(key), [*known, *skypilot], n=1)
-                hint = (
-                    f"did you mean {self.at(close[0])}?"
-                    if close
-                    else f"known here: {', '.join(known)}"
-                )
+                hint = did_you_mean(str(key), known, at=self.at(""), foreign=skypilot)
                 raise UnknownKey(
                     f"there is no key {self.at(str(key))}", key=self.at(str(key)), hint=hint
                 )

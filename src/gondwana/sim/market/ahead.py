@@ -11,6 +11,7 @@ from gondwana.db.transaction import Reader
 from gondwana.market.keeping import END_SLACK_SECONDS
 from gondwana.sim.market import tenants
 from gondwana.sim.market.people import MODELS, TENANTS, USD, caller
+from gondwana.wire.calendar import MaintenanceRequest
 from gondwana.wire.jobs import Accelerators, JobSpec, MarketTerms, Resources
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ def maintain(world: "World") -> None:
     start = now + dice.among({0.0: 1, dice.between(*AHEAD_SECONDS): 3})
     end = start + dice.between(*WINDOW_SECONDS)
     world.say(f"{box.name} is worked on from {start:.0f} until {end:.0f}")
-    world.desk.send(
-        who, lambda api, write: calendar.announce(box.name, who, api, write, start, end)
-    )
+    told = MaintenanceRequest(starts_at=start, ends_at=end)
+    world.desk.send(who, lambda api, write: calendar.announce(box.name, told, who, api, write))
 
 
 def miss(world: "World") -> None:

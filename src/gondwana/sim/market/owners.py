@@ -17,6 +17,7 @@ from gondwana.supply import store as supply
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
 from gondwana.wire.auctions import BidRequest
 from gondwana.wire.machines import Accelerator, MachineInventory, MachineSpeed
+from gondwana.wire.views import TermsRequest
 
 if TYPE_CHECKING:
     from gondwana.sim.market.world import World
@@ -158,11 +159,17 @@ def change_terms(world: "World") -> None:
     world.desk.send(
         who,
         lambda api, write: machines.set_terms(
-            box.name, who, write, price_micro_usd_per_device_hour=price, notice_seconds=notice, sla=None,
-            spot_floor_micro_usd_per_device_hour=floor, no_spot=no_spot,
-            reserve_seconds_max=None, discounts=None,
+            box.name,
+            TermsRequest(
+                price_micro_usd_per_device_hour=price,
+                notice_seconds=notice,
+                spot_floor_micro_usd_per_device_hour=floor,
+                no_spot=no_spot,
+            ),
+            who,
+            write,
         ),
-    )  # fmt: skip
+    )
 
 
 def take_back(world: "World") -> None:

@@ -22,7 +22,15 @@ from gondwana.sim.market.people import (
     USD,
     caller,
 )
-from gondwana.wire.jobs import Accelerators, JobSpec, MarketTerms, Resources, Train
+from gondwana.wire.jobs import (
+    Accelerators,
+    ExtendRequest,
+    JobSpec,
+    MarketTerms,
+    ResizeRequest,
+    Resources,
+    Train,
+)
 
 if TYPE_CHECKING:
     from gondwana.sim.market.world import World
@@ -177,16 +185,18 @@ def cancel(world: "World", last: int = 15) -> None:
 def extend(world: "World") -> None:
     """A tenant gives a job more time."""
     seconds = 300 + world.dice.upto(EXTRA_SECONDS_MAX - 300)
+    told = ExtendRequest(seconds=seconds)
     _change(
-        world, f"has {seconds} s more", lambda job_id, who, write: jobs.extend(job_id, who, write, seconds)
+        world, f"has {seconds} s more", lambda job_id, who, write: jobs.extend(job_id, told, who, write)
     )  # fmt: skip
 
 
 def resize(world: "World") -> None:
     """A tenant wants a job to have more or fewer machines."""
     nodes = 1 + world.dice.upto(4)
+    told = ResizeRequest(nodes=nodes)
     _change(
-        world, f"wants {nodes} nodes", lambda job_id, who, write: jobs.resize(job_id, who, write, nodes)
+        world, f"wants {nodes} nodes", lambda job_id, who, write: jobs.resize(job_id, told, who, write)
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gondwana.db.transaction import Reader, Transaction
 from gondwana.supply import store
 from gondwana.supply.model import Machine, OfferState
 from gondwana.supply.pricing.rules import Decision
+from gondwana.supply.rules import PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR
 from gondwana.wire.pricing import ERROR_CHARS_MAX, PolicyKind, PricePolicy, ScriptAnswer
 
 SQL: Final = load_queries("gondwana.supply.pricing", "pricing.sql")
@@ -81,19 +82,23 @@ def reprice(
 
 
 def answer(tx: Transaction, now: Instant, target: Machine, told: ScriptAnswer) -> Standing:
-    """Keep what the owner's script said; a failure that is news is an event. Raises WrongState without a script."""
+    """Keep what the owner's script said, as far as anybody may ask it; a failure that is news is an event.
+
+    Raises WrongState without a script.
+    """
     current = of_machine(tx, target.id)
     if current is None or current.policy.kind is not PolicyKind.SCRIPT:
         raise WrongState(
             f"machine '{target.name}' is not priced by a script",
             hint=f"gondwana provider price {target.name} --policy script --script FILE",
         )
-    error = told.error[:ERROR_CHARS_MAX]
-    if not error and told.price_micro_usd_per_device_hour is None:
+    error, most = told.error[:ERROR_CHARS_MAX], PRICE_MAX_MICRO_USD_PER_DEVICE_HOUR
+    price = told.price_micro_usd_per_device_hour
+    if not error and price is None:
         error = "it named no price"
     kept = replace(
         current,
-        answer=current.answer if error else told.price_micro_usd_per_device_hour,
+        answer=current.answer if error or price is None else min(max(price, -most), most),
         answered_at=current.answered_at if error else now,
         answer_error=error,
     )
