@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from gondwana.core.clock import Instant
@@ -79,7 +78,7 @@ def _front(
         hosts = _hosts(reader, _fits(reader, shelf, plan, wanted, now), work)
         pick = _pick(reader, wanted, hosts)
         ways = front.others(work, hosts, taken, devices=wanted.devices, pick=pick)
-        made += (replace(each, variant=number) for each in islice(ways, front.CANDIDATES_MAX))
+        made += (replace(each, variant=number) for each in ways)
     return front.front_of(work, made)
 
 

@@ -68,18 +68,30 @@ works = st.one_of(
 )
 
 
+def candidates(work, hosts, *, devices):
+    """All plans of a job, of which the default takes the cheapest; none where too few machines fit."""
+    most = work.nodes if isinstance(work, BatchWork) else work.islands_max
+    taken = sorted(hosts, key=lambda each: (*front.price_per_work(each.listing), each.id))[:most]
+    default = front.as_it_is(work, taken, devices=devices)
+    return [default, *front.others(work, hosts, taken, devices=devices)] if default else []
+
+
+def front_of(work, hosts, *, devices):
+    return front.front_of(work, candidates(work, hosts, devices=devices))
+
+
 @given(offers, works, st.randoms())
 @settings(max_examples=80, deadline=None)
 def test_nothing_on_the_front_is_beaten_everything_else_is_and_order_does_not_matter(
     make, offered, work, random
 ):
     hosts = hosts_of(make, offered)
-    seen = front.candidates(work, hosts, devices=2)
-    found = front.front(work, hosts, devices=2)
+    seen = candidates(work, hosts, devices=2)
+    found = front_of(work, hosts, devices=2)
     keys = [plan.key for plan in found.plans]
     assert not any(front.dominates(one, other) for one in keys for other in keys)
     assert all(one[0] < other[0] and one[1] > other[1] for one, other in pairwise(keys))
-    assert len(seen) == found.candidates <= front.CANDIDATES_MAX
+    assert len(seen) == found.candidates <= front.CANDIDATES_MAX + 1
     for plan in seen:
         assert (
             plan.is_too_long
@@ -87,14 +99,14 @@ def test_nothing_on_the_front_is_beaten_everything_else_is_and_order_does_not_ma
             or any(front.dominates(each, plan.key) for each in keys)
         )
     random.shuffle(hosts)
-    assert front.front(work, hosts, devices=2) == found
+    assert front_of(work, hosts, devices=2) == found
 
 
 @given(offers, works)
 @settings(max_examples=60, deadline=None)
 def test_a_plan_is_what_the_market_gives_out_under_its_cap_and_speed(make, offered, work):
     hosts = hosts_of(make, offered)
-    found = front.front(work, hosts, devices=1)
+    found = front_of(work, hosts, devices=1)
     least = work.nodes if isinstance(work, BatchWork) else work.islands_min
     assert (found.default is None) == (len(hosts) < least)
     for plan in found.plans:
@@ -116,7 +128,7 @@ def test_a_plan_is_what_the_market_gives_out_under_its_cap_and_speed(make, offer
 @given(offers, works, st.integers(2, 12))
 @settings(max_examples=40, deadline=None)
 def test_what_is_shown_keeps_both_ends_and_the_default(make, offered, work, most):
-    found = front.front(work, hosts_of(make, offered), devices=1)
+    found = front_of(work, hosts_of(make, offered), devices=1)
     told = front.told(found, most)
     assert len(told) <= max(most, 2) or len(told) == len(found.plans)
     if found.plans:
@@ -127,7 +139,7 @@ def test_what_is_shown_keeps_both_ends_and_the_default(make, offered, work, most
 
 def test_the_default_is_the_cheapest_per_measured_work(make):
     slow, quick = hosts_of(make, [(1_000_000, 5.0, 0, 0), (3_000_000, 20.0, 0, 0)])
-    found = front.front(BatchWork(nodes=1, seconds_max=3600.0), [slow, quick], devices=1)
+    found = front_of(BatchWork(nodes=1, seconds_max=3600.0), [slow, quick], devices=1)
     assert found.default.hosts == (quick,)
     assert found.basis is Basis.LIMIT
     assert found.default.forecast.seconds == pytest.approx(3600, rel=0.1)
@@ -136,12 +148,12 @@ def test_the_default_is_the_cheapest_per_measured_work(make):
 def test_work_that_is_known_to_outlast_its_limit_is_no_plan(make):
     hosts = hosts_of(make, [(100_000, 20.0, 0, 0), (1_000, 1.0, 0, 0)])
     known = BatchWork(nodes=1, seconds_max=600.0, reference_steps=3600.0)
-    assert [p.hosts[0].id for p in front.front(known, hosts, devices=1).plans] == ["mac_m00"]
+    assert [p.hosts[0].id for p in front_of(known, hosts, devices=1).plans] == ["mac_m00"]
 
 
 def test_fewer_islands_need_less_work_for_the_same_loss(make):
     hosts = hosts_of(make, [(300_000, 20.0, 10**9, 0)] * 8)
-    found = front.front(training(islands_max=8), hosts, devices=1)
+    found = front_of(training(islands_max=8), hosts, devices=1)
     counts = [plan.choice.count for plan in found.plans]
     assert counts == sorted(counts, reverse=True), "more islands are faster, fewer are cheaper"
     assert len(set(counts)) > 2
@@ -152,7 +164,7 @@ def test_fewer_islands_need_less_work_for_the_same_loss(make):
 
 def test_where_the_size_is_unknown_only_machines_and_islands_vary(make):
     hosts = hosts_of(make, [(300_000, 20.0, 0, 0), (200_000, 10.0, 0, 0)])
-    found = front.front(training(parameters=0), hosts, devices=1)
+    found = front_of(training(parameters=0), hosts, devices=1)
     assert {(plan.choice.inner_steps, plan.choice.codec) for plan in found.plans} == {(50, "int4")}
     assert all(plan.forecast.loss_gap is None for plan in found.plans)
 
@@ -245,6 +257,6 @@ def test_lost_time_is_half_a_run_where_one_interruption_in_a_hundred_runs_is_exp
 
 def test_a_thousand_machines_make_no_more_work_than_the_limit(make):
     hosts = hosts_of(make, [(n * 997 % 3001, 1.0 + n % 37, 0, 0) for n in range(1000)])
-    found = front.front(training(islands_max=64), hosts, devices=1)
-    assert 100 < found.candidates <= front.CANDIDATES_MAX
+    found = front_of(training(islands_max=64), hosts, devices=1)
+    assert 100 < found.candidates <= front.CANDIDATES_MAX + 1
     assert len(found.plans) > 1

@@ -63,15 +63,8 @@ def cheapest(hosts: Sequence[Host], count: int) -> Sequence[Host]:
     return hosts[:count]
 
 
-def front(
-    work: Work, fits: Iterable[Host], *, devices: int, pick: Pick = cheapest, taken: Sequence[Host] = ()
-) -> Front:  # fmt: skip
-    """The plans that nothing beats, of the machines that fit; no plan where there are too few. See `candidates`."""
-    return front_of(work, candidates(work, fits, devices=devices, pick=pick, taken=taken))
-
-
 def front_of(work: Work, found: Sequence[Plan]) -> Front:
-    """The same of plans that were made, the default first."""
+    """Of a job's plans, the default first, those that nothing beats."""
     return Front(
         plans=tuple(not_dominated(plan for plan in found if not plan.is_too_long)),
         default=found[0] if found else None,
@@ -80,31 +73,20 @@ def front_of(work: Work, found: Sequence[Plan]) -> Front:
     )
 
 
-def candidates(
-    work: Work, fits: Iterable[Host], *, devices: int, pick: Pick = cheapest, taken: Sequence[Host] = ()
-) -> list[Plan]:  # fmt: skip
-    """Every plan that is looked at, the default first; none where too few machines fit.
-
-    `devices`: of each machine. The default is what launching the job as it is takes: `taken`, where that is known, or
-    what `pick` gives.
-    """
-    hosts = _in_order(fits)
-    most = _most(work)
-    default = _default(work, taken[:most] or pick(hosts, most), devices)
-    if default is None:
-        return []
-    found = others(work, hosts, default.hosts, devices=devices, pick=pick)
-    return [default, *islice(found, CANDIDATES_MAX - 1)]
-
-
 def others(
     work: Work, fits: Iterable[Host], default: Sequence[Host], *, devices: int, pick: Pick = cheapest
 ) -> Iterator[Plan]:  # fmt: skip
-    """Plans that do the same work as the job as written does on the machines of its default, on other machines."""
+    """At most CANDIDATES_MAX plans that do on other machines the work that the job as written does on its default's.
+
+    `devices`: of each machine.
+    """
     hosts = _in_order(fits)
-    if isinstance(work, BatchWork):
-        return _batch(work, hosts, default, devices, pick)
-    return _training(work, hosts, default, devices, pick)
+    make = (
+        _batch(work, hosts, default, devices, pick)
+        if isinstance(work, BatchWork)
+        else _training(work, hosts, default, devices, pick)
+    )
+    return islice(make, CANDIDATES_MAX)
 
 
 def as_it_is(work: Work, hosts: Sequence[Host], *, devices: int) -> Plan | None:
