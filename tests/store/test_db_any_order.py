@@ -42,50 +42,50 @@ class Wrong(Exception):
 
 def do(tx, todo):
     """These steps, in a transaction."""
-    for name, *given_ in todo:
+    for name, *args in todo:
         if name == "insert":
-            names, value = given_
+            names, value = args
             tx.insert_rows(
                 "setting", ("key", "value", "at"), [(each, f'"{value}"', NOW) for each in names]
             )
         elif name == "move":
-            names, before, after = given_
+            names, before, after = args
             change_all(tx, RENAME, names, before, f'"{after}"', f'"{before}"')
         elif name == "ask":
-            tx.one(f"SELECT count(*) AS count FROM {given_[0]}")
+            tx.one(f"SELECT count(*) AS count FROM {args[0]}")
         elif name == "tell":
-            tx.emit_many([happened(f"told {n}") for n in range(*given_)])
+            tx.emit_many([happened(f"told {n}") for n in range(*args)])
         elif name == "pay":
             key = str(next(keys_of_payments))
             post(tx, rules.deposit("bank", "pri_somebody", PAID, key=key), NOW)
         elif name == "try":
             with contextlib.suppress(Exception), tx.savepoint():
-                do(tx, *given_)
+                do(tx, *args)
         else:
             raise ValueError
 
 
 def expect(todo, there, told):
     """The same: what is there and was told afterwards; raises Wrong."""
-    for name, *given_ in todo:
+    for name, *args in todo:
         if name == "insert":
-            names, value = given_
+            names, value = args
             if there.keys() & set(names):
                 raise Wrong
             there |= dict.fromkeys(names, value)
         elif name == "move":
-            names, before, after = given_
+            names, before, after = args
             if any(there.get(each) != before for each in names):
                 raise Wrong
             there |= dict.fromkeys(names, after)
         elif name == "tell":
-            told += [f"told {n}" for n in range(*given_)]
+            told += [f"told {n}" for n in range(*args)]
         elif name == "pay":
             there["paid"] += 1
         elif name == "try":
             with contextlib.suppress(Wrong):
                 inner, heard = dict(there), []
-                expect(*given_, inner, heard)
+                expect(*args, inner, heard)
                 there.clear()
                 there |= inner
                 told += heard

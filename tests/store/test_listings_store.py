@@ -66,7 +66,10 @@ def test_buckets_of_the_book_are_those_of_the_listings(stored_world, make):
 
 def test_a_machine_sells_nothing_of_any_kind_until_it_is_known_what_it_has(stored_world, make):
     world, shelf = stored_world, stored_world.context.shelf
-    told = lambda: [(each.model, each.devices, each.closed) for each in shelf.buckets(world.reader)]  # noqa: E731
+
+    def told():
+        return [(each.model, each.devices, each.closed) for each in shelf.buckets(world.reader)]
+
     assert told() == []
     machine = world.join("slow", devices=3, up=False, inventory=None, speed=None, isolation="")
     machine = world.write(supply.move, world.now, machine, MachineState.PROBING)

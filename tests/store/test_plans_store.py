@@ -10,7 +10,13 @@ from gondwana.loops.match_orders import match_orders
 from gondwana.market import store as market
 from gondwana.market.plans.list_prices import packaged
 from gondwana.supply import store as supply
-from gondwana.wire.jobs import Accelerators, Alternative, MarketTerms, Resources
+from gondwana.wire.jobs import (
+    WHERE_CHARS_MAX,
+    Accelerators,
+    Alternative,
+    MarketTerms,
+    Resources,
+)
 from gondwana.wire.machines import MachineSpeed
 from gondwana.wire.plans import bound
 
@@ -159,3 +165,16 @@ def test_how_long_a_budget_lasts_is_said_where_nobody_knows_how_long_the_work_ta
     (*_, note) = planned(world, make.spec(budget_micro_usd=100_000)).notes
     assert note == "the budget of $0.10 lasts for 3 min 00 s there, and ends the job then"
     assert "budget" not in " ".join(planned(world, make.spec(budget_micro_usd=10**9)).notes)
+
+
+def test_a_job_that_is_bound_keeps_its_alternatives_filter_though_there_is_no_room_for_its_speed(
+    world, make
+):
+    sells(world, make, "h", 1_500_000, "H100")
+    kind = Alternative(accelerators=(H100,), where="devices>=1")
+    spec = either(make, kind, is_ordered=True)
+    (option,) = planned(world, spec).front
+    assert option.alternative == 1
+    own = "region=" + "x" * (WHERE_CHARS_MAX - len("region= devices>=1"))
+    full = replace(spec, market=MarketTerms(where=own))
+    assert bound(full, option).market.where == f"{own} devices>=1"

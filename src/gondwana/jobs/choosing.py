@@ -39,8 +39,12 @@ class Chooser:
         """The same of an order that may have alternatives: as the one that is found, or as it is; and the machines."""
         if not order.resources.alternatives:
             return order, self.propose(order, leases, not_machines)
-        live = [each.machine_id for each in leases if each.state is not LeaseState.CLOSED]
-        running = listings_of(self.reader, live)
+        live = [
+            each.machine_id
+            for each in leases
+            if each.order_id == order.id and each.state is not LeaseState.CLOSED
+        ]
+        running = listings_of(self.reader, live) if live else ()
         found = list(going_on(variants(order), leases, running, self.now))
         if not order.resources.is_ordered:
             found.sort(key=lambda each: self._hourly(each, leases, not_machines))

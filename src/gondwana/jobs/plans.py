@@ -47,13 +47,14 @@ def make(
     order = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     kinds = variants(order)
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
+    has_alternatives = bool(spec.resources.alternatives)
     if not plan.machines:
-        return _refused(reader, shelf, plan, kinds, work, now)
-    found = _front(reader, shelf, plan, kinds, work, now)
-    assert found.default is not None, "there are machines that it takes"
+        refused = _refused(reader, shelf, plan, kinds, work, now)
+        return replace(refused, has_alternatives=has_alternatives)
+    found, default = _front(reader, shelf, plan, kinds, work, now)
     wanted = kinds[plan.variant]
     told, why_not = compare(
-        prices, found.default.hosts, devices=wanted.devices, seconds=found.default.forecast.seconds
+        prices, default.hosts, devices=wanted.devices, seconds=default.forecast.seconds
     )
     about = (*_of_auction(reader, wanted), *_of_spot(reader, wanted, plan))
     return Planned(
@@ -61,15 +62,15 @@ def make(
         front=found,
         comparisons=told,
         no_comparison=why_not,
-        notes=(*about, *plan.notes, *_notes(spec, work, found)),
-        has_alternatives=bool(spec.resources.alternatives),
+        notes=(*about, *plan.notes, *_notes(spec, work, found, default)),
+        has_alternatives=has_alternatives,
     )
 
 
 def _front(
     reader: Reader, shelf: Shelf, plan: Plan, kinds: Sequence[Order], work: Work, now: Instant
-) -> Front:
-    """The best plans over all of a job's alternatives; the default is what launching takes."""
+) -> tuple[Front, front.Plan]:
+    """(the best plans over all of a job's alternatives, the default: what launching takes)."""
     taken = _as_hosts(reader, plan.machines, work)
     default = front.as_it_is(work, taken, devices=plan.devices)
     assert default is not None, "there are machines that it takes"
@@ -79,7 +80,7 @@ def _front(
         pick = _pick(reader, wanted, hosts)
         ways = front.others(work, hosts, taken, devices=wanted.devices, pick=pick)
         made += (replace(each, variant=number) for each in ways)
-    return front.front_of(work, made)
+    return front.front_of(work, made), made[0]
 
 
 def _pick(reader: Reader, wanted: Order, hosts: Sequence[Host]) -> front.Pick:
@@ -142,9 +143,7 @@ def _refused(
         for each in relax.relaxations(wanted, _near(reader, shelf, wanted), now)
     ]
     told = [(each, _expected(reader, work, each)) for each in relax.cheapest(found)]
-    return Planned(
-        plan=plan, front=nothing, relaxations=tuple(told), has_alternatives=len(kinds) > 1
-    )
+    return Planned(plan=plan, front=nothing, relaxations=tuple(told))
 
 
 def _expected(reader: Reader, work: Work, relaxed: Relaxation) -> Forecast:
@@ -225,10 +224,9 @@ def _of_spot(reader: Reader, wanted: Order, plan: Plan) -> Iterable[str]:
         )
 
 
-def _notes(spec: JobSpec, work: Work, found: Front) -> Iterable[str]:
+def _notes(spec: JobSpec, work: Work, found: Front, default: front.Plan) -> Iterable[str]:
     yield _TOLD[work.basis]
-    assert found.default is not None
-    told, budget = found.default.forecast, spec.budget_micro_usd
+    told, budget = default.forecast, spec.budget_micro_usd
     cost = told.cost_micro_usd
     if budget is not None and cost > budget and work.basis is Basis.LIMIT:
         lasts = 3_600 * budget / told.price_micro_usd_per_hour
@@ -237,5 +235,5 @@ def _notes(spec: JobSpec, work: Work, found: Front) -> Iterable[str]:
         within = [plan for plan in found.plans if plan.forecast.cost_micro_usd <= budget]
         way = "--under would take a cheaper plan" if within else "no plan costs less than that"
         yield f"launching would cost about {format_usd(cost)}, the budget is {format_usd(budget)}: {way}"
-    if found.default.is_too_long:
+    if default.is_too_long:
         yield "it is likely to run into its limit: raise gondwana.max_duration, or take a faster plan"

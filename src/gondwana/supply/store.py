@@ -199,7 +199,7 @@ def draining(reader: Reader) -> list[Machine]:
 
 
 def supply(reader: Reader) -> Iterator[Supply]:
-    """Every standing offer with its machine and its free devices, but those of machines that were not measured yet"""
+    """Every standing offer with its machine and its free devices; those of machines not measured yet are left out."""
     after = ""
     while rows := reader.all(SQL.supply, {"after": after, "limit": ROWS_MAX}):
         signed = tags.standing_between(reader, rows[0]["id"], rows[-1]["id"])

@@ -190,8 +190,9 @@ def bound(spec: JobSpec, option: PlanOption) -> JobSpec:
     Which machines it gets is still the market's word: these, or others under the same cap that are as fast.
     """
     resources, of_kind = _of_kind(spec.resources, option.alternative)
-    terms = " ".join(part for part in (spec.market.where, of_kind, option.where) if part)
-    where = terms if len(terms) <= WHERE_CHARS_MAX else spec.market.where
+    own = f"{spec.market.where} {of_kind}".strip()
+    terms = f"{own} {option.where}".strip()
+    where = terms if len(terms) <= WHERE_CHARS_MAX else own
     train = spec.train
     if train is not None:
         count = len(option.machines)

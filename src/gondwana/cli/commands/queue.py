@@ -29,6 +29,5 @@ def _row(view: QueueView) -> list[str]:
     wants = f"{view.machines} × " + (f"{view.devices} {kinds}" if kinds else "CPU")
     return [
         str(view.place or "-"), view.job, view.principal, view.project, str(view.priority),
-        moment(view.since), wants,
-        view.mechanism, view.why,
+        moment(view.since), wants, view.mechanism, view.why,
     ]  # fmt: skip
