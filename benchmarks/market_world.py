@@ -23,6 +23,7 @@ from gondwana.ledger import rules as ledger
 from gondwana.ledger.model import Shares
 from gondwana.ledger.store import post_all
 from gondwana.market.book import Row
+from gondwana.market.rules import cost_of
 from gondwana.market.search import Want
 from gondwana.supply.model import Machine, MachineState, Offer, OfferState
 from gondwana.wire.jobs import Accelerators, JobSpec, Resources
@@ -87,7 +88,7 @@ class World:
             price, speed = int(self.price[n]), float(self.speed[n])
             yield Row(
                 machine_id=f"mac_{n:020d}", model=f"M{self.model[n]}", region=f"r{self.region[n]}",
-                cost=price * 1_000_000_000 // round(speed * 1_000), price=price, free=devices, devices=devices,
+                cost=cost_of(price, speed), price=price, free=devices, devices=devices,
                 cpu_milli=int(self.cpus[n]) * 1_000, memory_bytes=int(self.memory_gib[n]) * GIB,
                 tags=int(self.tags[n]), owner=f"pri_{owner[n]:020d}", serial=n,
             )  # fmt: skip

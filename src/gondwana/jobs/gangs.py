@@ -6,7 +6,6 @@ from zlib import crc32
 
 import numpy as np
 
-from gondwana.market import rules as market_rules
 from gondwana.market.model import Charge, Listing, Order
 from gondwana.market.placement import choose, rules, sites
 from gondwana.market.placement.coordinates import Coordinate
@@ -29,7 +28,10 @@ REFERENCE: Final = Work()
 
 
 def nodes_of(listings: Sequence[Listing], devices: int) -> Nodes:
-    """Machines as placement sees them; what was never measured counts as a home of middling speed far from others."""
+    """Machines, in the market's order, as placement sees them.
+
+    What was never measured counts as a home of middling speed far from others.
+    """
     speed_N = np.array([each.steps_per_second for each in listings], np.float64)
     known = speed_N[speed_N > 0]
     middle = float(np.median(known)) if len(known) else 1.0
@@ -45,7 +47,7 @@ def nodes_of(listings: Sequence[Listing], devices: int) -> Nodes:
         link_N=np.array([_link(each) for each in listings], np.float64),
         lan_N=np.full(len(listings), rules.LAN_BITS_PER_SECOND),
         delay_N=delay_N,
-        serial_N=_serials(listings),
+        serial_N=np.arange(len(listings), dtype=np.int64),  # ties go by the market's own order
         point_C3=point_C3,
     )
 
@@ -166,15 +168,6 @@ def _sites(listings: Sequence[Listing]) -> Integers:
     names = [each.site or str(each.machine_id) for each in listings]
     numbers = {name: n for n, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.int64)
-
-
-def _serials(listings: Sequence[Listing]) -> Integers:
-    """Ranks by who joined first, as the book breaks its ties."""
-    age = [(market_rules.serial_of(each), each.machine_id) for each in listings]
-    order = sorted(range(len(listings)), key=lambda row: age[row])
-    serial = np.zeros(len(listings), np.int64)
-    serial[order] = np.arange(len(listings))
-    return serial
 
 
 def _link(listing: Listing) -> float:

@@ -127,7 +127,9 @@ class Shelf:
                 return []
             looks = _Looks(reader, now, in_pass=True)
             want = want_of(order, not_machines)
-            found = self._cheapest(book, want, order, order.count_max - held, looks)
+            lacking = order.count_max - held
+            book.demand.add(want.models, want.devices, lacking)
+            found = self._cheapest(book, want, order, lacking, looks)
             if not found or held + len(found) < order.count_min:
                 self._remember_idle(order, looks)
                 return []
@@ -146,7 +148,9 @@ class Shelf:
                 return []
             looks = _Looks(reader, now, in_pass=True)
             least = order.count_min - held
-            names = self._candidates(book, order, not_machines, looks)
+            want = want_of(order, not_machines)
+            book.demand.add(want.models, want.devices, order.count_max - held)
+            names = self._candidates(book, order, want, looks)
             # a gang that cannot be whole costs no look at their listings
             found = listings_of(reader, names) if len(names) >= least else ()
             chosen = choose(found)
@@ -171,14 +175,12 @@ class Shelf:
         """The machines that an order may choose from now, or if nothing were leased; takes nothing."""
         with self._lock:
             book, looks = self._fresh(reader), _Looks(reader, now)
-            found = self._candidates(book, order, not_machines, looks, taken_too=taken_too)
+            want = replace(want_of(order, not_machines), taken_too=taken_too)
+            found = self._candidates(book, order, want, looks)
             return listings_of(reader, found)
 
-    def _candidates(
-        self, book: Book, order: Order, not_machines: Sequence[str], looks: _Looks, *, taken_too: bool = False
-    ) -> Collection[str]:  # fmt: skip
+    def _candidates(self, book: Book, order: Order, want: Want, looks: _Looks) -> Collection[str]:
         """The cheapest of all, and of each region, so that no region is hidden behind a cheaper one."""
-        want = replace(want_of(order, not_machines), taken_too=taken_too)
         names = dict.fromkeys(self._cheapest(book, want, order, CANDIDATES_MAX // 2, looks))
         if len(names) == CANDIDATES_MAX // 2:
             of_region = max(order.count_max, CANDIDATES_MAX // 2 // len(book.by_region))

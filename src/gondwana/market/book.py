@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gondwana.market.fairness import CPUS as CPUS_TOTAL
 from gondwana.market.fairness import MEMORY as MEMORY_TOTAL
+from gondwana.market.fractions import Demand
 
 Numbers = NDArray[np.int64]
 
@@ -96,6 +97,7 @@ class Book:
         self._keys: list[Key] = []
         self.by_model: dict[str, list[int]] = {}
         self.by_region: dict[str, list[int]] = {}
+        self.demand = Demand()  # what was asked of it lately
         self._asked: dict[tuple[tuple[str, ...], tuple[str, ...]], Numbers] = {}
         self._owners: dict[str, int] = {}
         self._ids: list[str] = []  # by slot

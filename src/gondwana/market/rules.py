@@ -26,6 +26,7 @@ ORDER_SECONDS_MAX: Final = 24 * 3600  # an order that nothing fits for a day has
 PROOF_GAP_SECONDS_MAX: Final = (
     12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
 )
+SPEED_BITS: Final = 6  # of a measured speed count: 2 to 3 %, about what measuring it again changes
 COST_MAX: Final = 2**62  # of a machine without a price per work: last
 RECLAIM_SECONDS_MIN: Final = 120  # the least that anybody's program gets to save its work
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller
@@ -41,10 +42,15 @@ def price_per_work(listing: Listing) -> tuple[int, int, int]:
 
 
 def cost_of(price_micro_usd_per_device_hour: int, steps_per_second: float) -> int:
-    """Price per measured work, whole; COST_MAX for a machine whose speed could not be measured."""
+    """Price per measured work, whole; COST_MAX for a machine whose speed could not be measured.
+
+    Speeds count by their leading bits, so that machines alike at one price are equals, and packing chooses among them.
+    """
     steps_milli = round(steps_per_second * 1_000)
     if steps_milli <= 0:
         return COST_MAX
+    minor = max(0, steps_milli.bit_length() - SPEED_BITS)
+    steps_milli = steps_milli >> minor << minor
     return min(COST_MAX - 1, price_micro_usd_per_device_hour * 1_000_000_000 // steps_milli)
 
 

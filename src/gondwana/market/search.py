@@ -2,6 +2,9 @@
 
 The compiled one needs numba (the extra `fast`); without it the plain one serves. Both are functions of the book and the
 order alone; they propose, the writer commits.
+
+Cheapest is by measured work, then by price; who of equals comes first is said by `market.fractions`, then by who joined
+first. How far a search looks among equals is bounded: in each bucket `TIES_ROWS` offers past those that it needs.
 """
 
 from collections.abc import Callable
@@ -24,6 +27,7 @@ from gondwana.market.book import (
     Book,
     Numbers,
 )
+from gondwana.market.fractions import TIES_ROWS
 from gondwana.market.rules import COST_MAX
 
 WANTED_MAX: Final = 1_024  # machines of one order; more belongs to several
@@ -46,7 +50,7 @@ class Want(Struct, frozen=True, kw_only=True):
     taken_too: bool = False  # machines that would fit if nothing were leased
 
 
-Search = Callable[[Book, Numbers, Numbers, int, Numbers], Numbers]
+Search = Callable[[Book, Numbers, Numbers, Numbers, int, Numbers], Numbers]
 
 
 def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None) -> list[str]:
@@ -60,18 +64,29 @@ def cheapest(book: Book, want: Want, count: int, *, search: Search | None = None
                      dtype=np.int64)  # fmt: skip
     rows = [row for name in want.not_machines if (row := book.row_of(name)) is not None]
     barred = np.array(rows, dtype=np.int64) if rows else _NO_ROWS
-    found = (search or SEARCH)(book, buckets, asked, min(count, WANTED_MAX), barred)
+    ranks = book.demand.preferences(want.models, want.devices)
+    found = (search or SEARCH)(book, buckets, asked, ranks, min(count, WANTED_MAX), barred)
     return [book.machine_at(row) for row in found.tolist()]
 
 
 def plain_search(
-    book: Book, buckets: Numbers, asked: Numbers, count: int, barred: Numbers
+    book: Book, buckets: Numbers, asked: Numbers, ranks: Numbers, count: int, barred: Numbers
 ) -> Numbers:
     """The rows of the cheapest offers that fit, by numpy alone."""
+    starts, sizes = book.starts[buckets].tolist(), book.counts[buckets].tolist()
+    parts = [
+        _in_bucket(book, np.arange(start, start + size), asked, count, barred)
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+    rows, columns = np.concatenate(parts), book.columns
+    rank = ranks[np.minimum(columns[asked[-1], rows], len(ranks) - 1)]
+    order = np.lexsort((columns[SERIAL, rows], rank, columns[PRICE, rows], columns[COST, rows]))
+    return rows[order[:count]]
+
+
+def _in_bucket(book: Book, rows: Numbers, asked: Numbers, count: int, barred: Numbers) -> Numbers:
+    """Of a bucket's rows those that fit, up to `TIES_ROWS` past the last that is needed."""
     devices, price, cpus, memory, tags, own_tags, owner, counted = asked.tolist()
-    parts = [np.arange(start, start + size) for start, size in
-             zip(book.starts[buckets].tolist(), book.counts[buckets].tolist(), strict=True)]  # fmt: skip
-    rows = np.concatenate(parts)
     columns = book.columns
     has = columns[TAGS, rows]
     tagged = (has & tags) == tags
@@ -82,8 +97,7 @@ def plain_search(
         & (columns[MEMORY, rows] >= memory) & tagged & ~np.isin(rows, barred)
     )  # fmt: skip
     rows = rows[fits]
-    order = np.lexsort((columns[SERIAL, rows], columns[PRICE, rows], columns[COST, rows]))
-    return rows[order[:count]]
+    return rows if len(rows) < count else rows[rows <= rows[count - 1] + TIES_ROWS]
 
 
 def _fastest() -> Search:

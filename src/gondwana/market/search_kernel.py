@@ -24,12 +24,13 @@ from gondwana.market.book import (
     head_of,
 )
 from gondwana.market.compiled import compiled
+from gondwana.market.fractions import TIES_ROWS
 
 NOTHING: Final = 2**63 - 1  # the least cost where nothing has the devices
 
 
 def compiled_search(
-    book: Book, buckets: Numbers, asked: Numbers, count: int, barred: Numbers
+    book: Book, buckets: Numbers, asked: Numbers, ranks: Numbers, count: int, barred: Numbers
 ) -> Numbers:
     """The rows of the cheapest offers that fit."""
     kind = head_of(int(asked[0]))
@@ -39,14 +40,15 @@ def compiled_search(
         heads, least = book.starts.copy(), np.zeros_like(book.starts)
     enough = 1 << max(0, kind)
     return _search(
-        book.columns, book.zones, book.starts, book.counts, heads, least, buckets, asked, enough, count, barred
+        book.columns, book.zones, book.starts, book.counts, heads, least, buckets, asked, ranks, enough, count,
+        barred,
     )  # fmt: skip
 
 
 @compiled
 def _search(
     columns: Numbers, zones: Numbers, starts: Numbers, counts: Numbers, heads: Numbers, least: Numbers,
-    buckets: Numbers, asked: Numbers, enough: int, count: int, barred: Numbers,
+    buckets: Numbers, asked: Numbers, ranks: Numbers, enough: int, count: int, barred: Numbers,
 ) -> Numbers:  # fmt: skip
     found = np.empty(count, dtype=np.int64)
     size = 0
@@ -64,7 +66,7 @@ def _search(
         row = _first(columns, zones, heads[bucket], stop, asked[7], enough)
         heads[bucket] = row
         least[bucket] = columns[COST, row] if row < stop else NOTHING
-        size = _look(columns, zones, row, stop, asked, found, size, count, barred)
+        size = _look(columns, zones, row, stop, asked, ranks, found, size, count, barred)
     return found[:size]
 
 
@@ -88,15 +90,16 @@ def _first(
 
 @compiled
 def _look(
-    columns: Numbers, zones: Numbers, row: Any, stop: Any, asked: Numbers, found: Numbers, size: int, count: int,
-    barred: Numbers,
+    columns: Numbers, zones: Numbers, row: Any, stop: Any, asked: Numbers, ranks: Numbers, found: Numbers,
+    size: int, count: int, barred: Numbers,
 ) -> int:  # fmt: skip
-    """Keep of a bucket's rows those that fit and are cheaper than what was found; returns how many are kept now."""
+    """Keep of a bucket's rows those that fit and come before what was found; returns how many are kept now."""
     devices, price, cpus, memory, tags, own_tags, owner, counted = asked
+    fitting = 0
     counted_zone = 0 if counted == FREE else 5
     while row < stop:
-        if size == count and not _before(columns, row, found[size - 1]):
-            break  # a bucket's rows only get dearer
+        if size == count and _is_after(columns, ranks, counted, row, found[size - 1]):
+            break
         zone = row // ZONE_ROWS
         end = min(stop, (zone + 1) * ZONE_ROWS)
         has = zones[3, zone]
@@ -111,12 +114,16 @@ def _look(
             row = end
             continue
         while row < end:
-            if size == count and not _before(columns, row, found[size - 1]):
+            if size == count and _is_after(columns, ranks, counted, row, found[size - 1]):
                 break
             if _fits(
                 columns, row, counted, devices, price, cpus, memory, tags, own_tags, owner
             ) and not _among(barred, row):
-                size = _keep(columns, found, size, count, row)
+                size = _keep(columns, ranks, counted, found, size, count, row)
+                fitting += 1
+                if fitting == count:
+                    stop = min(stop, row + TIES_ROWS + 1)
+                    end = min(end, stop)
             row += 1
     return size
 
@@ -140,14 +147,34 @@ def _fits(
 
 
 @compiled
-def _before(columns: Numbers, row: Any, other: Any) -> bool:
+def _is_after(columns: Numbers, ranks: Numbers, counted: int, row: Any, other: Any) -> bool:
+    """Whether neither a row of a bucket nor any that follows it there comes before another."""
+    if columns[COST, row] != columns[COST, other]:
+        return columns[COST, row] > columns[COST, other]
+    if columns[PRICE, row] != columns[PRICE, other]:
+        return columns[PRICE, row] > columns[PRICE, other]
+    is_older = columns[SERIAL, other] < columns[SERIAL, row]
+    return is_older and _rank(columns, ranks, counted, other) == 0
+
+
+@compiled
+def _before(columns: Numbers, ranks: Numbers, counted: int, row: Any, other: Any) -> bool:
+    """Of two rows that fit."""
     if columns[COST, row] != columns[COST, other]:
         return columns[COST, row] < columns[COST, other]
     if columns[PRICE, row] != columns[PRICE, other]:
         return columns[PRICE, row] < columns[PRICE, other]
+    rank, rank_other = _rank(columns, ranks, counted, row), _rank(columns, ranks, counted, other)
+    if rank != rank_other:
+        return rank < rank_other
     if columns[SERIAL, row] != columns[SERIAL, other]:
         return columns[SERIAL, row] < columns[SERIAL, other]
     return row < other
+
+
+@compiled
+def _rank(columns: Numbers, ranks: Numbers, counted: int, row: Any) -> Any:
+    return ranks[min(len(ranks) - 1, columns[counted, row])]
 
 
 @compiled
@@ -159,10 +186,16 @@ def _among(rows: Numbers, row: Any) -> bool:
 
 
 @compiled
-def _keep(columns: Numbers, found: Numbers, size: int, count: int, row: Any) -> int:
-    """Put a row in its place among those found; the dearest falls out when there is no more room."""
-    place = size if size < count else count - 1
-    while place > 0 and _before(columns, row, found[place - 1]):
+def _keep(
+    columns: Numbers, ranks: Numbers, counted: int, found: Numbers, size: int, count: int, row: Any
+) -> int:  # fmt: skip
+    """Put a row in its place among those found; the last falls out when there is no more room."""
+    place = size
+    if size == count:
+        if not _before(columns, ranks, counted, row, found[size - 1]):
+            return size
+        place = count - 1
+    while place > 0 and _before(columns, ranks, counted, row, found[place - 1]):
         found[place] = found[place - 1]
         place -= 1
     found[place] = row

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gondwana.market import search
 from gondwana.market.book import ZONE_ROWS, Book, Row
+from gondwana.market.fractions import DEVICES_MAX, TIES_ROWS
 from gondwana.market.rules import COST_MAX, cost_of
 from gondwana.market.search import Want, cheapest, plain_search
 
@@ -45,25 +46,40 @@ def fits(row, want):
     )  # fmt: skip
 
 
-def oracle(offers, want, count):
-    """Look at every offer."""
-    found = sorted(
-        (row for row in offers if fits(row, want)),
-        key=lambda row: (row.cost, row.price, row.serial),
-    )
-    return [row.machine_id for row in found[:count]]
+def oracle(offers, want, count, demand):
+    """Look at every offer; among equals as far into a bucket as a search may."""
+    seen = []
+    for key in {(row.model, row.region) for row in offers}:
+        mine = [row for row in offers if (row.model, row.region) == key]
+        mine.sort(key=lambda row: (row.cost, row.price, row.serial))
+        places = [place for place, row in enumerate(mine) if fits(row, want)]
+        last = places[count - 1] + TIES_ROWS if len(places) >= count else len(mine)
+        seen += [mine[place] for place in places if place <= last]
+    ranks = demand.preferences(want.models, want.devices)
+
+    def key(row):
+        free = row.devices if want.taken_too else row.free
+        return row.cost, row.price, ranks[min(free, DEVICES_MAX)], row.serial
+
+    return [row.machine_id for row in sorted(seen, key=key)[:count]]
 
 
 def check(book, offers, want, count):
     for each in SEARCHES:
-        assert cheapest(book, want, count, search=each) == oracle(offers, want, count)
+        assert cheapest(book, want, count, search=each) == oracle(offers, want, count, book.demand)
 
 
 @settings(deadline=None)  # the first search is compiled
-@given(st.lists(rows, max_size=30), wants, st.integers(1, 8))
-def test_a_search_finds_what_looking_at_every_offer_finds(found, want, count):
+@given(
+    st.lists(rows, max_size=30), wants, st.integers(1, 8),
+    st.lists(st.tuples(st.integers(1, 8), st.integers(1, 9)), max_size=4),
+)  # fmt: skip
+def test_a_search_finds_what_looking_at_every_offer_finds(found, want, count, asked):
     offers = numbered(found)
-    check(Book(offers), offers, want, count)
+    book = Book(offers)
+    for devices, machines in asked:
+        book.demand.add(want.models, devices, machines)
+    check(book, offers, want, count)
 
 
 @settings(max_examples=60, deadline=None)
@@ -140,8 +156,31 @@ def test_a_cheap_machine_that_is_free_again_is_found_again(devices, freed):
         check(book, offers.values(), want, 2)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 2, 4, 8, 80]), min_size=300, max_size=900), st.sampled_from([1, 4, 8]),
+       st.integers(1, 5), st.integers(1, 4))  # fmt: skip
+def test_of_many_equals_both_searches_look_at_as_many(frees, devices, count, costs):
+    offers = [
+        Row(machine_id=f"m{n}", model="A", region="xy"[n % 7 == 0], cost=n % costs, price=1, free=free, devices=80,
+            cpu_milli=0, memory_bytes=0, tags=0, owner="o1", serial=n)
+        for n, free in enumerate(frees)
+    ]  # fmt: skip
+    check(Book(offers), offers, Want(devices=devices), count)
+
+
 @pytest.mark.parametrize("speed", [0.0, -1.0, 0.0001])
 def test_a_machine_whose_speed_is_unknown_costs_most(speed):
     assert cost_of(1, speed) == COST_MAX
     assert cost_of(0, 1.0) == 0
     assert cost_of(1_000_000, 10.0) < cost_of(1_000_000, 9.0) < cost_of(2_000_000, 9.0) < COST_MAX
+
+
+@given(st.floats(0.01, 1e6), st.integers(1, 10**8))
+def test_speeds_count_by_their_leading_bits_and_never_for_more_than_was_measured(speed, price):
+    exact = price * 1_000_000_000 / round(speed * 1_000)
+    assert exact - 1 <= cost_of(price, speed) <= exact * 33 / 32
+
+
+def test_machines_alike_at_one_price_are_equals_and_the_price_of_others_counts_to_the_micro_usd():
+    assert cost_of(1_000_000, 99.0) == cost_of(1_000_000, 100.0) < cost_of(1_000_000, 95.0)
+    assert cost_of(999_999, 100.0) < cost_of(1_000_000, 100.0)
