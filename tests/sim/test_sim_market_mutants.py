@@ -10,7 +10,17 @@ from gondwana.core import clock
 from gondwana.core.values import replace
 from gondwana.db.queries import Query
 from gondwana.db.sqlite import SqliteConnection
-from gondwana.jobs import end, fairness, idle, money, open_orders, place, quotas, reclaims, shelf
+from gondwana.jobs import (
+    end,
+    fairness,
+    idle,
+    money,
+    open_orders,
+    place,
+    quotas,
+    reclaims,
+    shelf,
+)
 from gondwana.jobs.money import Opened
 from gondwana.jobs.rules import memory
 from gondwana.loops import (
@@ -18,6 +28,7 @@ from gondwana.loops import (
     expire_orders,
     keep_machines,
     lapse_reservations,
+    match_orders,
     run_auctions,
 )
 from gondwana.market import rules, screening
@@ -41,6 +52,20 @@ def patch_query(patch, name, old, new=""):
     text = supply.SQL._texts[name]
     assert old in text, f"the query {name} says no longer: {old}"
     patch.setitem(supply.SQL._texts, name, Query(text.replace(old, new)))
+
+
+# Gangs
+
+
+def mix_models_in_a_gang(patch):
+    """Where several models would do, a gang gets the cheapest machines of any."""
+    for each in (match_orders, place):
+        patch.setattr(each, "has_kinds", lambda order: False)
+
+
+def let_the_writer_mix_models(patch):
+    """It leases what an old book proposes to a gang, in whichever models."""
+    patch.setattr(place, "has_kinds", lambda order: False)
 
 
 # Devices
@@ -225,7 +250,8 @@ def pay_for_silence(patch):
 
 
 MUTANTS = (
-    forget_bids_when_the_book_is_read_anew, lease_what_bids_hold, trust_who_proposes, lease_what_is_not_sold,
+    mix_models_in_a_gang, let_the_writer_mix_models, forget_bids_when_the_book_is_read_anew, lease_what_bids_hold,
+    trust_who_proposes, lease_what_is_not_sold,
     lease_parts_of_gangs, let_anybody_lead, answer_every_call_anew, serve_without_an_escrow, keep_what_is_left,
     charge_more_than_the_cap, take_back_at_once, close_leases_alone, lapse_never, expire_never, end_never,
     hold_devices_for_nothing, go_back_at_once, forget_who_failed, ask_no_quota, pass_large_orders_by, hear_no_leases,

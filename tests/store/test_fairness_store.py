@@ -5,8 +5,12 @@ import functools
 import pytest
 
 from gondwana.core.errors import Conflict, NoSuchThing, QuotaTooSmall
+from gondwana.jobs import end as ends
 from gondwana.jobs import place, resizes
-from gondwana.jobs.fairness import Fairness
+from gondwana.jobs import store as jobs_store
+from gondwana.jobs.fairness import TOTALS_SECONDS, Fairness
+from gondwana.jobs.model import JobReason, JobState
+from gondwana.jobs.rules import batch
 from gondwana.loops import each
 from gondwana.loops.keep_machines import keep_machines
 from gondwana.loops.match_orders import match_orders
@@ -18,6 +22,8 @@ from gondwana.policy.model import Quota, Scope
 from gondwana.supply import store as supply
 from gondwana.supply.model import MachineState
 from gondwana.wire.jobs import Accelerators, MarketTerms, Resources
+
+CANCELLED = batch.End(state=JobState.CANCELLED, reason=JobReason.CANCELLED)
 
 
 @pytest.fixture
@@ -230,10 +236,13 @@ def test_a_job_that_takes_any_model_gets_the_one_that_its_quotas_leave(world, ma
 
 
 def test_an_order_is_looked_at_again_when_its_quota_grows_or_it_wants_less(world, make):
-    join(world, make, "a", count=1, model="A100")
+    for name in ("a", "c"):
+        join(world, make, name, count=1, model="A100")
     join(world, make, "b", count=1, model="H100")
     either = Resources(accelerators=(Accelerators(name="H100"), Accelerators(name="A100")))
     first = submit(world, make, "first", resources=gpus("H100"))
+    before = submit(world, make, "before", tenant=world.other, resources=gpus("A100"))
+    assert match_orders(world.context, world.now) == 2
     set_quota(world, model="A100", devices_max=0)
     second = submit(world, make, "second", resources=either)
     nodes = {"num_nodes": 2, "is_elastic": True}
@@ -243,11 +252,69 @@ def test_an_order_is_looked_at_again_when_its_quota_grows_or_it_wants_less(world
     set_quota(world, model="A100", devices_max=1)
     match_orders(world.context, world.now)
     assert served(world, first, second, large) == ["first", "second"]
-    join(world, make, "c", count=1, model="A100")
+    end(world, before)
     match_orders(world.context, world.now)
+    assert served(world, first, second, large) == ["first", "second"]
     world.write(resizes.resize, world.now, large, 1)
     match_orders(world.context, world.now)
     assert served(world, first, second, large) == ["first", "second", "large"]
+
+
+@pytest.mark.parametrize("names", [("",), ("H100", "A100")])
+def test_what_a_quota_left_out_is_looked_at_again_when_a_lease_of_the_tenants_own_ends(
+    world, make, names
+):
+    join(world, make, "a", model="A100")
+    join(world, make, "h", model="H100")
+    set_quota(world, model="A100", devices_max=1)
+    mine = submit(world, make, "mine", resources=gpus("A100"))
+    theirs = submit(world, make, "theirs", tenant=world.other, resources=gpus("H100"))
+    assert match_orders(world.context, world.now) == 2
+    wanted = Resources(accelerators=tuple(Accelerators(name=name) for name in names))
+    waits = submit(world, make, "waits", resources=wanted)
+    assert match_orders(world.context, world.now) == 0
+    end(world, mine)
+    assert match_orders(world.context, world.now) == 1
+    assert served(world, mine, theirs, waits) == ["theirs", "waits"]
+
+
+def test_what_a_quota_left_out_is_looked_at_again_when_a_machine_that_serves_the_tenant_leaves(
+    world, make
+):
+    """No offer is better for it: one was free all the time."""
+    for name in ("a", "b"):
+        join(world, make, name, model="A100")
+    set_quota(world, model="A100", devices_max=1)
+    join(world, make, "h", model="H100")
+    mine = submit(world, make, "mine", resources=gpus("A100"))
+    submit(world, make, "theirs", tenant=world.other, resources=gpus("H100"))
+    assert match_orders(world.context, world.now) == 2
+    (lease,) = market.leases_of_job(world.reader, mine.id, live=True)
+    waits = submit(world, make, "waits", resources=gpus(""))
+    assert match_orders(world.context, world.now) == 0
+    machine = supply.machine(world.reader, lease.machine_id)
+    draining = world.write(supply.move, world.now, machine, MachineState.DRAINING)
+    world.write(ends.lose_machine, world.now, draining, MachineState.LEFT, CloseReason.OWNER_LEFT)
+    world.write(ends.end_job, world.now, jobs_store.job(world.reader, mine.id), CANCELLED)
+    assert match_orders(world.context, world.now) == 1
+    assert served(world, waits) == ["waits"]
+
+
+def test_whoever_takes_any_model_gets_one_that_joins_later_though_he_has_a_quota(world, make):
+    join(world, make, "a", model="A100")
+    set_quota(world, model="A100", devices_max=1)
+    join(world, make, "h", model="H100")
+    first = submit(world, make, "first", resources=gpus("A100"))
+    submit(world, make, "theirs", tenant=world.other, resources=gpus("H100"))
+    waits = submit(world, make, "waits", resources=gpus(""))
+    assert match_orders(world.context, world.now) == 2
+    join(world, make, "new", model="L40S")
+    assert match_orders(world.context, world.now) == 0, (
+        "what there is in all is counted each ten seconds"
+    )
+    world.clock.advance(TOTALS_SECONDS)
+    assert match_orders(world.context, world.now) == 1
+    assert served(world, first, waits) == ["first", "waits"]
 
 
 def test_the_writer_looks_at_the_quota_again_whoever_proposes(world, make):
@@ -382,6 +449,23 @@ def test_what_a_quota_leaves_is_kept_for_an_order_that_waited_an_hour_for_it(
     end(world, running[1])
     match_orders(world.context, world.now)
     assert served(world, *passing, large) == (["large"] if is_kept else ["passing-0"])
+
+
+def test_machines_are_kept_for_a_gang_in_whichever_of_its_models_enough_can_be_kept(world, make):
+    """Of the first there is one machine, which is too few; of the second there are two."""
+    join(world, make, "h", model="H100")
+    for name in ("a", "b"):
+        join(world, make, name, model="A100")
+    for name in ("h", "a", "b"):
+        model = gpus("H100" if name == "h" else "A100")
+        submit(world, make, f"on-{name}", resources=model, seconds_max=2 * HOUR)
+    assert match_orders(world.context, world.now) == 3
+    either = Resources(accelerators=(Accelerators(name="H100"), Accelerators(name="A100")))
+    submit(world, make, "gang", tenant=world.other, num_nodes=2, resources=either)
+    match_orders(world.context, world.now)
+    world.clock.advance(PATIENCE_SECONDS)
+    assert keep_machines(world.context, world.now) == 2
+    assert {hold.machine_id for hold in market.holds(world.reader)} == {"mac_a", "mac_b"}
 
 
 def test_a_quota_keeps_nothing_for_an_order_that_it_will_never_let_have_what_it_needs(world, make):

@@ -93,7 +93,7 @@ def test_a_plan_names_the_machine_that_launching_takes(world, make):
 
 
 def test_what_was_asked_lately_decides_where_a_part_goes(world, make):
-    """Two are free on one, three on the other: where everybody wants two, an order for one loses nothing on the second."""
+    """Two free here, three there: where everybody wants two, an order for one takes nothing from them on the second."""
     join(world, make, "two", 2)
     join(world, make, "three", 3)
     join(world, make, "large", 16, price=1_000_000)

@@ -149,6 +149,22 @@ def _sell_on_spot(tx, world, name, floor):
     tx.execute(supply.SQL.save_offer, supply.to_row(spot))
 
 
+def test_a_gang_of_several_models_is_planned_in_each_and_bound_to_the_one_that_was_chosen(
+    world, make
+):
+    for number in range(2):
+        sells(world, make, f"slow-{number}", 1_000_000, "A100", steps=10.0)
+        sells(world, make, f"quick-{number}", 1_500_000, "H100", steps=90.0)
+    spec = make.spec(num_nodes=2, resources=Resources(accelerators=(A100, H100)))
+    view = planned(world, spec)
+    fastest = view.front[0]
+    assert set(view.default.machines) == {"slow-0", "slow-1"}
+    assert set(fastest.machines) == {"quick-0", "quick-1"}
+    assert (view.default.alternative, fastest.alternative) == (1, 2)
+    assert bound(spec, fastest).resources == Resources(accelerators=(H100,))
+    assert launched(world, bound(spec, fastest)) == set(fastest.machines)
+
+
 def test_what_is_only_taken_is_waited_for_and_what_could_never_fit_is_not(world, make):
     sells(world, make, "h", 2_000_000, "H100")
     spec = make.spec(resources=Resources(accelerators=(H100,)))

@@ -4,7 +4,7 @@ import pytest
 
 from gondwana.core.errors import InvalidValue, NothingFits
 from gondwana.core.values import replace
-from gondwana.jobs import auctions, choosing, place, plans
+from gondwana.jobs import admit, auctions, choosing, end, place, plans
 from gondwana.ledger.service import SlaClass
 from gondwana.loops.call_spot import call_spot
 from gondwana.loops.match_orders import match_orders
@@ -14,6 +14,7 @@ from gondwana.market.model import CloseReason, LeaseState, OrderState
 from gondwana.policy.model import Scope
 from gondwana.supply import network
 from gondwana.supply import store as supply
+from gondwana.supply.model import MachineState
 from gondwana.wire.auctions import WINDOW_SECONDS
 from gondwana.wire.jobs import Accelerators, Alternative, MarketTerms, Resources
 from gondwana.wire.machines import MachineNetwork, MachineSpeed
@@ -261,6 +262,60 @@ def test_a_gang_is_of_one_alternative_and_no_mix(world, make):
     submitted = world.submit(either(make, *kinds, is_ordered=True, num_nodes=2))
     passed(world)
     assert served(world, submitted) == ["mac_a1", "mac_a2"]
+
+
+def any_of(make, *names, **changes):
+    wanted = tuple(Accelerators(name=name, count=1) for name in names)
+    return make.spec(resources=Resources(accelerators=wanted), **changes)
+
+
+def test_a_gang_of_which_several_models_will_do_is_of_one_of_them(world, make):
+    """Two H100 and one A100 would be the cheapest three, and each step would wait for the slowest of them."""
+    for number in range(2):
+        sells(world, make, f"h{number}", "H100", 1, 1_000_000)
+    for number in range(3):
+        sells(world, make, f"a{number}", "A100", 1, 2_000_000)
+    spec = any_of(make, "H100", "A100", num_nodes=3)
+    planned = admit.plan(world.reader, world.context.shelf, world.tenant, spec, world.now)
+    assert {each.accelerator for each in planned.machines} == {"A100"}
+    submitted = world.submit(spec)
+    passed(world)
+    assert served(world, submitted) == ["mac_a0", "mac_a1", "mac_a2"]
+
+
+def test_of_such_a_gang_the_cheapest_model_wins_and_what_replaces_a_machine_is_of_the_same(
+    world, make
+):
+    for number in range(3):
+        sells(world, make, f"h{number}", "H100", 1, 2_000_000)
+        sells(world, make, f"a{number}", "A100", 1, 1_000_000)
+    submitted = world.submit(any_of(make, "H100", "A100", num_nodes=2))
+    passed(world)
+    assert served(world, submitted) == ["mac_a0", "mac_a1"]
+    lost = replace(world.machine("a2"), state=MachineState.DOWN)
+    world.write(supply.save, lost)
+    gone = world.machine("a1")
+    world.write(end.lose_machine, world.now, gone, MachineState.DOWN, CloseReason.MACHINE_LOST)
+    passed(world)
+    assert served(world, submitted) == ["mac_a0"], "an H100 beside an A100 is no gang"
+
+
+def test_a_gang_whose_models_are_all_too_few_is_told_of_each(world, make):
+    for name in ("H100", "A100"):
+        sells(world, make, name.lower(), name, 1, 1_000_000)
+    with pytest.raises(NothingFits) as refused:
+        world.submit(any_of(make, "H100", "A100", "L40S", num_nodes=2))
+    assert "H100: too few fit; A100: too few fit; L40S: accelerator L40S" in refused.value.message
+
+
+def test_islands_of_a_training_may_be_of_several_models(world, make):
+    sells(world, make, "h", "H100", 1, 1_000_000)
+    sells(world, make, "a", "A100", 1, 2_000_000)
+    wanted = tuple(Accelerators(name=name, count=1) for name in ("H100", "A100"))
+    spec = make.train_spec(islands_min=2, islands_max=2)
+    submitted = world.submit(replace(spec, resources=Resources(accelerators=wanted)))
+    passed(world)
+    assert served(world, submitted) == ["mac_a", "mac_h"]
 
 
 def test_where_no_alternative_fits_each_is_told_why(world, make):

@@ -172,8 +172,18 @@ def _best(
         return min(whole, key=lambda each: _hourly(kinds[each.variant], each))
     if len(found) == 1:
         return found[0]
-    told = (f"alternative {each.variant + 1}: {each.why_not or 'too few fit'}" for each in found)
+    told = (
+        f"{_called(wanted, kinds[each.variant], each.variant)}: {each.why_not or 'too few fit'}"
+        for each in found
+    )
     return replace(found[0], fits=(), why_not="; ".join(told))
+
+
+def _called(wanted: Order, variant: Order, number: int) -> str:
+    """What an alternative is called to whoever wrote the job."""
+    if wanted.resources.alternatives:
+        return f"alternative {number + 1}"
+    return " or ".join(each.name for each in variant.resources.accelerators)
 
 
 def _hourly(variant: Order, seen: Screening) -> int:

@@ -36,9 +36,7 @@ class Chooser:
     def propose_any(
         self, order: Order, leases: Sequence[Lease], not_machines: Sequence[str] = ()
     ) -> tuple[Order, list[str]]:
-        """The same of an order that may have alternatives: as the one that is found, or as it is; and the machines."""
-        if not order.resources.alternatives:
-            return order, self.propose(order, leases, not_machines)
+        """The same of an order that has kinds: as the one that is found, or as it is; and the machines."""
         live = [
             each.machine_id
             for each in leases

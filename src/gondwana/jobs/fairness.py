@@ -19,6 +19,7 @@ from gondwana.jobs.next_in_quotas import NextInQuotas
 from gondwana.jobs.open_orders import ReadOrder
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import store as market
+from gondwana.market.alternatives import has_kinds
 from gondwana.market.fairness import (
     ANY,
     CPUS,
@@ -67,6 +68,9 @@ class Fairness:
         self._next = NextInQuotas()
         # what orders of one machine get in this pass
         self._given: dict[_Born, tuple[Order, Amounts]] = {}
+        # by tenant the orders that were asked for without models that quotas left them none of
+        self._narrowed: dict[str, set[str]] = {}
+        self._freed: set[str] = set()  # of these tenants those who hold less now
         self._hopeless: dict[str, Instant] = {}
         self._holds: set[tuple[str, str]] = set()
 
@@ -137,7 +141,24 @@ class Fairness:
             if self._is_blocked(order):
                 return None
             mine = self._quotas.get(order.tenant_id)
-            return rules.within(order, mine, self._holdings) if mine else order
+            found = rules.within(order, mine, self._holdings) if mine else order
+            if found.resources != order.resources:
+                self._note_narrowed(order)
+            return found
+
+    def freed(self, reader: Reader, shelf: Shelf, now: Instant) -> list[str]:
+        """Orders that were asked for without some of their models, and whose tenants hold less since."""
+        with self._lock:
+            self._fresh(reader, shelf, now)
+            found = [each for whose in self._freed for each in self._narrowed.pop(whose, ())]
+            self._freed.clear()
+            return found
+
+    def _note_narrowed(self, order: Order) -> None:
+        mine = self._narrowed.setdefault(order.tenant_id, set())
+        mine.add(order.id)
+        if len(mine) > REMEMBERED_MAX:  # most have ended
+            self._freed.add(order.tenant_id)
 
     def settle(self, waiting: Waiting, held: int, offered: Sequence[Sold]) -> list[str]:
         """Of the machines offered those that quotas allow; they count as held from the next turn on."""
@@ -158,7 +179,7 @@ class Fairness:
                 for name, amount in amounts_of(each, order.devices).items():
                     amounts[name] = amounts.get(name, 0) + amount
             self._turns.settle(waiting, amounts)
-            if len(kept) == 1 and not order.resources.alternatives:
+            if len(kept) == 1 and not has_kinds(order):
                 self._given[order.job_id, kept[0].machine_id] = order, amounts
             return [each.machine_id for each in kept]
 
@@ -249,7 +270,10 @@ class Fairness:
                 self._quotas_changed |= quotas_changed
             raise
         if self._totals_at is None or not 0 <= now - self._totals_at < TOTALS_SECONDS:
-            self._holdings.totals, self._totals_at = shelf.totals(reader), now
+            totals, self._totals_at = shelf.totals(reader), now
+            if totals.keys() - self._holdings.totals.keys():  # who takes any model may want these
+                self._freed.update(self._narrowed)
+            self._holdings.totals = totals
         return self._holdings
 
     def _follow_leases(
@@ -303,6 +327,8 @@ class Fairness:
         known = self._leases.pop(lease_id, None)
         if known is not None:
             each, amounts = known
+            if each.tenant_id in self._narrowed:
+                self._freed.add(each.tenant_id)
             self._holdings.add(each.tenant_id, each.project, amounts, job_id=each.job_id, sign=-1)
 
     def _waiting(

@@ -1,7 +1,7 @@
 """Which orders nothing fits, until an offer becomes better that might fit them."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 T = TypeVar("T", bound=str)
@@ -63,6 +63,11 @@ class Idle:
         if len(self._orders) >= ORDERS_MAX:
             self._orders.clear()
         self._orders[order_id] = self._version, lacking, wish
+
+    def forget(self, order_ids: Iterable[str]) -> None:
+        """Look at these orders again."""
+        for each in order_ids:
+            self._orders.pop(each, None)
 
     def awake(self, order_ids: Sequence[T]) -> list[T]:
         """The orders that something may fit now."""

@@ -27,6 +27,7 @@ from gondwana.jobs.rules import batch, memory
 from gondwana.market import rules as market_rules
 from gondwana.market import screening
 from gondwana.market import store as market
+from gondwana.market.alternatives import has_kinds
 from gondwana.market.calendar import store as calendar
 from gondwana.market.calendar.model import Booking
 from gondwana.market.keeping import Hold, may_take
@@ -36,7 +37,7 @@ from gondwana.supply import store as supply
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """An order as it was read some time ago, and the machines that it might get."""
+    """An order as it was read some time ago, in one of its kinds, and the machines that it might get."""
 
     order: Order
     machine_ids: Sequence[str]
@@ -159,6 +160,8 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
         if proposed.order.state is not OrderState.OPEN or proposed.order.id not in still:
             continue
         order = proposed.order
+        if has_kinds(order):  # a gang would get some of each
+            continue
         job, leases = seen.jobs.get(order.job_id), seen.leases[order.job_id]
         if job is None:
             continue

@@ -16,7 +16,7 @@ from gondwana.jobs.predictions import Prediction
 from gondwana.jobs.rules.work import bucket_of, host_of, work_key, work_of
 from gondwana.jobs.shelf import Shelf
 from gondwana.market import rules as market_rules
-from gondwana.market.alternatives import variants
+from gondwana.market.alternatives import has_kinds, variants
 from gondwana.market.history import History, histories
 from gondwana.market.model import Listing, Mechanism, Order, Plan, Screening
 from gondwana.market.plans import front, relax
@@ -47,7 +47,7 @@ def make(
     order = admit.order_for(spec, tenant_id, JobId("plan"), OrderId("plan"), now)
     kinds = variants(order)
     work = work_of(spec, predictions.past(reader, work_key(tenant_id, spec)))
-    has_alternatives = bool(spec.resources.alternatives)
+    has_alternatives = has_kinds(order)
     if not plan.machines:
         refused = _refused(reader, shelf, plan, kinds, work, now)
         return replace(refused, has_alternatives=has_alternatives)

@@ -227,6 +227,11 @@ class Shelf:
         with self._lock:
             self._idle.better_for_all()
 
+    def wake(self, order_ids: Collection[str]) -> None:
+        """Their tenants may have more by now: look at these orders again."""
+        with self._lock:
+            self._idle.forget(order_ids)
+
     @contextmanager
     def trying(self, order_id: str, *, is_last: bool) -> Generator[None]:
         """One of an order's alternatives is asked for; only when all were asked for does nothing fit it."""

@@ -43,9 +43,12 @@ def _wanted(context: Context, reader: Reader, now: Instant) -> list[Hold]:
         if order.id in chosen or kind in kinds or hopeless:
             continue
         found, searched = list[Hold](), searched + 1
-        if could := _could(context, reader, now, order):
-            taken = [hold.machine_id for holds in chosen.values() for hold in holds]
-            found, looked = could.keep(reader, taken, now), looked + 1
+        for variant in variants(order):
+            if could := _could(context, reader, now, variant):
+                taken = [hold.machine_id for holds in chosen.values() for hold in holds]
+                found, looked = could.keep(reader, taken, now), looked + 1
+            if found:  # where several kinds would do, the first of which enough can be kept
+                break
         if found:
             chosen[order.id] = found
             kinds.add(kind)
@@ -78,7 +81,6 @@ class _Could:
 
 def _could(context: Context, reader: Reader, now: Instant, order: Order) -> _Could | None:
     """The machines for an order by the book alone, which is cheap; None where there are too few in all."""
-    order = variants(order)[0]  # where several kinds would do, the first is kept
     past = market.leases_of_jobs(reader, [order.job_id])[order.job_id]
     lacking = max(1, order.count_min - market.held_by(past, order.id))
     wide = replace(order, count_max=keeping.FITTING_MAX)

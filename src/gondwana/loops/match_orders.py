@@ -14,6 +14,7 @@ from gondwana.jobs.context import Context
 from gondwana.jobs.place import Proposal
 from gondwana.loops.each import beside, parts, write_parts
 from gondwana.market import store as market
+from gondwana.market.alternatives import has_kinds
 from gondwana.market.calendar import store as calendar
 from gondwana.market.keeping import Hold, may_take
 from gondwana.market.model import Lease, Order
@@ -68,6 +69,7 @@ def _proposals(
     fairness, shelf = context.fairness, context.shelf
     if fairness.held_back(holds):
         shelf.reconsider()
+    shelf.wake(fairness.freed(reader, shelf, now))
     waiting = shelf.without_idle(reader, context.open_orders.ids(reader, now), now)
     read = context.open_orders.take_read()
     for part in parts(fairness.turns(reader, shelf, waiting, now, read)):
@@ -80,23 +82,35 @@ def _proposals(
             asked = fairness.asked(each)
             booked = reserved.get(order.id, [])
             variant, machine_ids = (
-                _propose(chooser, asked, leases, kept, booked) if asked else (order, list[str]())
+                _propose(chooser, order, asked, leases, kept, booked)
+                if asked
+                else (order, list[str]())
             )
             proposed.update(machine_ids)
-            offered = [found for name in machine_ids if (found := shelf.listing(name))]
+            offered = [sold for name in machine_ids if (sold := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
-                has_kinds = bool(order.resources.alternatives)
-                yield Proposal(order=variant if has_kinds else order, machine_ids=allowed)
+                found = variant if has_kinds(order) else order
+                yield Proposal(order=found, machine_ids=allowed)
             elif machine_ids:
                 shelf.refused(variant, [name for name in machine_ids if name not in booked])
 
 
 def _propose(
-    chooser: Chooser, asked: Order, leases: Sequence[Lease], kept: Sequence[str], booked: Sequence[str]
+    chooser: Chooser, order: Order, asked: Order, leases: Sequence[Lease], kept: Sequence[str], booked: Sequence[str]
 ) -> tuple[Order, list[str]]:  # fmt: skip
-    """What an order may get now: what is booked for it, and of the market what lacks then; as which alternative."""
+    """What an order may get now: what is booked for it, and of the market what lacks then; in which kind.
+
+    `asked`: the order within quotas, which name the models where any would do: that makes no kinds of them.
+    """
     if not booked:
-        return chooser.propose_any(asked, leases, kept)
+        if has_kinds(order):
+            return chooser.propose_any(asked, leases, kept)
+        if (
+            asked.resources != order.resources
+        ):  # it sleeps until anything is better, not just of these
+            with chooser.shelf.trying(order.id, is_last=True):
+                return asked, chooser.propose(asked, leases, kept)
+        return asked, chooser.propose(asked, leases, kept)
     held, most = market.held_by(leases, asked.id), asked.count_max - len(booked)
     if held >= most:
         return asked, list(booked)

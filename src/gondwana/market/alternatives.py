@@ -2,6 +2,7 @@
 
 Whoever looks for machines looks for one variant after the other, and the one that is found is what is proposed, written
 and paid: a gang is never made of two. `ordered`: the first that fits now wins, even if dearer; else the cheapest.
+Several accelerators of which any will do are kinds too where a gang is bought at once: its machines work in step.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,18 +10,32 @@ from collections.abc import Iterable, Sequence
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.values import replace
-from gondwana.market.model import Lease, LeaseState, Listing, Mechanism, Order
+from gondwana.market.model import Charge, Lease, LeaseState, Listing, Mechanism, Order
 from gondwana.market.screening import screen
-from gondwana.wire.jobs import Resources
+from gondwana.wire.jobs import Alternative, Resources, kinds_of
+
+
+def has_kinds(order: Order) -> bool:
+    """Whether an order is looked for in one kind of machine after the other."""
+    return bool(_kinds(order))
+
+
+def _kinds(order: Order) -> tuple[Alternative, ...]:
+    wanted = order.resources
+    in_step = order.count_max > 1 and order.charge is Charge.SECOND  # islands need not be alike
+    at_once = order.mechanism is Mechanism.POSTED and order.starts_at is None
+    if wanted.alternatives or (in_step and at_once and len(wanted.accelerators) > 1):
+        return kinds_of(wanted)
+    return ()
 
 
 def variants(order: Order) -> tuple[Order, ...]:
-    """The order as it is with each of its alternatives that quotas left of it; an order without any is the only one."""
-    wanted = order.resources
-    if not wanted.alternatives:
+    """The order as it is with each of its kinds that quotas left of it; an order without any is the only one."""
+    wanted, kinds = order.resources, _kinds(order)
+    if not kinds:
         return (order,)
     found: list[Order] = []
-    for each in wanted.alternatives:
+    for each in kinds:
         accelerators = tuple(one for one in each.accelerators if one in wanted.accelerators)
         if each.accelerators and not accelerators:
             continue
@@ -42,7 +57,8 @@ def going_on(
 ) -> Sequence[Order]:
     """Of an order's variants those that go with the machines it has, which `running` are offers of.
 
-    What runs there counts on as many devices; of these, the variants that all of the machines would serve, if any.
+    What runs there counts on as many devices; of these, the variants that all of the machines would serve, if any. Else
+    those of the machines' models: a price may have risen, or an owner sells no more.
     """
     has = {
         lease.devices
@@ -54,7 +70,13 @@ def going_on(
     alike = [each for each in found if each.devices in has]
     free = [replace(each, devices_free=each.devices) for each in running]
     same = [each for each in alike if len(screen(each, free, now).fits) == len(free)]
-    return same or alike
+    return same or [each for each in alike if _are_of(each, running)] or alike
+
+
+def _are_of(order: Order, running: Iterable[Listing]) -> bool:
+    """Whether these machines all have a model that the order names, if it names any."""
+    names = {each.name for each in order.resources.accelerators}
+    return all(not names or "" in names or each.accelerator in names for each in running)
 
 
 def joined(first: str, second: str) -> str:

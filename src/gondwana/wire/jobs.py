@@ -50,6 +50,20 @@ class Resources:
     is_ordered: bool = False  # the first of the alternatives that fits is taken, even if dearer
 
 
+def kinds_of(resources: Resources) -> tuple[Alternative, ...]:
+    """The alternatives; where none are written, one for each accelerator."""
+    if resources.alternatives:
+        return resources.alternatives
+    return tuple(
+        Alternative(
+            accelerators=(each,),
+            cpus_min=resources.cpus_min,
+            memory_bytes_min=resources.memory_bytes_min,
+        )
+        for each in resources.accelerators
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
     """How suspicious the coordinator is of delivered deltas (architecture, section 10)."""

@@ -7,7 +7,7 @@ from gondwana.core.errors import InvalidValue, NothingFits
 from gondwana.core.money import format_usd
 from gondwana.core.units import format_seconds
 from gondwana.core.values import replace
-from gondwana.wire.jobs import WHERE_CHARS_MAX, JobSpec, Resources
+from gondwana.wire.jobs import WHERE_CHARS_MAX, JobSpec, Resources, kinds_of
 
 OPTIONS_MAX: Final = 48  # of one plan
 
@@ -219,7 +219,7 @@ def _of_kind(resources: Resources, alternative: int) -> tuple[Resources, str]:
     """What one of the alternatives asks of a node, and its filter."""
     if not alternative:
         return resources, ""
-    kind = resources.alternatives[alternative - 1]
+    kind = kinds_of(resources)[alternative - 1]
     alone = Resources(
         accelerators=kind.accelerators,
         cpus_min=kind.cpus_min,

@@ -3,8 +3,8 @@ import pytest
 from gondwana.core.clock import Instant
 from gondwana.core.errors import InvalidValue
 from gondwana.core.values import replace
-from gondwana.market.alternatives import check_alternatives, going_on, variants
-from gondwana.market.model import LeaseState, Mechanism
+from gondwana.market.alternatives import check_alternatives, going_on, has_kinds, variants
+from gondwana.market.model import Charge, LeaseState, Mechanism
 from gondwana.wire.jobs import Accelerators, Alternative, Resources
 
 H, A = Accelerators(name="H100", count=1), Accelerators(name="A100", count=2)
@@ -34,6 +34,28 @@ def test_an_order_without_alternatives_is_its_only_variant(make):
     assert variants(plain) == (plain,)
 
 
+ANY = Resources(accelerators=(H, replace(A, count=1)), cpus_min=3, memory_bytes_min=7)
+
+
+def test_several_models_of_which_any_will_do_are_kinds_of_a_gang_that_is_bought_at_once(make):
+    gang = make.order(resources=ANY, count_min=2, count_max=2)
+    assert has_kinds(gang)
+    first, second = variants(gang)
+    assert first.resources == replace(ANY, accelerators=ANY.accelerators[:1])
+    assert second.resources == replace(ANY, accelerators=ANY.accelerators[1:])
+    assert variants(first) == (first,)
+
+
+@pytest.mark.parametrize("changes", [
+    {"count_min": 1, "count_max": 1}, {"charge": Charge.UNIT}, {"mechanism": Mechanism.SPOT},
+    {"mechanism": Mechanism.AUCTION}, {"starts_at": NOW, "lease_seconds": 60},
+])  # fmt: skip
+def test_they_are_one_kind_to_all_other_orders(make, changes):
+    other = make.order(**{"resources": ANY, "count_min": 2, "count_max": 2, **changes})
+    assert not has_kinds(other)
+    assert variants(other) == (other,)
+
+
 def test_an_alternative_whose_models_a_quota_took_away_is_none(order):
     left = replace(order, resources=replace(order.resources, accelerators=(A,)))
     assert [each.resources.accelerators for each in variants(left)] == [(A,)]
@@ -58,7 +80,11 @@ def test_what_replaces_a_machine_of_a_gang_is_of_the_same_alternative(make):
     there = make.listing(accelerator="H100", region="us", free=0)
     assert going_on(found, [live], [there], NOW) == [found[2]]
     changed = replace(there, region="mars")
-    assert going_on(found, [live], [changed], NOW) == list(found), "as many devices is what is left"
+    assert going_on(found, [live], [changed], NOW) == list(found[1:]), "its model is what is left"
+    sold_no_more = replace(there, is_open=False)
+    assert going_on(found, [live], [sold_no_more], NOW) == list(found[1:])
+    other = replace(there, accelerator="L40S")
+    assert going_on(found, [live], [other], NOW) == list(found), "as many devices is what is left"
 
 
 @pytest.mark.parametrize(

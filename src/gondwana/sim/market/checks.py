@@ -41,6 +41,13 @@ SELECT lease.tenant_id, market_order.project, lease.job_id, lease.devices,
     coalesce(json_extract(machine.inventory, '$.accelerators[0].name'), 'CPU') AS model
 FROM lease JOIN market_order ON market_order.id = lease.order_id JOIN machine ON machine.id = lease.machine_id
 WHERE lease.state <> 'closed'"""
+_MIXED: Final = """
+SELECT market_order.id, count(DISTINCT coalesce(json_extract(machine.inventory, '$.accelerators[0].name'), 'CPU')) AS n
+FROM market_order JOIN lease ON lease.order_id = market_order.id JOIN machine ON machine.id = lease.machine_id
+WHERE lease.state <> 'closed' AND lease.charge = 'second' AND market_order.mechanism = 'posted'
+    AND market_order.starts_at IS NULL AND market_order.count_min > 1
+    AND json_array_length(market_order.resources, '$.accelerators') > 1
+GROUP BY market_order.id HAVING n > 1"""
 _OVERDUE: Final = """
 SELECT 'the order ' || id || ' should have expired' AS wrong FROM market_order
 WHERE state = 'open' AND is_standing = 0 AND expires_at <= :before
@@ -65,6 +72,8 @@ def after_step(reader: Reader, held: dict[Any, int]) -> Iterator[str]:
         yield f"{row['name']} is over and still has {row['posted']}, {row['pending']} of it held"
     for row in reader.all(_ORDERS):
         yield from _order(row)
+    for row in reader.all(_MIXED):
+        yield f"{row['id']} is a gang of {row['n']} models"
     yield from _quotas(reader, held)
 
 

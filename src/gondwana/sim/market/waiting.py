@@ -104,7 +104,16 @@ def could_be_served(reader: Reader, market: Market, order: Any, *, if_free: bool
     ]
     if order["mechanism"] == "spot":
         return _has_book(market, order, fitting, lacking)
+    if _is_of_one_model(order, models):
+        has = {row["model"] for row in market.held if row["job_id"] == order["job_id"]}
+        counts = Counter(each["model"] for each in fitting if not has or each["model"] in has)
+        return max(counts.values(), default=0) >= lacking
     return len(fitting) >= lacking
+
+
+def _is_of_one_model(order: Any, models: set[str]) -> bool:
+    """Whether it is a gang for which several models would do."""
+    return order["charge"] == "second" and order["count_max"] > 1 and len(models) > 1
 
 
 def _has_book(market: Market, order: Any, fitting: Sequence[Any], lacking: int) -> bool:
