@@ -100,3 +100,50 @@ def test_what_was_asked_lately_decides_where_a_part_goes(world, make):
     pairs = [submit(world, make, f"pair{n}", 2) for n in range(8)]
     assert match_orders(world.context, world.now) == len(pairs)
     assert leased_first(world, make) == ["three"]
+
+
+# -- work that asks for no accelerator
+
+
+def cpu_machine(world, name, **changes):
+    world.join(name, speed=MachineSpeed(steps_per_second=1.0), **changes)
+
+
+def test_work_without_accelerators_leaves_those_of_others_alone_though_they_are_cheaper_per_step(
+    world, make
+):
+    join(world, make, "gpu", 1, price=2_000_000)
+    cpu_machine(world, "cpu", price=100_000)
+    spec = make.spec()
+    planned = admit.plan(world.reader, world.context.shelf, world.tenant, spec, world.now)
+    assert [each.name for each in planned.machines] == ["cpu"]
+    first, second = world.submit(spec), world.submit(make.spec(name="second"))
+    assert match_orders(world.context, world.now) == 2
+    assert (leased(world, first), leased(world, second)) == (["cpu"], ["gpu"]), "rather than wait"
+
+
+def test_where_only_machines_with_accelerators_are_free_it_takes_the_lowest_price(world, make):
+    for number in range(6):  # the dearer, the faster, the cheaper per step
+        speed = MachineSpeed(steps_per_second=100.0 * 3**number)
+        join(world, make, f"gpu{number}", 1, price=1_000_000 * (1 + number), speed=speed)
+    jobs = [world.submit(make.spec(name=f"job{n}")) for n in range(3)]
+    assert match_orders(world.context, world.now) == 3
+    assert sorted(leased(world, each) for each in jobs) == [["gpu0"], ["gpu1"], ["gpu2"]]
+
+
+def test_a_gang_without_accelerators_is_of_machines_without_any_where_they_are_enough(world, make):
+    for name in ("gpu-a", "gpu-b"):
+        join(world, make, name, 1, price=200_000, region="eu")
+    for name, region in (("cpu-a", "eu"), ("cpu-b", "us")):
+        cpu_machine(world, name, price=100_000, region=region)
+    gang = world.submit(make.spec(num_nodes=2))
+    assert match_orders(world.context, world.now) == 2
+    assert leased(world, gang) == ["cpu-a", "cpu-b"]
+
+
+def test_islands_of_a_training_go_by_measured_work_whatever_they_ask(world, make):
+    join(world, make, "gpu", 1, price=2_000_000)
+    cpu_machine(world, "cpu", price=100_000)
+    training = world.submit(make.train_spec(islands_min=1, islands_max=1))
+    assert match_orders(world.context, world.now) == 1
+    assert leased(world, training) == ["gpu"]

@@ -26,6 +26,7 @@ from gondwana.jobs.listings import (
     rows,
     to_row,
 )
+from gondwana.jobs.preferred import preferred
 from gondwana.jobs.verdicts import Verdicts
 from gondwana.jobs.wants import masks_of, want_of, wish_of
 from gondwana.market.book import CPUS, DEVICES, FREE, MEMORY, NOTICE, PRICE, TAGS, Book, Numbers
@@ -216,9 +217,8 @@ class Shelf:
             book = self._book
             assert book is not None, "it proposed them"
             for machine_id in machine_ids:
-                place = book.row_of(machine_id)
-                if place is not None:
-                    book.set_free(machine_id, int(book.columns[FREE, place]) + order.devices)
+                if book.row_of(machine_id) is not None:
+                    book.set_free(machine_id, book.number(FREE, machine_id) + order.devices)
             self._idle.better_for_all()
             self._idle.remember(order.id, ANYTHING)
 
@@ -404,7 +404,17 @@ class Shelf:
     def _cheapest(
         self, book: Book, want: Want, order: Order, count: int, looks: _Looks
     ) -> list[str]:
-        """The cheapest that fit, also by what the book's numbers tell only roughly, and by the order's filter."""
+        """The cheapest that fit; of what that means, see `jobs.preferred`."""
+
+        def fitting(want: Want, count: int) -> list[str]:
+            return self._fitting(book, want, order, count, looks)
+
+        return preferred(order, want, count, fitting, functools.partial(book.number, PRICE))
+
+    def _fitting(
+        self, book: Book, want: Want, order: Order, count: int, looks: _Looks
+    ) -> list[str]:
+        """The cheapest per work that fit, also by what the book's numbers tell only roughly, and by the filter."""
         for _ in range(LOOKS_MAX):
             if order.filters:
                 found, saw_all = self._verdicts.cheapest(
@@ -460,9 +470,7 @@ class Shelf:
         self._idle.better(book.key_at(place).model, int(book.columns[PRICE, place]))
 
     def _take(self, book: Book, machine_id: str, devices: int) -> None:
-        place = book.row_of(machine_id)
-        assert place is not None
-        book.set_free(machine_id, int(book.columns[FREE, place]) - devices)
+        book.set_free(machine_id, book.number(FREE, machine_id) - devices)
         with self._news:
             self._taken.add(machine_id)
 
@@ -482,9 +490,8 @@ class Shelf:
 
 
 def _promises_enough(book: Book, machine_id: str, order: Order) -> bool:
-    place = book.row_of(machine_id)
     wanted = order.notice_seconds_min
-    return not wanted or (place is not None and bool(book.columns[NOTICE, place] >= wanted))
+    return not wanted or book.number(NOTICE, machine_id) >= wanted
 
 
 def _is_better(row: Numbers, before: Numbers) -> bool:

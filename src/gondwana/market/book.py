@@ -119,6 +119,10 @@ class Book:
         slot = self._slots.get(machine_id)
         return None if slot is None else int(self._places[slot])
 
+    def number(self, column: int, machine_id: str) -> int:
+        """A column of a machine's offer, which is there."""
+        return int(self.columns[column, self._places[self._slots[machine_id]]])
+
     def key_at(self, row: int) -> Key:
         """The bucket that a row lies in."""
         return self._keys[self._bucket_at(row)]
