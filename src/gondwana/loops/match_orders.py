@@ -105,9 +105,8 @@ def _propose(
     if not booked:
         if has_kinds(order):
             return chooser.propose_any(asked, leases, kept)
-        if (
-            asked.resources != order.resources
-        ):  # it sleeps until anything is better, not just of these
+        if asked.resources != order.resources:
+            # where nothing fits it sleeps until anything is better, not just what it may have now
             with chooser.shelf.trying(order.id, is_last=True):
                 return asked, chooser.propose(asked, leases, kept)
         return asked, chooser.propose(asked, leases, kept)

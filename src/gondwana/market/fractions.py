@@ -14,13 +14,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 
-TIES_ROWS: Final = (
-    256  # offers of a bucket, past the last that is needed, among which one as cheap may be better
-)
+TIES_ROWS: Final = 64  # offers of a bucket, past those that are needed, that may be better equals
 DEVICES_MAX: Final = 64  # more free devices of a machine count as so many
-DEMAND_MAX: Final = (
-    4_096  # machines asked for that are remembered of a kind of order; then the past counts half
-)
+DEMAND_MAX: Final = 4_096  # machines asked for by a kind of order; then all before counts half
 LOOK_AGAIN_SHARE: Final = 8  # preferences are made anew as demand has grown by an eighth
 KINDS_MAX: Final = 1_024  # of orders, by the models that they name
 
@@ -47,9 +43,7 @@ def preferences(asked: Numbers, devices: int) -> Numbers:
     after = np.maximum(free - devices, 0)
     lost = fragments(asked)
     steps = max(1, 2 * int(asked.sum()))
-    growth = (
-        2 * (lost[after] - lost) + steps // 2
-    ) // steps  # rounded to whole devices of the mean order
+    growth = (2 * (lost[after] - lost) + steps // 2) // steps  # in whole devices of the mean order
     order = np.lexsort((free, growth, free < devices))
     ranks = np.empty_like(free)
     ranks[order] = free
