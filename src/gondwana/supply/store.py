@@ -12,7 +12,9 @@ from gondwana.core.errors import NoSuchThing, WrongState
 from gondwana.core.events import Event
 from gondwana.core.ids import MachineId, OfferId, PrincipalId
 from gondwana.core.values import replace
+from gondwana.db.ahead import ahead
 from gondwana.db.conditional import expect_state
+from gondwana.db.dialect import Dialect
 from gondwana.db.many import of_keys, read_keys, read_tuples, read_values
 from gondwana.db.queries import load_queries
 from gondwana.db.rows import from_row, from_rows, to_row
@@ -209,10 +211,18 @@ def supply(reader: Reader) -> Iterator[Supply]:
 
 def numbers(reader: Reader) -> Iterator[tuple[Any, ...]]:
     """The same in the few numbers that a search needs, by the columns of the query."""
+    pages = _pages_of_numbers(reader)
+    # SQLite lets go of the interpreter at each row: beside a thread that computes it would wait for it each time
+    is_far = reader.dialect is Dialect.POSTGRES
+    for rows in ahead(pages) if is_far else pages:
+        yield from rows
+
+
+def _pages_of_numbers(reader: Reader) -> Iterator[list[tuple[Any, ...]]]:
     after, found = "", ROWS_MAX
     while found == ROWS_MAX:
         rows = reader.tuples(SQL.numbers, {"after": after, "limit": ROWS_MAX})
-        yield from rows
+        yield rows
         found = len(rows)
         after = rows[-1][0] if rows else ""
 
