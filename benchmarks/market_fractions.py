@@ -5,7 +5,7 @@
 Orders for 1, 2, 4 or 8 devices (60, 15, 12 and 13 %) come by Poisson to machines of one model and price and hold them
 for an exponential time; what finds no room is lost. `alike`: 60 machines of 8 devices; `mixed`: 120 of 1, 60 of 2, 30
 of 4 and 15 of 8 devices, in any order. Served by the product's own search, in turns with the same search told who
-joined first, or to take the fullest machine. No policy can serve more than what is offered over what there is.
+joined first, or to take the fullest machine, or the emptiest. No policy serves more than there is over what is asked.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def run(
 
 
 def _take(book: Book, machine_id: str, devices: int) -> None:
-    book.set_free(machine_id, int(book.columns[FREE, book.row_of(machine_id)]) - devices)
+    book.set_free(machine_id, book.number(FREE, machine_id) - devices)
 
 
 def measure(seeds: int, orders: int) -> dict[str, dict[str, dict[str, float]]]:

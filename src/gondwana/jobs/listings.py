@@ -105,7 +105,6 @@ def _row(
     )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=4_096)
 def _tags(accelerator: str, isolation: str, is_open: bool, notice_seconds: int) -> int:
     return (
         (HAS_ACCELERATOR if accelerator != CPU else 0)

@@ -87,10 +87,9 @@ def _proposals(
                 else (order, list[str]())
             )
             proposed.update(machine_ids)
-            offered = [sold for name in machine_ids if (sold := shelf.listing(name))]
+            offered = [found for name in machine_ids if (found := shelf.listing(name))]
             if allowed := fairness.settle(each, held, offered):
-                found = variant if has_kinds(order) else order
-                yield Proposal(order=found, machine_ids=allowed)
+                yield Proposal(order=variant, machine_ids=allowed)
             elif machine_ids:
                 shelf.refused(variant, [name for name in machine_ids if name not in booked])
 
@@ -108,13 +107,13 @@ def _propose(
         if asked.resources != order.resources:
             # where nothing fits it sleeps until anything is better, not just what it may have now
             with chooser.shelf.trying(order.id, is_last=True):
-                return asked, chooser.propose(asked, leases, kept)
-        return asked, chooser.propose(asked, leases, kept)
+                return order, chooser.propose(asked, leases, kept)
+        return order, chooser.propose(asked, leases, kept)
     held, most = market.held_by(leases, asked.id), asked.count_max - len(booked)
     if held >= most:
-        return asked, list(booked)
+        return order, list(booked)
     rest = replace(asked, count_min=max(0, asked.count_min - len(booked)), count_max=most)
-    return asked, [*booked, *chooser.propose(rest, leases, [*kept, *booked])]
+    return order, [*booked, *chooser.propose(rest, leases, [*kept, *booked])]
 
 
 def _kept(context: Context, holds: Sequence[Hold], order: Order, now: Instant) -> Iterator[str]:

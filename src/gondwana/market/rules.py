@@ -26,7 +26,7 @@ ORDER_SECONDS_MAX: Final = 24 * 3600  # an order that nothing fits for a day has
 PROOF_GAP_SECONDS_MAX: Final = (
     12.0  # proofs further apart prove nothing of the time between (two heartbeats + slack)
 )
-SPEED_BITS: Final = 6  # of a measured speed count: 2 to 3 %, about what measuring it again changes
+SPEED_BITS: Final = 6  # of a measured speed count: 2 to 3 %, less than measuring again may change
 COST_MAX: Final = 2**62  # of a machine without a price per work: last
 RECLAIM_SECONDS_MIN: Final = 120  # the least that anybody's program gets to save its work
 RUNWAY_SECONDS: Final = 3600  # a lease's escrow at the start, or the job's budget if smaller

@@ -30,19 +30,10 @@ def screen(
         )
     constraints = (*_OF_MACHINES, *_filters(order, now), *_OF_MONEY)
     tests = [one.passes for one in constraints if not one.is_implied]
-    fits = [each for each in left if _passes_all(tests, order, each)]
+    fits = [each for each in left if all(passes(order, each) for passes in tests)]
     if len(fits) > 1:
         fits.sort(key=price_per_work)
     return Screening(fits=tuple(fits)) if fits else _why_not(order, left, constraints, counts)
-
-
-def _passes_all(
-    tests: Sequence[Callable[[Order, Listing], bool]], order: Order, listing: Listing
-) -> bool:
-    for passes in tests:  # noqa: SIM110  (a generator would take longer than the tests)
-        if not passes(order, listing):
-            return False
-    return True
 
 
 def _why_not(
