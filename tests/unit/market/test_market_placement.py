@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gondwana.market.placement import choose, coordinates, rules, sites
+from gondwana.market.placement import choose, coordinates, levels, looks, rules, sites
 from gondwana.market.placement.coordinates import HERE, Coordinate
 from gondwana.market.placement.model import Gang, How, IslandWork, Link, Nodes, Work
 from gondwana.market.placement.sites import Measured
@@ -298,3 +298,24 @@ def test_there_are_never_more_cities_than_can_be_searched():
     city, where = sites.cities(points, ["eu"] * 100)
     assert len(where) == sites.CITIES_MAX
     assert city.max() == sites.CITIES_MAX - 1
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from([1, 5, 900, 5_000]), st.sampled_from([1, 2, 7, 200]), st.booleans(),
+    st.booleans(), st.tuples(st.integers(-1, 6), st.integers(-1, 6), st.integers(-1, 6)),
+)  # fmt: skip
+@EXACT
+def test_a_compiled_look_finds_the_machines_that_a_plain_one_does(
+    seed, machines, wanted, is_part, is_grouped, corner
+):
+    pytest.importorskip("numba", reason="numba is not installed: nothing to compare with")
+    random = np.random.default_rng(seed)
+    speed, link, delay = random.integers(0, 7, (3, machines)).astype(np.int16)
+    group = np.sort(random.integers(0, 9, machines)) if is_grouped else None
+    inside = random.random(machines) < 0.7 if is_part else None
+    columns = levels.Levels(
+        np.arange(machines), random.integers(1, 5, machines).astype(np.float64), speed, link, delay
+    )
+    asked = (columns, inside, group, corner, wanted)
+    assert looks.LOOK is not looks.plain_look
+    assert looks.LOOK(*asked).tolist() == looks.plain_look(*asked).tolist()

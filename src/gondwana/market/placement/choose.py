@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from gondwana.market.placement import rules
+from gondwana.market.placement.levels import levels_of
 from gondwana.market.placement.model import (
     Floats,
     Gang,
@@ -24,7 +25,6 @@ from gondwana.market.placement.model import (
 from gondwana.market.placement.sets import (
     CITY_HOP_SECONDS,
     Best,
-    levels_of,
     search_cities,
     search_near,
     search_sites,
@@ -179,22 +179,28 @@ def ring(
 
 def _ring_order(nodes: Nodes, rows: Integers) -> Integers:
     """By city, each followed by the nearest that is left; in a city by site, in a site by serial."""
-    present = np.unique(nodes.city_N[rows])
-    first_of = {
-        city: int(nodes.serial_N[rows[nodes.city_N[rows] == city]].min())
-        for city in present.tolist()
-    }
-    left = sorted(first_of, key=lambda city: first_of[city])
-    chain = [left.pop(0)]
-    while left:
-        away = ((nodes.point_C3[left] - nodes.point_C3[chain[-1]]) ** 2).sum(axis=1)
-        chain.append(left.pop(int(away.argmin())))
-    turn = np.zeros(int(present.max()) + 1, np.int64)
-    turn[chain] = np.arange(len(chain))
-    site, number = np.unique(nodes.site_N[rows], return_inverse=True)
-    first = np.full(len(site), np.iinfo(np.int64).max)
-    np.minimum.at(first, number, nodes.serial_N[rows])  # a site's name means nothing
-    return rows[np.lexsort((nodes.serial_N[rows], first[number], turn[nodes.city_N[rows]]))]
+    city_K, city_first = _by_first(nodes.city_N[rows], nodes.serial_N[rows])
+    point_C3 = nodes.point_C3[nodes.city_N[rows[city_first]]]
+    apart_CC = ((point_C3[:, None] - point_C3[None]) ** 2).sum(axis=2)
+    turn_C, city = np.empty(len(point_C3), np.int64), 0
+    for turn in range(len(point_C3)):
+        turn_C[city] = turn
+        apart_CC[:, city] = np.inf
+        city = int(apart_CC[city].argmin())
+    site_K, _ = _by_first(nodes.site_N[rows], nodes.serial_N[rows])  # a site's name means nothing
+    return rows[np.lexsort((nodes.serial_N[rows], site_K, turn_C[city_K]))]
+
+
+def _by_first(group_K: Integers, serial_K: Integers) -> tuple[Integers, Integers]:
+    """(the number of each one's group, the place of each group's first): groups by their least serial."""
+    order = np.argsort(serial_K, kind="stable")
+    _, first, number = np.unique(group_K[order], return_index=True, return_inverse=True)
+    rank_of = np.empty(len(first), np.int64)
+    by_first = np.argsort(first)
+    rank_of[by_first] = np.arange(len(first))
+    group = np.empty(len(group_K), np.int64)
+    group[order] = rank_of[number]
+    return group, order[first[by_first]]
 
 
 def _rank(nodes: Nodes, placed: Placement) -> tuple[float, float, list[int]]:
