@@ -12,6 +12,17 @@ from network import Network
 
 from gondwana.engines.detect import detect
 
+LONGEST = (
+    "test_pricing_script.py", "test_leases.py", "test_faults.py", "test_market_view.py", "test_bad_recipes.py",
+    "test_command_line.py", "test_full_disks.py", "test_provider.py", "test_plans.py",
+)  # fmt: skip
+"""Files that take longest, mostly waiting: they begin first, so that none of them is alone at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(scope="session")
 def sandboxed():

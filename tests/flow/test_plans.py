@@ -1,14 +1,9 @@
-"""A plan is made, one is launched and bound, and what it took stands beside it; an owner's script sets a price."""
+"""A plan is made, one is launched and bound, and what it took stands beside it."""
 
 import pytest
 from network import GONDWANA, job_file, training_job, until
 
 pytestmark = pytest.mark.sandbox
-SCRIPT = """
-import json, sys
-told = json.load(sys.stdin)
-print(json.dumps({"price_micro_usd_per_device_hour": told["lowest_competing_micro_usd_per_device_hour"] + 7}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +57,6 @@ def test_where_nothing_fits_the_plan_says_what_would(ada, network):
     refused = ada.cli("plan", job)
     assert refused.returncode == 6
     assert "raise the price cap from $0.05 to $0.10 per device-hour" in refused.stdout
-
-
-def test_an_owners_script_sets_the_price_of_his_machine(network):
-    path = network.folder / "price.py"
-    path.write_text(SCRIPT)
-    bert = network.people["bert"]
-    limits = ("--floor", "0.01", "--ceiling", "1", "--every", "60s", "--step", "50%")
-    stated = bert.cli("provider", "price", "birch", "--policy", "script", "--script", path, *limits)
-    assert stated.returncode == 0, stated.stderr
-    price = until(
-        lambda: (now := bert.client.machines.pricing("birch")).reason and now,
-        150,
-        what="the script's price",
-        note=network.logs,
-    )
-    assert price.facts.answer_micro_usd_per_device_hour == 100_007
-    assert price.price_micro_usd_per_device_hour == 250_000
-    assert price.reason == "your script said $0.100007, at most 50 % at once"
 
 
 @pytest.mark.torch
