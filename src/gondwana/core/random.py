@@ -61,17 +61,13 @@ class SecureRandom:
     def bits(self, count: int) -> int:
         """A uniform integer of `count` bits."""
         size = (count + 7) // 8
-        return int.from_bytes(self._bytes(size), "little") >> (8 * size - count)
-
-    def _bytes(self, size: int) -> bytes:
-        """So many bytes that nobody was given before, nor will be."""
         pool = self._pool
         begin, end = pool.used, pool.used + size
         if end > len(pool.bytes) or pool.forks != _forks:
             pool.bytes, pool.forks = os.urandom(max(POOL_BYTES, size)), _forks
             begin, end = 0, size
-        pool.used = end
-        return pool.bytes[begin:end]
+        pool.used = end  # nobody is given the same bytes again
+        return int.from_bytes(pool.bytes[begin:end], "little") >> (8 * size - count)
 
     def uniform(self) -> float:
         """A uniform number in [0, 1)."""

@@ -171,7 +171,7 @@ def choose(tx: Transaction, random: Random, now: Instant, proposals: Sequence[Pr
             continue
         left = not_kept(order, _agreed(proposed, offers, kept), kept, now, leases)
         allowed = limits.allowed(order, held, left)
-        for chosen in _choose(order, leases, allowed, now):
+        for chosen in _choose(order, leases, held, allowed, now):
             lease_id = LeaseId(new_id("lea", now, random))
             lease = market_rules.reservation(
                 order,
@@ -222,14 +222,16 @@ def _agreed(proposed: Proposal, offers: Mapping[str, Listing], kept: Kept) -> li
 
 
 def _choose(
-    order: Order, past: Sequence[Lease], offers: Sequence[Listing], now: Instant
+    order: Order, past: Sequence[Lease], held: int, offers: Sequence[Listing], now: Instant
 ) -> Sequence[Listing]:
-    """The machines to reserve: as proposed, which is a gang's ring, or the cheapest where more were proposed."""
-    barred = set(memory.barred(past, now))
-    offers = [each for each in offers if each.machine_id not in barred]
-    chosen = market_rules.match(
-        order, market.held_by(past, order.id), screening.screen(order, offers, now)
-    )
+    """The machines to reserve: as proposed, which is a gang's ring, or the cheapest where more were proposed.
+
+    `past`: all leases of its job, of which the order has `held`.
+    """
+    if past:
+        barred = set(memory.barred(past, now))
+        offers = [each for each in offers if each.machine_id not in barred]
+    chosen = market_rules.match(order, held, screening.screen(order, offers, now))
     if len(chosen) < len(offers):
         return chosen
     wanted = {each.machine_id for each in chosen}
@@ -260,6 +262,8 @@ def _use_booked(tx: Transaction, now: Instant, seen: Seen) -> None:
 
 
 def _rank(job: Job, past: Sequence[Lease]) -> int:
+    if not past:
+        return 0
     live = [lease for lease in past if lease.state is not LeaseState.CLOSED]
     return batch.free_rank(job.spec, live)
 

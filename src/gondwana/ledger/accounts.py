@@ -71,13 +71,16 @@ CHART: Final = (
     _kind(9010, Limit.DEBITS, "budget:<id>:left", "what a budget still allows", BUDGET),
 )
 """Codes below 9000 are money, and their balances sum to zero; 9000 and above are limits, counted the same way."""
-_PATTERNS: Final = tuple((kind, kind.pattern()) for kind in CHART)
+_PATTERNS: Final = {
+    head: [(kind, kind.pattern()) for kind in CHART if kind.name.partition(":")[0] == head]
+    for head in {kind.name.partition(":")[0] for kind in CHART}
+}
 
 
 @functools.lru_cache(maxsize=65_536)
 def kind_of(name: str) -> AccountKind:
     """The line of the chart that `name` belongs to. Raises InvalidValue for a name that no line describes."""
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in _PATTERNS.get(name.partition(":")[0], ()):
         if pattern.fullmatch(name):
             return kind
     raise InvalidValue(field="account", value=name, hint="see the chart of accounts")
@@ -98,11 +101,13 @@ def suspense(rail: str) -> AccountName:
     return _named(f"suspense:{rail}")
 
 
+@functools.lru_cache(maxsize=65_536)
 def tenant_available(tenant_id: str) -> AccountName:
     """What a tenant can spend or withdraw."""
     return _named(f"tenant:{tenant_id}:available")
 
 
+@functools.lru_cache(maxsize=65_536)
 def tenant_promo(tenant_id: str) -> AccountName:
     """What a tenant was given to spend; it cannot be withdrawn."""
     return _named(f"tenant:{tenant_id}:promo")

@@ -272,14 +272,16 @@ def _told(tx: Transaction, entries: Sequence[Entry]) -> Generator[None]:
 
 def _accounts_of(entries: Sequence[Entry]) -> list[AccountName]:
     """Every account that the entries touch."""
-    legs = (leg for entry in entries for leg in entry.legs)
-    return list(dict.fromkeys(name for leg in legs for name in (leg.debit, leg.credit)))
+    named = [name for entry in entries for leg in entry.legs for name in (leg.debit, leg.credit)]
+    return list(dict.fromkeys(named))
 
 
 def _names_of(entries: Sequence[Entry]) -> list[str]:
     """Every kind, subject and job that the entries name."""
-    named = ((entry.kind, entry.subject, entry.job_id) for entry in entries)
-    return list(dict.fromkeys(name for names in named for name in names if name))
+    named = [
+        name for entry in entries for name in (entry.kind, entry.subject, entry.job_id) if name
+    ]
+    return list(dict.fromkeys(named))
 
 
 def _by_name(rows: Sequence[tuple[int, str]]) -> dict[str, int]:

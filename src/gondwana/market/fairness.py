@@ -103,22 +103,21 @@ class Holdings:
         self, tenant_id: str, project: str, amounts: Amounts, *, job_id: str, sign: int = 1
     ) -> None:
         """One more lease of so much; with `sign` -1 one less."""
+        totals = self._totals
         for held in (
             self._tenants.get(tenant_id) or self._tenants.setdefault(tenant_id, _Held()),
             self._projects.get((tenant_id, project))
             or self._projects.setdefault((tenant_id, project), _Held()),
         ):
             _count(held.jobs, job_id, sign)
-            mine = held.amounts
+            mine, share = held.amounts, held.share if sign > 0 else None
             for resource, amount in amounts.items():
-                mine[resource] = mine.get(resource, 0) + sign * amount
+                mine[resource] = holds = mine.get(resource, 0) + sign * amount
                 if resource not in (CPUS, MEMORY):
                     held.devices += sign * amount
-            if sign < 0:
-                held.share = None
-            elif held.share is not None:  # what grew may be the largest part now
-                grown = {resource: mine[resource] for resource in amounts}
-                held.share = max(held.share, part_of(grown, self._totals))
+                if share is not None:  # what grew may be the largest part now
+                    share = max(share, holds * PARTS // (totals.get(resource) or 1))
+            held.share = None if share is None else min(PARTS, share)
 
     def devices(self, tenant_id: str, project: str | None, model: str) -> int:
         """Devices of a model ("": of any) that a tenant, or one of his projects, holds."""
@@ -146,9 +145,10 @@ class Holdings:
 
     def due(self, tenant_id: str, project: str | None = None, *, more: int = 0) -> int:
         """The share, and `more` parts, over its weight: the least is next. What is of no project weighs 1."""
-        whose = (tenant_id, project or "")
-        weight = WEIGHT_DEFAULT if project == "" else self.weights.get(whose, WEIGHT_DEFAULT)
-        return (self.share(tenant_id, project) + more) * WEIGHT_MAX // max(1, weight)
+        share, weight = self.share(tenant_id, project), WEIGHT_DEFAULT
+        if self.weights and project != "":
+            weight = self.weights.get((tenant_id, project or ""), WEIGHT_DEFAULT)
+        return (share + more) * WEIGHT_MAX // max(1, weight)
 
     def _of(self, tenant_id: str, project: str | None) -> _Held:
         if project is None:
@@ -186,6 +186,22 @@ def effective_priority(each: Waiting, now: Instant) -> int:
 _Entry = tuple[int, float, str, str]
 
 
+@dataclass(slots=True)
+class _Line:
+    """The orders of one tenant that wait for their turn."""
+
+    tenant_id: str
+    projects: dict[str, list[tuple[int, float, str, Waiting]]]  # the last of each is next
+    expected: int = 0  # parts of what was taken and is not settled yet
+    expected_of: dict[str, int] = field(default_factory=dict[str, int])  # the same by project
+    entry: _Entry | None = None  # the one in the heap that counts
+
+    def expect(self, project: str, part: int) -> None:
+        """So much more, or less, may be held soon."""
+        self.expected += part
+        self.expected_of[project] = self.expected_of.get(project, 0) + part
+
+
 class Turns:
     """Open orders, one at a time, each whose turn it is; what an order got counts for the next.
 
@@ -194,7 +210,6 @@ class Turns:
 
     def __init__(self, waiting: Iterable[Waiting], holdings: Holdings, now: Instant) -> None:
         self._holdings = holdings
-        self._expected: dict[tuple[str, str | None], int] = {}
         self._parts: dict[str, int] = {}  # of what is not settled yet
         self._settled: dict[str, list[tuple[Waiting, Amounts]]] = {}  # by job
         queues: dict[str, dict[str, list[tuple[int, float, str, Waiting]]]] = {}
@@ -204,12 +219,13 @@ class Turns:
             queues.setdefault(each.tenant_id, {}).setdefault(each.project, []).append(key)
         for projects in queues.values():
             for queue in projects.values():
-                queue.sort(key=_rank, reverse=True)  # the last is next
-        self._queues = queues
-        self._current: dict[str, _Entry] = {}  # the entry of each tenant that counts
+                queue.sort(key=_rank, reverse=True)
+        self._lines = {
+            tenant_id: _Line(tenant_id, projects) for tenant_id, projects in queues.items()
+        }
         self._heap: list[_Entry] = []
-        for tenant_id in queues:
-            self._push(tenant_id)
+        for line in self._lines.values():
+            self._push(line)
 
     def __iter__(self) -> "Turns":
         return self
@@ -220,26 +236,28 @@ class Turns:
             if not self._heap:
                 raise StopIteration
             entry = heapq.heappop(self._heap)
-            if self._current.get(entry[2]) is entry:
+            line, project = self._lines[entry[2]], entry[3]
+            if line.entry is entry:
                 break
-        _, _, tenant_id, project = entry
-        del self._current[tenant_id]
-        projects = self._queues[tenant_id]
-        each = projects[project].pop()[-1]
-        if not projects[project]:
-            del projects[project]
+        line.entry = None
+        queue = line.projects[project]
+        each = queue.pop()[-1]
+        if not queue:
+            del line.projects[project]
         self._parts[each.order.id] = part = part_of(each.asked, self._holdings.totals)
-        self._expect(each, part)
-        self._push(tenant_id)
+        line.expect(project, part)
+        self._push(line)
         return each
 
     def settle(self, each: Waiting, amounts: Amounts | None) -> None:
         """The order got so much, or nothing."""
-        self._expect(each, -self._parts.pop(each.order.id))
+        order = each.order
+        line = self._lines[order.tenant_id]
+        line.expect(order.project, -self._parts.pop(order.id))
         if amounts:
             self._add(each, amounts, 1)
-            self._settled.setdefault(each.order.job_id, []).append((each, amounts))
-        self._push(each.tenant_id)
+            self._settled.setdefault(order.job_id, []).append((each, amounts))
+        self._push(line)
 
     def counts_on(self, job_id: str) -> bool:
         """Whether one order of a job was settled, and no other: what it got counts on, as what was committed."""
@@ -262,29 +280,22 @@ class Turns:
         order = each.order
         self._holdings.add(order.tenant_id, order.project, amounts, job_id=order.job_id, sign=sign)
 
-    def _expect(self, each: Waiting, part: int) -> None:
-        for whose in ((each.tenant_id, None), (each.tenant_id, each.project)):
-            self._expected[whose] = self._expected.get(whose, 0) + part
-
-    def _due(self, tenant_id: str, project: str | None) -> int:
-        expected = self._expected.get((tenant_id, project), 0)
-        return self._holdings.due(tenant_id, project, more=expected)
-
-    def _push(self, tenant_id: str) -> None:
+    def _push(self, line: _Line) -> None:
         """Sort a tenant in anew: by his share, then by the age of his next order."""
-        projects = self._queues[tenant_id]
+        projects, due = line.projects, self._holdings.due
         if not projects:
-            self._current.pop(tenant_id, None)
+            line.entry = None
             return
         if len(projects) == 1:
             (project,) = projects
         else:
-            project = min(
-                projects, key=lambda each: (self._due(tenant_id, each), _rank(projects[each][-1]))
-            )
-        entry = (self._due(tenant_id, None), projects[project][-1][1], tenant_id, project)
-        if self._current.get(tenant_id) != entry:
-            self._current[tenant_id] = entry
+            project = min(projects, key=lambda each: (
+                due(line.tenant_id, each, more=line.expected_of.get(each, 0)), _rank(projects[each][-1])
+            ))  # fmt: skip
+        share = due(line.tenant_id, more=line.expected)
+        entry = (share, projects[project][-1][1], line.tenant_id, project)
+        if line.entry != entry:
+            line.entry = entry
             heapq.heappush(self._heap, entry)
 
 
