@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from gondwana import __version__
 from gondwana.api import problems, socket
 from gondwana.api.bodies import BodyLimit
 from gondwana.api.plane import Plane
+from gondwana.api.query import known_only
 from gondwana.api.routes import (
     accounts,
     auctions,
@@ -36,7 +37,10 @@ from gondwana.api.routes import (
 def make_app(plane: Plane) -> FastAPI:
     """The API over a plane; OpenAPI at /openapi.json, a page of it at /docs."""
     app = FastAPI(
-        title="Gondwana", version=__version__, description="One cloud out of many owners' machines."
+        title="Gondwana",
+        version=__version__,
+        description="One cloud out of many owners' machines.",
+        dependencies=[Depends(known_only)],
     )
     app.state.plane = plane
     problems.install(app)

@@ -66,7 +66,7 @@ def _object(value: Any, kind: Any, at: str) -> Any:
         if name not in known:
             path, hint = _path(at, name), did_you_mean(name, known, at=_path(at, ""))
             told = f"There is no field {path}."
-            raise UnknownKey(told, field=path, value=_shown(each), hint=hint)
+            raise UnknownKey(told, field=path, value=shown(each), hint=hint)
     for name, (_, is_needed) in known.items():
         if is_needed and name not in members:
             path = _path(at, name)
@@ -114,16 +114,21 @@ def _refuse(value: Any, kind: Any, at: str) -> NoReturn:
         words = "is not one of those there are", did_you_mean(str(value), [*kind])
     else:
         words = _WORDS.get(kind, ("is not of the kind that belongs here", "see /docs"))
-    path, shown = at or "the body", _shown(value)
-    raise InvalidValue(f"{path}: {shown} {words[0]}.", field=path, value=shown, hint=words[1])
+    path, text = at or "the body", shown(value)
+    raise InvalidValue(f"{path}: {text} {words[0]}.", field=path, value=text, hint=words[1])
+
+
+def plain(name: str) -> str:
+    """A name that somebody sent, as far as it can be read at a glance and written down."""
+    return _unicode(name[:WORD_CHARS_MAX])
 
 
 def _path(at: str, name: str) -> str:
-    shown = _unicode(name[:WORD_CHARS_MAX])
-    return f"{at}.{shown}" if at else shown
+    word = plain(name)
+    return f"{at}.{word}" if at else word
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The value as JSON, as far as it can be read at a glance."""
     text = json.dumps(value)
     whole = len(text) <= VALUE_CHARS_SHOWN_MAX

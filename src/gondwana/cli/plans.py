@@ -10,7 +10,7 @@ from gondwana.cli.plots import scatter
 from gondwana.core.errors import InvalidValue
 from gondwana.core.money import format_usd, parse_usd
 from gondwana.core.units import format_seconds, parse_seconds
-from gondwana.wire.jobs import JobSpec
+from gondwana.wire.jobs import JobSpec, Resources, kind_called
 from gondwana.wire.plans import AccuracyView, PlanOption, PredictionView, SpreadView, Wanted
 from gondwana.wire.views import PlanView
 
@@ -82,7 +82,7 @@ def show_plan(plan: PlanView, spec: JobSpec, chosen: PlanOption | None = None) -
     ]
     parts = [table(MACHINE_HEADS, rows, empty="no machines"), facts(_sums(plan, spec))]
     if plan.default is not None:
-        parts += [_front(plan, chosen), _compared(plan)]
+        parts += [_front(plan, chosen, spec.resources), _compared(plan)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -98,7 +98,9 @@ def _refusal(plan: PlanView, spec: JobSpec) -> str:
             price(each.added_micro_usd_per_hour),
             price(each.price_micro_usd_per_hour),
             _about(each.seconds, each.cost_micro_usd),
-            f"alternative {each.alternative}: {each.words}" if each.alternative else each.words,
+            f"{kind_called(spec.resources, each.alternative)}: {each.words}"
+            if each.alternative
+            else each.words,
         ]
         for each in plan.relaxations
     ]
@@ -129,7 +131,7 @@ def _sums(plan: PlanView, spec: JobSpec) -> list[tuple[str, str]]:
     ]
 
 
-def _front(plan: PlanView, chosen: PlanOption | None) -> str:
+def _front(plan: PlanView, chosen: PlanOption | None, resources: Resources) -> str:
     """The front as a table, drawn where it has more than two points; a default that is beaten stands below it."""
     default = plan.default
     assert default is not None
@@ -137,7 +139,8 @@ def _front(plan: PlanView, chosen: PlanOption | None) -> str:
     options = shown if any(each.is_default for each in shown) else [*shown, default]
     is_training = bool(default.rounds)
     rows = [
-        _row(each, chosen, beaten=each not in shown, is_training=is_training) for each in options
+        _row(each, chosen, resources, beaten=each not in shown, is_training=is_training)
+        for each in options
     ]
     left = f" ({len(plan.front) - len(shown)} more: --json)" if len(shown) < len(plan.front) else ""
     lines = [
@@ -162,7 +165,12 @@ def _thinned(front: Sequence[PlanOption], kept: Sequence[PlanOption]) -> list[Pl
 
 
 def _row(
-    option: PlanOption, chosen: PlanOption | None, *, beaten: bool, is_training: bool
+    option: PlanOption,
+    chosen: PlanOption | None,
+    resources: Resources,
+    *,
+    beaten: bool,
+    is_training: bool,
 ) -> list[str]:
     mark = (CHOSEN_MARK if option == chosen else "") + (DEFAULT_MARK if option.is_default else "")
     head = [
@@ -173,8 +181,8 @@ def _row(
         _percent(option.interruption_probability),
     ]
     machines = option.accelerators
-    if option.alternative:
-        machines += f" (alternative {option.alternative})"
+    if option.alternative and resources.alternatives:  # else it is named by its machines
+        machines += f" ({kind_called(resources, option.alternative)})"
     if not is_training:
         return [*head, machines]
     return [

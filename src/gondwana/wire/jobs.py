@@ -64,6 +64,13 @@ def kinds_of(resources: Resources) -> tuple[Alternative, ...]:
     )
 
 
+def kind_called(resources: Resources, number: int) -> str:
+    """What one of `kinds_of`, counted from 1, is called to whoever wrote the job."""
+    if resources.alternatives:
+        return f"alternative {number}"
+    return resources.accelerators[number - 1].name or "any accelerator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
     """How suspicious the coordinator is of delivered deltas (architecture, section 10)."""

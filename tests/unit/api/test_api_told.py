@@ -185,3 +185,21 @@ def test_a_call_that_reads_no_body_refuses_one_that_says_something(served):
 def test_what_the_client_sends_whole_is_read_back_as_it_was():
     spec = JobSpec(name="hello", train=Train(recipe="recipe.py"))
     assert read(json.loads(json.dumps(dataclasses.asdict(spec))), JobSpec) == spec
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "hint"),
+    [
+        ("/v1/machines?limt=1", "limt", "did you mean limit?"),
+        ("/v1/jobs?state=ended&x%00=1", "state", ""),
+        ("/v1/account?verbose=1", "verbose", ""),
+        ("/healthz?deep=1", "deep", "/healthz has none"),
+    ],
+)
+def test_a_query_parameter_that_nobody_reads_is_refused_with_the_nearest_that_is_read(
+    served, path, field, hint
+):
+    status, told = send(served, "GET", path, {})
+    assert (status, told["code"], told["fields"]["field"]) == (422, "unknown_key", field)
+    assert told["detail"] == f"There is no query parameter {field}."
+    assert told["hint"].startswith(hint)

@@ -8,8 +8,8 @@ from gondwana.cli.main import run
 from gondwana.cli.plans import SHOWN_MAX, show_plan
 from gondwana.cli.plots import scatter
 from gondwana.core.errors import InvalidValue, NothingFits
-from gondwana.wire.jobs import WHERE_CHARS_MAX, MarketTerms
-from gondwana.wire.plans import PlanOption, Wanted, bound, chosen
+from gondwana.wire.jobs import WHERE_CHARS_MAX, Accelerators, Alternative, MarketTerms, Resources
+from gondwana.wire.plans import PlanOption, RelaxationView, Wanted, bound, chosen
 from gondwana.wire.views import PlanView
 
 
@@ -112,6 +112,32 @@ def test_of_a_long_front_both_ends_and_the_default_are_shown(make):
     assert any(line.startswith("*") for line in lines)
     assert "1 min 40 s" in lines[0]
     assert "3 min 19 s" in lines[-1]
+
+
+MAP = Resources(
+    accelerators=(Accelerators(name="H100", count=2), Accelerators(name="A100", count=2))
+)
+WRITTEN = Resources(
+    alternatives=tuple(Alternative(accelerators=(each,)) for each in MAP.accelerators)
+)
+
+
+@pytest.mark.parametrize(
+    ("resources", "row", "change"),
+    [(MAP, "2×A100", "A100: wait"), (WRITTEN, "2×A100 (alternative 2)", "alternative 2: wait")],
+    ids=["a map", "any_of"],
+)
+def test_a_kind_is_called_by_its_number_only_where_it_was_written_as_one_of_several(
+    make, resources, row, change
+):
+    one = option(60.0, 10**6, is_default=True, accelerators="2×A100", alternative=2)
+    spec = make.spec(resources=resources)
+    told = show_plan(PlanView(fits=True, front=(one,), default=one), spec).splitlines()
+    assert [line for line in told if line.endswith(f" {row}")]
+    wait = RelaxationView(words="wait", changes=(), machines=(), price_micro_usd_per_hour=1,
+                          added_micro_usd_per_hour=0, alternative=2)  # fmt: skip
+    refused = show_plan(PlanView(fits=False, why_not="none", relaxations=(wait,)), spec)
+    assert refused.endswith(f" {change}")
 
 
 def test_points_are_drawn_where_they_are():
