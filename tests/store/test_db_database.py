@@ -42,13 +42,20 @@ def test_the_file_is_safe_against_power_loss_and_checks_references(tmp_path):
     with Database.open(tmp_path / "a b?#.db") as database:
         found = {
             name: database.writer.call(lambda tx, name=name: tx.one(f"PRAGMA {name}")[0])
-            for name in ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "foreign_keys",
+                "recursive_triggers",
+                "temp_store",
+            )
         }
     assert found == {
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
         "recursive_triggers": 1,
+        "temp_store": 2,  # in memory: what a savepoint would undo reaches no file
     }
     assert (tmp_path / "a b?#.db").exists()
 

@@ -13,7 +13,7 @@ OF_LISTS: Final = ("cursor", "limit")  # whoever pages sends them to lists that 
 
 async def known_only(connection: HTTPConnection) -> None:
     """A dependency of every route; raises UnknownKey, which names the parameter and the nearest one."""
-    if not connection.query_params:
+    if not connection.query_params or connection.scope["type"] != "http":  # an agent's link reads none
         return
     route = connection.scope["route"]
     known = sorted(_read_by(route.dependant))
