@@ -13,7 +13,8 @@ OF_LISTS: Final = ("cursor", "limit")  # whoever pages sends them to lists that 
 
 async def known_only(connection: HTTPConnection) -> None:
     """A dependency of every route; raises UnknownKey, which names the parameter and the nearest one."""
-    if not connection.query_params or connection.scope["type"] != "http":  # an agent's link reads none
+    is_link = connection.scope["type"] != "http"  # an agent's, which reads none
+    if is_link or not connection.query_params:
         return
     route = connection.scope["route"]
     known = sorted(_read_by(route.dependant))
