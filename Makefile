@@ -27,7 +27,7 @@ check: $(STAMP)  ## Format, lint, import contracts, types, tidiness.
 
 unit: $(STAMP)
 	@sh tools/system-packages.sh postgres
-	$(BIN)/pytest -n 3 --dist loadgroup tests/unit tests/store tests/sim
+	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/store tests/sim
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/flow
 
 bench: $(STAMP)  ## make bench NAME=training_quality [JSON=1]

@@ -30,7 +30,7 @@ from gondwana.market.model import Charge, Listing, Mechanism, Order, OrderState,
 from gondwana.market.where import check_where
 from gondwana.policy import rules as policy
 from gondwana.wire.auctions import WINDOW_SECONDS, AuctionSettings
-from gondwana.wire.jobs import JobSpec
+from gondwana.wire.jobs import JobSpec, kind_called
 from gondwana.wire.manifests import manifest_hash
 
 ORDER_SECONDS_MAX: Final = market_rules.ORDER_SECONDS_MAX
@@ -173,17 +173,10 @@ def _best(
     if len(found) == 1:
         return found[0]
     told = (
-        f"{_called(wanted, kinds[each.variant], each.variant)}: {each.why_not or 'too few fit'}"
+        f"{kind_called(wanted.resources, each.variant + 1)}: {each.why_not or 'too few fit'}"
         for each in found
     )
     return replace(found[0], fits=(), why_not="; ".join(told))
-
-
-def _called(wanted: Order, variant: Order, number: int) -> str:
-    """What an alternative is called to whoever wrote the job."""
-    if wanted.resources.alternatives:
-        return f"alternative {number + 1}"
-    return " or ".join(each.name for each in variant.resources.accelerators)
 
 
 def _hourly(variant: Order, seen: Screening) -> int:

@@ -105,7 +105,7 @@ def trim(
     order: Order, held_count: int, offered: Sequence[S], of_tenant: Sequence[Quota], holdings: Holdings
 ) -> tuple[list[S], str]:  # fmt: skip
     """Of what is offered what quotas allow, in order; nothing where a gang would not be whole; and why not more."""
-    applying = limits.applying(of_tenant, order.project) if of_tenant else ()
+    applying = limits.applying(of_tenant, order.project)
     kept, why = _allowed(order, offered, applying, _held(order.tenant_id, holdings))
     if held_count + len(kept) < order.count_min:
         return [], why

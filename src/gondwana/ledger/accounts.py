@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, NewType
 
 from gondwana.core.errors import InvalidValue
+from gondwana.core.values import grouped
 
 AccountName = NewType("AccountName", str)
 """`lease:lse_01k3…:escrow`: what the account is, for whom."""
@@ -71,10 +72,10 @@ CHART: Final = (
     _kind(9010, Limit.DEBITS, "budget:<id>:left", "what a budget still allows", BUDGET),
 )
 """Codes below 9000 are money, and their balances sum to zero; 9000 and above are limits, counted the same way."""
-_PATTERNS: Final = {
-    head: [(kind, kind.pattern()) for kind in CHART if kind.name.partition(":")[0] == head]
-    for head in {kind.name.partition(":")[0] for kind in CHART}
-}
+_PATTERNS: Final = grouped(
+    [(kind, kind.pattern()) for kind in CHART], lambda each: each[0].name.partition(":")[0]
+)
+"""By the first word of the name: every lease opens an account."""
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -81,9 +81,7 @@ class Entry(Struct, frozen=True, kw_only=True):
             raise InvalidValue(field="subject", value=self.subject)
         if len(self.legs) > LEGS_MAX:
             raise InvalidValue(field="legs", value=len(self.legs))
-        if self.facts and any(
-            isinstance(fact, str) and len(fact) > FACT_CHARS_MAX for fact in self.facts
-        ):
+        if any(isinstance(fact, str) and len(fact) > FACT_CHARS_MAX for fact in self.facts):
             raise InvalidValue(field="facts", hint=f"at most {FACT_CHARS_MAX} characters each")
 
     @property

@@ -12,6 +12,8 @@ from gondwana.market.model import Charge, Listing, Mechanism, Order, Screening
 from gondwana.market.rules import asked, price_per_work
 from gondwana.wire.jobs import Resources
 
+_Passes = Callable[[Order, Listing], bool]
+
 
 def screen(
     order: Order, listings: Iterable[Listing], now: Instant, counts: Sequence[int] = ()
@@ -36,8 +38,8 @@ def screen(
     return Screening(fits=tuple(fits)) if fits else _why_not(order, left, constraints, counts)
 
 
-def _passes_all(tests: Sequence["_Passes"], order: Order, listing: Listing) -> bool:
-    for passes in tests:  # noqa: SIM110 - every lease comes here, and this is twice as quick as `all`
+def _passes_all(tests: Sequence[_Passes], order: Order, listing: Listing) -> bool:
+    for passes in tests:  # noqa: SIM110 - 0.3 instead of 0.6 µs of every lease that `all` of a generator takes
         if not passes(order, listing):
             return False
     return True
@@ -55,9 +57,6 @@ def _why_not(
             return Screening(fits=(), why_not=why_not, hint=hint(order, left, count))
         left = kept
     raise AssertionError("some machines fit")
-
-
-_Passes = Callable[[Order, Listing], bool]
 
 
 class _Constraint(NamedTuple):
